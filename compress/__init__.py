@@ -1,0 +1,1 @@
+"""From labelled images to a small, fast, verified image classifier in ONNX."""

@@ -1,0 +1,146 @@
+"""What flows between stages: small frozen handles on files in the store, never live models or tensors.
+
+A path inside an artifact is absolute while a program runs and relative to the stage's folder in its manifest, so that
+a workspace can be moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, TypeAdapter, ValidationInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def _absolute(value: Any, info: ValidationInfo) -> Any:
+    return info.context["folder"] / value if info.context else value
+
+
+def _relative(path: Path, info: SerializationInfo) -> str:
+    return path.relative_to(info.context["folder"]).as_posix() if info.context else str(path)
+
+
+StoredFile = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(_relative)]
+CPU = "CPUExecutionProvider"  # ONNX Runtime's name
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images in three splits; every image is `(height, width, channels) uint8`."""
+
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    sizes: dict[Split, int]
+    folder: StoredFile
+
+    def images(self, split: Split) -> np.ndarray:
+        """Return the images of a split, memory-mapped: `(n, height, width, channels) uint8`."""
+        import numpy as np
+
+        return np.load(self.folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
+
+    def labels(self, split: Split) -> np.ndarray:
+        """Return the labels of a split, indices into `classes`: `(n,) int64`."""
+        import numpy as np
+
+        return np.load(self.folder / f"{split}_labels.npy", allow_pickle=False)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Keras network as code and weights: the architecture is built from teachers/ or students/, then filled."""
+
+    name: str
+    stage: str
+    family: Literal["teachers", "students"]
+    architecture: str
+    options: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    classes: int
+    weights: StoredFile
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An ONNX file: `image (batch, height, width, channels) uint8` in, `logits` and `probabilities` out."""
+
+    name: str
+    stage: str
+    precision: Literal["fp32", "int8"]
+    image_shape: tuple[int, int, int]
+    classes: int
+    file: StoredFile
+
+    @property
+    def id(self) -> str:
+        """The model's name in reports and file names, such as `pruned-int8`."""
+        return f"{self.name}-{self.precision}"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Every model that could be deployed, the teacher first."""
+
+    models: tuple[OnnxModel, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of a split's images were classified correctly: counts, so that intervals stay computable."""
+
+    split: Split
+    correct: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Raw latencies of one model in one setting; `samples_ns` holds one entry a call, in nanoseconds."""
+
+    model: str
+    provider: str
+    threads: int
+    batch: int
+    samples_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something that could not be done on this machine, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Timings:
+    """All latencies measured in one run on one machine."""
+
+    host: dict[str, Any]
+    latencies: tuple[Latencies, ...]
+    skipped: tuple[Skip, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A finished bundle, as it lands in exported/NAME."""
+
+    name: str
+    deployed: str
+    folder: StoredFile
+
+
+def to_json(artifact: Any, folder: Path) -> Any:
+    """Return an artifact as plain JSON values, its paths relative to `folder`."""
+    return TypeAdapter(type(artifact)).dump_python(artifact, mode="json", context={"folder": folder})
+
+
+def from_json(kind: type, value: Any, folder: Path) -> Any:
+    """Rebuild an artifact of type `kind`; raises `pydantic.ValidationError` where the values do not fit it."""
+    return TypeAdapter(kind).validate_python(value, context={"folder": folder})

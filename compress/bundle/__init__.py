@@ -1,0 +1,1 @@
+"""What lands in exported/: the report, the files, the table on the terminal."""

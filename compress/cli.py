@@ -1,0 +1,165 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from compress.errors import BadInputError, CompressError, MachineError
+from compress.pipeline import PIPELINE
+
+app = typer.Typer(
+    help="From labelled images to a small, fast, verified image classifier in ONNX, with the evidence beside it.\n\n"
+    "[bold]python -m compress all[/bold] trains a teacher, prunes and quantizes it, distills it into a student, "
+    "exports, measures and reports. A stage's name runs up to and including that stage. What is finished is never "
+    "done again.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE.toml")]
+Preset = Annotated[str | None, typer.Option(help="Settings of a preset, over those of --config.", metavar="NAME")]
+Assignments = Annotated[
+    list[str],
+    typer.Option("--set", help="One setting, over all others: prune.sparsity=0.9", metavar="KEY=VALUE"),
+]
+DEBUG = "--debug"
+
+
+def main() -> None:
+    """Run the command line; a known mistake is one line and its exit code, a traceback only with --debug."""
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    try:
+        sys.exit(app(args=arguments or ["--help"], prog_name="python -m compress", standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; the same command goes on where it was")
+        sys.exit(130)
+    except Exception as error:
+        if DEBUG in sys.argv:
+            raise
+        known = _as_known(error)
+        if known is None:
+            raise
+        _say(f"error: {known}")
+        sys.exit(known.exit_code)
+
+
+def _as_known(error: Exception) -> CompressError | None:
+    if isinstance(error, CompressError):
+        return error
+    if isinstance(error, TyperException):
+        return BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f"{error.filename}: " if error.filename else ""
+        return MachineError(f"{where}the disk is full; free some space and run the same command again")
+    return None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _run_up_to(last: str, file: Path | None, preset: str | None, assignments: list[str]) -> None:
+    from rich.console import Console
+
+    from compress import config as settings
+    from compress import runner
+    from compress.artifacts import Bundle
+    from compress.bundle.publish import check_writable
+    from compress.progress import Progress
+    from compress.store import Store
+
+    config: Any = settings.load(file, preset, assignments)
+    pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
+    console = Console()
+    if pipeline[-1].output_type is Bundle:
+        check_writable(config.exported)
+    with runner.locked(config.workspace):
+        store = Store(config.workspace)
+        steps = runner.plan(pipeline, config, store)
+        with Progress(console) as progress:
+            entries = runner.execute(steps, config, settings.to_toml(config), store, progress)
+        cached = sum(step.entry is not None for step in steps)
+        console.print(f"{len(steps)} stages, {cached} of them finished before", highlight=False)
+        result = runner.load_artifact(steps[-1].stage, entries[-1])
+        if isinstance(result, Bundle):
+            _show(console, result, config.exported)
+
+
+def _show(console: Any, bundle: Any, exported: Path) -> None:
+    from compress.bundle.publish import publish
+    from compress.bundle.table import report_table
+
+    target = publish(bundle, exported)
+    report = json.loads((target / "report.json").read_bytes())
+    console.print(report_table(report))
+    for skip in report["skipped"]:
+        console.print(f"skipped {skip['what']}: {skip['why']}", highlight=False, soft_wrap=True)
+    console.print(f"bundle: {target}{os.sep}", highlight=False, soft_wrap=True)
+
+
+def _stage_command(name: str, summary: str) -> Callable[..., None]:
+    def command(config: ConfigFile = None, preset: Preset = None, assignments: Assignments = []) -> None:  # noqa: B006
+        _run_up_to(name, config, preset, assignments)
+
+    command.__doc__ = summary
+    return command
+
+
+app.command("all")(_stage_command(PIPELINE[-1].name, "Run every stage and write the bundle to exported/NAME/."))
+for _stage in PIPELINE:
+    app.command(_stage.name.replace("_", "-"), rich_help_panel="Stages, in order")(
+        _stage_command(_stage.name, _stage.summary)
+    )
+
+
+@app.command("config")
+def show_config(config: ConfigFile = None, preset: Preset = None, assignments: Assignments = []) -> None:  # noqa: B006
+    """Print the effective settings as TOML, ready for --config."""
+    from compress import config as settings
+
+    print(settings.to_toml(settings.load(config, preset, assignments)), end="")
+
+
+@app.command()
+def plan(config: ConfigFile = None, preset: Preset = None, assignments: Assignments = []) -> None:  # noqa: B006
+    """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs nothing."""
+    from rich.console import Console
+
+    from compress import config as settings
+    from compress import runner
+    from compress.plan import plan_table
+    from compress.store import Store
+
+    loaded: Any = settings.load(config, preset, assignments)
+    console = Console()
+    console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
+
+
+@app.command()
+def clean(
+    config: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = [],  # noqa: B006
+    everything: Annotated[bool, typer.Option("--all", help="Also what these settings use.")] = False,
+) -> None:
+    """Delete every cached result and checkpoint that these settings do not use. Bundles stay."""
+    from compress import config as settings
+    from compress import runner
+    from compress.store import Store
+
+    loaded: Any = settings.load(config, preset, assignments)
+    with runner.locked(loaded.workspace):
+        store = Store(loaded.workspace)
+        steps = [] if everything else runner.plan(PIPELINE, loaded, store)
+        freed = store.clean({(step.stage.name, step.key) for step in steps})
+    print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")

@@ -1,0 +1,139 @@
+"""A run's settings: one TOML section a stage, each validated by that stage's own Config.
+
+Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, then each `--set key.path=value`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from compress.errors import BadInputError
+from compress.pipeline import PIPELINE
+from compress.plugins import nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Run(BaseModel):
+    """The settings that belong to no stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0, lt=2**31, description="The one seed of splits, weights, batches and augmentation.")
+    workspace: Path = Field(Path(".compress"), description="Folder of cached stages and checkpoints.")
+    exported: Path = Field(Path("exported"), description="Folder in which the finished bundle appears.")
+
+
+_SECTIONS: dict[str, Any] = {
+    row.section: (row.config_type, Field(default_factory=row.config_type, description=f"Stage {row.name}."))
+    for row in PIPELINE
+}
+Config = create_model("Config", __base__=_Run, **_SECTIONS)
+"""The whole tree: `_Run`'s settings and one section a stage."""
+
+
+def load(file: Path | None = None, preset: str | None = None, assignments: Iterable[str] = ()) -> _Run:
+    """Return the effective configuration; raises `BadInputError` with one line for the first mistake."""
+    values: dict[str, Any] = {}
+    origins: dict[tuple[str, ...], str] = {}
+    if file is not None:
+        _merge(values, _read_toml(file), origins, str(file))
+    if preset is not None:
+        _merge(values, _read_preset(preset), origins, f"preset {preset}")
+    for assignment in assignments:
+        _merge(values, _parse_assignment(assignment), origins, f"--set {assignment}")
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise BadInputError(_first_mistake(error, origins)) from error
+
+
+def to_toml(config: BaseModel) -> str:
+    """Return a configuration as TOML that `load` reads back to the same values."""
+    import tomli_w
+
+    return tomli_w.dumps(config.model_dump(mode="json"))
+
+
+def preset_names() -> list[str]:
+    """Return the names that `--preset` takes."""
+    folder = resources.files("compress") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}; --config takes a readable TOML file") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInputError(f"{path}: not TOML: {error}") from error
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    known = preset_names()
+    if name not in known:
+        raise BadInputError(f"--preset {name}: there is no such preset; {nearest(name, known)}")
+    return tomllib.loads((resources.files("compress") / "presets" / f"{name}.toml").read_text("utf-8"))
+
+
+def _parse_assignment(assignment: str) -> dict[str, Any]:
+    path, equals, text = assignment.partition("=")
+    if not equals or not all(path.split(".")):
+        raise BadInputError(f"--set {assignment}: takes key.path=value, such as prune.sparsity=0.9")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def _merge(
+    into: dict[str, Any],
+    values: dict[str, Any],
+    origins: dict[tuple[str, ...], str],
+    origin: str,
+    path: tuple[str, ...] = (),
+) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value, origins, origin, (*path, key))
+        else:
+            into[key] = value
+            origins[(*path, key)] = origin
+
+
+def _first_mistake(error: ValidationError, origins: dict[tuple[str, ...], str]) -> str:
+    mistake = error.errors(include_url=False)[0]
+    path = tuple(str(part) for part in mistake["loc"])
+    key = ".".join(path)
+    prefixes = [path[:n] for n in range(len(path), 0, -1)]
+    origin = next((origins[prefix] for prefix in prefixes if prefix in origins), "the defaults")
+    if mistake["type"] == "extra_forbidden":
+        return f"{origin}: there is no key {key}; {nearest(key, _known_keys(Config))}"
+    message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if mistake["type"] in ("model_type", "dict_type"):
+        message = "should be a section with keys of its own"
+    value = "" if isinstance(mistake["input"], dict) else f" = {mistake['input']!r}"
+    return f"{origin}: {key}{value}: {message}"
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield f"{prefix}{name}"
+            yield from _known_keys(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

@@ -1,0 +1,35 @@
+"""What a stage is told about the run it is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """How a stage went: whether its result was cached, and what making it took (then or now)."""
+
+    name: str
+    cached: bool
+    seconds: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every stage.
+
+    `checkpoint` is a folder that survives a kill and is deleted when the stage is finished. `progress` takes the
+    fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the stages before this
+    one, `config_toml` is the whole effective configuration.
+    """
+
+    stage: str
+    seed: int
+    checkpoint: Path
+    progress: Callable[[float, str], None]
+    note: Callable[[str], None]
+    finished: tuple[StageRecord, ...] = ()
+    config_toml: str = ""

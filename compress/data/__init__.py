@@ -1,0 +1,1 @@
+"""From a data source to splits on disk, and from those to batches."""

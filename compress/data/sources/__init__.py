@@ -1,0 +1,4 @@
+"""Data sources: one a file, found by the file's name.
+
+Each has `fingerprint()`, the sha256 over the bytes of its images and labels, taken without decoding them, and `load()`.
+"""

@@ -1,0 +1,1 @@
+"""Teaching a student from the logits of a larger model."""

@@ -1,0 +1,25 @@
+"""The errors that a user sees as one line. Each knows its exit code."""
+
+
+class CompressError(Exception):
+    """A run that ends for a known reason; its text is the one line that the user reads."""
+
+    exit_code = 1
+
+
+class BadInputError(CompressError):
+    """A user's mistake: the text names what is wrong, where, and what would be right."""
+
+    exit_code = 2
+
+
+class MachineError(CompressError):
+    """The machine cannot do it: disk full, no such provider."""
+
+    exit_code = 4
+
+
+class LockedError(CompressError):
+    """Another run holds the workspace."""
+
+    exit_code = 5

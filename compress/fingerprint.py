@@ -1,0 +1,138 @@
+"""What a stage's key is made of besides its settings: code, library versions, the machine."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PROJECT = ("compress", "teachers", "students")
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where the import has another name
+
+
+def code_digest(modules: Iterable[str]) -> str:
+    """Return the sha256 over the syntax trees of the modules and of all project modules that they import.
+
+    Docstrings and comments are left out: rewording one does not cost a training.
+    """
+    digest = hashlib.sha256()
+    for module in _closure(modules):
+        digest.update(f"{module}\n{_dump(module)}\n".encode())
+    return digest.hexdigest()
+
+
+def library_versions(modules: Iterable[str]) -> dict[str, str]:
+    """Return `{distribution: version}` of Python and of every library that the modules import, directly or not."""
+    imported = {name.partition(".")[0] for module in _closure(modules) for name in _imports(module)}
+    versions = {"python": platform.python_version()}
+    for name in sorted(imported - set(sys.stdlib_module_names) - set(PROJECT)):
+        try:
+            versions[DISTRIBUTIONS.get(name, name)] = version(DISTRIBUTIONS.get(name, name))
+        except PackageNotFoundError:
+            continue  # an optional library that is not there
+    return versions
+
+
+@cache
+def device_class() -> str:
+    """Return `gpu` where an NVIDIA driver lists a device and CUDA_VISIBLE_DEVICES hides none, else `cpu`."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
+        return "cpu"
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return "gpu" if listing.returncode == 0 and listing.stdout.strip() else "cpu"
+
+
+@cache
+def host() -> dict[str, Any]:
+    """Return what makes latencies comparable: processor, cores this process may use, memory, system, device."""
+    import psutil
+
+    return {
+        "processor": _processor_name(),
+        "machine": platform.machine(),
+        "cores": available_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.release()}",
+        "device_class": device_class(),
+    }
+
+
+def available_cores() -> int:
+    """Return how many cores this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _processor_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        facts = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        names = {key.strip(): value.strip() for key, value in facts.items()}
+        parts = [
+            names.get("model name", ""),
+            *(f"{k} {names[k]}" for k in ("cpu family", "model") if k in names),
+        ]
+        return ", ".join(part for part in parts if part) or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _closure(modules: Iterable[str]) -> list[str]:
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += [name for name in _imports(module) if name.partition(".")[0] in PROJECT and _source(name)]
+    return sorted(found)
+
+
+@cache
+def _source(module: str) -> Path | None:
+    """Return a project module's file, found without importing anything; None where there is none."""
+    root, *parts = module.split(".")
+    package = importlib.util.find_spec(root)
+    if not package or not package.submodule_search_locations:
+        return None
+    path = Path(package.submodule_search_locations[0], *parts)
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    source = _source(module)
+    return ast.parse(source.read_bytes()) if source else ast.Module([], [])
+
+
+@cache
+def _imports(module: str) -> list[str]:
+    """Return the dotted names that a module imports anywhere, `from a import b` as both `a` and `a.b`."""
+    names: list[str] = []
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+@cache
+def _dump(module: str) -> str:
+    tree = _tree(module)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.copy_location(ast.Pass(), body[0])
+    return ast.dump(tree)

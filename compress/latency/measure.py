@@ -1,0 +1,100 @@
+"""Latencies of several models in one run, in interleaved rounds: what disturbs the machine hurts all alike."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from compress import fingerprint
+from compress.artifacts import CPU, Latencies, OnnxModel, Skip, Timings
+from compress.onnx_tools.sessions import open_session
+
+GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+SLICE_SECONDS = 0.02  # of one model in one round
+WARM_UP_SECONDS = 0.2
+MOST_SAMPLES = 1000
+
+
+def measure(
+    models: Sequence[OnnxModel],
+    images: np.ndarray,
+    batches: Sequence[int],
+    seconds: float,
+    seed: int,
+    progress: Callable[[float, str], None],
+) -> Timings:
+    """Measure every model on every provider present, with 1 thread and with all, at each batch size.
+
+    `images` is `(n, height, width, channels) uint8`, repeated to fill a batch. `seconds` is the time for each
+    combination of provider, threads and batch, shared evenly by the models. A provider that is absent, and a model that
+    a provider cannot run whole, are listed as skipped.
+    """
+    present = onnxruntime.get_available_providers()
+    skipped = [
+        Skip(provider, f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
+        for provider in GPU_PROVIDERS
+        if provider not in present
+    ]
+    cores = fingerprint.available_cores()
+    settings = [(CPU, threads) for threads in sorted({1, cores})]
+    settings += [(provider, 1) for provider in GPU_PROVIDERS if provider in present]
+    combinations = [(provider, threads, batch) for provider, threads in settings for batch in batches]
+    latencies: list[Latencies] = []
+    for i, (provider, threads, batch) in enumerate(combinations):
+        progress(i / len(combinations), f"{provider}, {threads} threads, batch {batch}")
+        sessions: dict[str, Any] = {}
+        for model in models:
+            try:
+                sessions[model.id] = open_session(model.file, threads=threads, provider=provider, spinning=False)
+            except Exception as error:  # whatever a provider raises, it cannot run this model
+                reason = str(error).strip().partition("\n")[0]
+                skipped.append(Skip(f"{model.id} on {provider}, batch {batch}", reason))
+        feed = {"image": np.resize(images, (batch, *images.shape[1:]))}
+        samples = _interleaved(sessions, feed, seconds, random.Random(seed))
+        latencies += [Latencies(name, provider, threads, batch, tuple(ns)) for name, ns in samples.items()]
+    return Timings(host=fingerprint.host(), latencies=tuple(latencies), skipped=tuple(skipped))
+
+
+def _interleaved(
+    sessions: dict[str, Any], feed: dict[str, np.ndarray], seconds: float, order: random.Random
+) -> dict[str, list[int]]:
+    """Return each session's call times in ns. A round gives each session a slice of time, in shuffled order."""
+    for session in sessions.values():
+        _slice(session, feed, WARM_UP_SECONDS)
+    samples: dict[str, list[int]] = {name: [] for name in sessions}
+    end = time.perf_counter() + seconds
+    with _without_garbage_collection():
+        while sessions and time.perf_counter() < end:
+            for name in order.sample(list(sessions), len(sessions)):
+                if len(samples[name]) < MOST_SAMPLES:
+                    sessions[name].run(None, feed)  # not counted: the last model's weights fill the caches
+                    samples[name] += _slice(sessions[name], feed, SLICE_SECONDS)
+    return samples
+
+
+def _slice(session: Any, feed: dict[str, np.ndarray], seconds: float) -> list[int]:
+    times: list[int] = []
+    end = time.perf_counter_ns() + int(seconds * 1e9)
+    while not times or time.perf_counter_ns() < end:
+        start = time.perf_counter_ns()
+        session.run(None, feed)
+        times.append(time.perf_counter_ns() - start)
+    return times
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,80 @@
+"""What a network costs: weights, how many are zero, multiplications."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Weights and multiply-accumulates (MACs) of one image's forward pass.
+
+    `params` counts kernels and biases as they stand in the file; quantization's scales are not weights. `sparsity` is
+    the fraction of kernel weights that are zero, biases left out: pruning leaves those alone.
+    """
+
+    params: int
+    nonzero_params: int
+    sparsity: float
+    macs: int
+
+
+def cost_of_onnx(file: Path) -> Cost:
+    """Return the cost of an ONNX classifier, float or QDQ, from its graph."""
+    model = onnx.load_model(file, load_external_data=False)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    model = onnx.shape_inference.infer_shapes(model)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored = {
+        node.output[0]: node.input[0]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants
+    }
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.value_info, *model.graph.output)
+    }
+    kernels: dict[str, np.ndarray] = {}
+    biases: dict[str, np.ndarray] = {}
+    macs = 0
+    for node in model.graph.node:
+        names = [stored.get(name, name) for name in node.input]
+        weights = {name: onnx.numpy_helper.to_array(constants[name]) for name in names if name in constants}
+        if node.op_type == "Add":  # a dense layer's bias stands behind its product; scalars are part of the scaling
+            biases |= {name: array for name, array in weights.items() if array.size > 1}
+        elif node.op_type in WEIGHTED and names[1] in weights:
+            kernel = kernels[names[1]] = weights[names[1]]
+            biases |= {name: weights[name] for name in names[2:3] if name in weights}
+            macs += math.prod(shapes[node.output[0]]) * _macs_each(node, kernel)
+    params = sum(array.size for group in (kernels, biases) for array in group.values())
+    nonzero = sum(int(np.count_nonzero(array)) for group in (kernels, biases) for array in group.values())
+    kernel_params = sum(array.size for array in kernels.values())
+    kernel_nonzero = sum(int(np.count_nonzero(array)) for array in kernels.values())
+    return Cost(params, nonzero, 1 - kernel_nonzero / max(1, kernel_params), macs)
+
+
+def cost_of_keras(model: Any) -> tuple[int, int]:
+    """Return the weights and the MACs of a Keras model's convolutions and dense layers, one image."""
+    macs = 0
+    for layer in model.layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
+            positions = math.prod(layer.output_shape[1:-1])
+            macs += positions * math.prod(kernel.shape)
+    return model.count_params(), macs
+
+
+def _macs_each(node: onnx.NodeProto, kernel: np.ndarray) -> int:
+    """Return the multiplications behind one output value."""
+    if node.op_type == "Conv":
+        return math.prod(kernel.shape[1:])  # (out, in / groups, height, width)
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    return kernel.shape[1] if transposed else kernel.shape[0]

@@ -1,0 +1,91 @@
+"""ONNX files whose bytes depend on the network alone.
+
+Converters number what they make by counters that live as long as the process, and may walk sets. Here nodes get the
+order of a walk from the outputs, and names lose their counters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+
+from compress.store import write_file
+
+
+def write(model: onnx.ModelProto, file: Path) -> None:
+    """Check a model and write it in canonical form; raises `onnx.checker.ValidationError`."""
+    canonical = canonicalize(model)
+    onnx.checker.check_model(canonical, full_check=True)
+    write_file(file, canonical.SerializeToString(deterministic=True))
+
+
+def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return an equal model: nodes and initializers in the order of a walk from the outputs, names without counters.
+
+    Inputs and outputs keep their names; their first dimension is called `batch`.
+    """
+    graph = model.graph
+    nodes = _in_order(graph)
+    constants = {constant.name: constant for constant in graph.initializer}
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    tensor_names: dict[str, str] = {name: name for name in kept} | {"": ""}
+    taken = set(kept)
+    used: list[onnx.TensorProto] = []
+    for node in nodes:
+        for name in (*node.input, *node.output):
+            if name not in tensor_names:
+                tensor_names[name] = _unique(name, taken)
+                if name in constants:
+                    used.append(constants[name])
+    taken = set()
+    for node in nodes:
+        node.name = _unique(node.name or node.op_type, taken)
+        node.input[:] = [tensor_names[name] for name in node.input]
+        node.output[:] = [tensor_names[name] for name in node.output]
+        node.doc_string = ""
+    for constant in used:
+        constant.name = tensor_names[constant.name]
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    new_graph = onnx.helper.make_graph(nodes, "main", list(graph.input), list(graph.output), used)
+    domains = {node.domain for node in nodes}
+    opsets = [opset for opset in model.opset_import if opset.domain in domains]
+    return onnx.helper.make_model(
+        new_graph, opset_imports=opsets, ir_version=model.ir_version, producer_name="compress"
+    )
+
+
+def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the nodes that the outputs need, each after those it needs."""
+    maker = {output: node for node in graph.node for output in node.output}
+    done: list[onnx.NodeProto] = []
+    seen: set[str] = set()
+
+    def needs(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        return (maker[name] for name in node.input if name in maker)
+
+    for output in graph.output:
+        stack = [(maker[output.name], needs(maker[output.name]))]
+        while stack:
+            node, rest = stack[-1]
+            waiting = next((n for n in rest if n.output[0] not in seen), None)
+            if waiting is not None:
+                stack.append((waiting, needs(waiting)))
+            else:
+                stack.pop()
+                if node.output[0] not in seen:
+                    seen.add(node.output[0])
+                    done.append(node)
+    return done
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    base = re.sub(r"__\d+", "", name).removesuffix(":0")
+    result, n = base, 2
+    while result in taken:
+        result, n = f"{base}_{n}", n + 1
+    taken.add(result)
+    return result

@@ -1,0 +1,36 @@
+"""From a trained Keras network to an ONNX file that takes pixels and gives logits and probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tf2onnx
+
+from compress import networks
+from compress.artifacts import Network, OnnxModel
+from compress.onnx_tools.canonical import write
+from compress.training.tensorflow import start_afresh, tf
+
+OPSET = 17
+
+
+def to_onnx(network: Network, file: Path) -> OnnxModel:
+    """Write a network as ONNX: `image (batch, height, width, channels) uint8` in, scaling inside, batch symbolic."""
+    start_afresh(seed=0)  # nothing random here: for layer names that do not depend on earlier models
+    model = networks.load(network)
+
+    def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model(tf.cast(image, tf.float32), training=False)
+        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+    signature = [tf.TensorSpec((None, *network.image_shape), tf.uint8, name="image")]
+    proto, _ = tf2onnx.convert.from_function(tf.function(classify), signature, opset=OPSET)
+    write(proto, file)
+    return OnnxModel(
+        name=network.name,
+        stage=network.stage,
+        precision="fp32",
+        image_shape=network.image_shape,
+        classes=network.classes,
+        file=file,
+    )

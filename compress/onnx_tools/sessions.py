@@ -1,0 +1,41 @@
+"""Running ONNX files. External data and custom operators are never loaded: the bytes of one file are all there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from compress.artifacts import CPU
+
+BATCH = 64
+
+
+def open_session(file: Path, *, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
+    """Return an `onnxruntime.InferenceSession` that runs every node on `provider`.
+
+    `threads` 0 means one for each core. On another provider than the CPU, a model of which a node would fall back to
+    the CPU raises onnxruntime's error instead of running half there. Without `spinning`, idle threads sleep, so that
+    several sessions of one process do not disturb each other.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    if provider != CPU:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return onnxruntime.InferenceSession(file.read_bytes(), options, providers=[provider])
+
+
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield images `(n, height, width, channels) uint8` in batches of at most BATCH."""
+    for start in range(0, len(images), BATCH):
+        yield np.ascontiguousarray(images[start : start + BATCH])
+
+
+def run(session: Any, images: np.ndarray, output: str = "logits") -> np.ndarray:
+    """Return an output of all images, `(n, classes) float32`."""
+    return np.concatenate([session.run([output], {"image": batch})[0] for batch in batches(images)])

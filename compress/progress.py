@@ -1,0 +1,99 @@
+"""What a user sees while a run works: bars on a terminal, a line now and then where the output is a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+LINE_EVERY_SECONDS = 5.0
+
+
+class Progress:
+    """The run's clock: stages to run with their shares of the time, the one under way, the time left.
+
+    The time left is the time spent so far scaled by the shares still to do; it gets better as stages finish.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars: Bars | None = None
+        self._run_bar = self._stage_bar = TaskID(0)
+        self._shares: dict[str, float] = {}
+        self._done_share = 0.0
+        self._current = ""
+        self._fraction = 0.0
+        self._began = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def start(self, stages: Sequence[tuple[str, float]]) -> None:
+        """Begin a run of these stages, each with its share of the time."""
+        self._shares = dict(stages)
+        self._began = self._last_line = time.monotonic()
+        if stages and self.console.is_terminal:
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description:<18}"),
+                BarColumn(),
+                TextColumn("{task.fields[words]}"),
+                TimeElapsedColumn(),
+            )
+            self._bars = Bars(*columns, console=self.console, transient=True)
+            self._run_bar = self._bars.add_task("whole run", total=1.0, words="")
+            self._stage_bar = self._bars.add_task("", total=1.0, words="")
+            self._bars.start()
+
+    def begin(self, stage: str) -> None:
+        """A stage starts."""
+        self._current, self._fraction = stage, 0.0
+        if self._bars:
+            self._bars.reset(self._stage_bar, description=stage, total=1.0, words="")
+        else:
+            self.note(f"{stage}: starts ({self._time_left()})")
+        self._show()
+
+    def update(self, fraction: float, words: str) -> None:
+        """The current stage has done `fraction` (0 to 1) of its work."""
+        self._fraction = fraction
+        if self._bars:
+            self._bars.update(self._stage_bar, completed=fraction, words=words)
+        elif time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
+            self.note(f"{self._current}: {fraction:4.0%}  {words}  ({self._time_left()})")
+        self._show()
+
+    def end(self, stage: str, seconds: float) -> None:
+        """A stage is finished and in the store."""
+        self._done_share += self._shares[stage]
+        self._fraction = 0.0
+        self.note(f"{stage}: done in {seconds:.1f} s")
+        self._show()
+
+    def note(self, line: str) -> None:
+        """Print a line that stays."""
+        self._last_line = time.monotonic()
+        self.console.print(Text(line), soft_wrap=True)
+
+    def _show(self) -> None:
+        if self._bars:
+            self._bars.update(self._run_bar, completed=self._fraction_of_run(), words=self._time_left())
+
+    def _fraction_of_run(self) -> float:
+        done = self._done_share + self._fraction * self._shares.get(self._current, 0.0)
+        return min(1.0, done / sum(self._shares.values()))
+
+    def _time_left(self) -> str:
+        fraction, spent = self._fraction_of_run(), time.monotonic() - self._began
+        if fraction < 0.02:
+            return "time left: not known yet"
+        left = spent * (1 - fraction) / fraction
+        return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"

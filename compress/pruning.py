@@ -1,0 +1,56 @@
+"""Magnitude pruning: the smallest weights of each kernel become zero while training goes on.
+
+Zhu and Gupta, "To prune, or not to prune" (2017), through TensorFlow Model Optimization.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from compress.training.tensorflow import keras
+
+import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
+
+PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
+
+
+def with_masks(model: Any, sparsity: float, initial_sparsity: float, end_step: int, updates: int) -> Any:
+    """Return a model that shares `model`'s layers, each kernel under a mask that grows to `sparsity` by `end_step`.
+
+    The masks are computed `updates` times, evenly spread: each time sorts every weight, which costs as much as several
+    steps. Train it with `callback()`.
+    """
+    frequency = max(1, end_step // updates)
+
+    def masked(layer: Any) -> Any:
+        if not isinstance(layer, PRUNED_LAYERS):
+            return layer
+        schedule = tfmot.sparsity.keras.PolynomialDecay(
+            initial_sparsity=initial_sparsity,
+            final_sparsity=_not_below(sparsity, math.prod(layer.kernel.shape)),
+            begin_step=0,
+            end_step=end_step // frequency * frequency,  # so that the last update is one that falls due
+            frequency=frequency,
+        )
+        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+
+    return keras.models.clone_model(model, clone_function=masked)
+
+
+def callback() -> Any:
+    """Return the Keras callback that a model with masks is trained with."""
+    return tfmot.sparsity.keras.UpdatePruningStep()
+
+
+def without_masks(model: Any) -> Any:
+    """Return the plain model, its pruned weights zero."""
+    return tfmot.sparsity.keras.strip_pruning(model)
+
+
+def _not_below(sparsity: float, weights: int) -> float:
+    """Return the sparsity of a kernel that keeps a whole number of weights, rounded so that no more are kept.
+
+    The library rounds to the nearest number, which can leave a network a few weights short of what was asked for.
+    """
+    return 1.0 - max(1, math.floor(round(weights * (1.0 - sparsity), 6))) / weights

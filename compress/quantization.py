@@ -1,0 +1,72 @@
+"""Static int8 quantization after training, through ONNX Runtime.
+
+Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (2018).
+Weights get one scale a channel, activations one a tensor; the scales stand in QuantizeLinear / DequantizeLinear pairs
+(QDQ) around standard operators, so that any runtime can read the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from compress.artifacts import OnnxModel
+from compress.onnx_tools.canonical import write
+from compress.onnx_tools.sessions import batches
+
+QUANTIZED_OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "Relu"]
+ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+CALIBRATIONS = {
+    "minmax": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
+
+
+def quantize(
+    model: OnnxModel,
+    images: np.ndarray,
+    file: Path,
+    *,
+    calibration: Literal["minmax", "entropy", "percentile"],
+    activations: Literal["uint8", "int8"],
+) -> OnnxModel:
+    """Write the int8 version of a float model, its activation ranges calibrated on images `(n, h, w, c) uint8`."""
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        quantized = Path(folder) / "quantized.onnx"
+        quantize_static(
+            model.file,
+            quantized,
+            _Reader(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=QUANTIZED_OPERATORS,
+            per_channel=True,
+            activation_type=ACTIVATIONS[activations],
+            weight_type=QuantType.QInt8,
+            calibrate_method=CALIBRATIONS[calibration],
+        )
+        write(onnx.load(quantized, load_external_data=False), file)
+    return dataclasses.replace(model, precision="int8", file=file)
+
+
+class _Reader(CalibrationDataReader):
+    """Hands calibration images over batch by batch."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._batches = batches(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"image": batch}

@@ -1,0 +1,193 @@
+"""Walks the pipeline: which stages are finished, and running those that are not. Knows no stage by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from compress import artifacts, fingerprint
+from compress.context import Context, StageRecord
+from compress.errors import BadInputError, LockedError
+from compress.pipeline import Stage
+from compress.progress import Progress
+from compress.store import Entry, Store, sha256_json, write_file
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage in this run: its key, what the key is made of, and its finished entry or the reason to run it."""
+
+    stage: Stage
+    config: BaseModel
+    key: str
+    key_parts: dict[str, Any]
+    entry: Entry | None
+    why: str
+
+
+def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
+    """Return a step for each stage: hit where a verified entry with its key is in the store, else miss and why."""
+    steps: dict[str, Step] = {}
+    for stage in pipeline:
+        section = getattr(config, stage.section)
+        parts = _key_parts(stage, section, config.seed, {p: steps[s].key for p, s in stage.inputs.items()})
+        key = sha256_json(parts)
+        entry, damage = store.find(stage.name, key)
+        why = "" if entry else damage or _what_changed(parts, store.newest_key_parts(stage.name))
+        steps[stage.name] = Step(stage, section, key, parts, entry, why)
+    return list(steps.values())
+
+
+def execute(steps: Sequence[Step], config: Any, config_toml: str, store: Store, progress: Progress) -> list[Entry]:
+    """Run what is not finished, in order; return every stage's entry. A stage that fails leaves the earlier ones."""
+    records: list[StageRecord] = []
+    entries: dict[str, Entry] = {}
+    progress.start([(step.stage.name, step.stage.share) for step in steps if not step.entry])
+    for step in steps:
+        name = step.stage.name
+        if step.entry:
+            entries[name] = step.entry
+        else:
+            if step.why.endswith("does not verify"):
+                progress.note(f"{name}: {step.why}; made again")
+            progress.begin(name)
+            entries[name] = _run(step, config.seed, config_toml, store, progress, entries, tuple(records))
+            progress.end(name, entries[name].manifest["seconds"])
+        manifest = entries[name].manifest
+        records.append(StageRecord(name, step.entry is not None, manifest["seconds"], manifest["peak_rss_bytes"]))
+    return list(entries.values())
+
+
+def load_artifact(stage: Stage, entry: Entry) -> Any:
+    """Return the artifact that a finished stage made."""
+    return artifacts.from_json(stage.output_type, entry.manifest["artifact"], entry.folder)
+
+
+@contextmanager
+def locked(workspace: Path) -> Iterator[None]:
+    """Hold the workspace; raises `LockedError` naming who has it, `BadInputError` if it is not writable."""
+    holder = workspace / "lock.json"
+    lock = FileLock(workspace / "lock")
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LockedError(f"{workspace}: another run holds this workspace: process {_holder(holder)}") from error
+    except OSError as error:
+        raise BadInputError(f"workspace {workspace}: cannot be written: {error.strerror}") from error
+    try:
+        write_file(holder, json.dumps({"pid": os.getpid()}).encode())
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_bytes())["pid"])
+    except (OSError, ValueError, KeyError):
+        return "unknown (it has only just started)"
+
+
+def _key_parts(stage: Stage, section: BaseModel, seed: int, input_keys: dict[str, str]) -> dict[str, Any]:
+    modules = [stage.module.__name__, *getattr(section, "plugin_modules", list)()]
+    return {
+        "inputs": input_keys,
+        "config": section.model_dump(mode="json"),
+        "code": fingerprint.code_digest(modules),
+        "versions": fingerprint.library_versions(modules),
+        "seed": seed,
+        "device": fingerprint.device_class(),
+        "outside": stage.fingerprint(section) if stage.fingerprint else "",
+    }
+
+
+def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
+    """Return in words which parts of a key differ from those of the stage's newest entry."""
+    if before is None:
+        return "never made"
+    changes = []
+    for part, value in parts.items():
+        old = before.get(part)
+        if old == value:
+            continue
+        if isinstance(value, dict) and isinstance(old, dict) and part != "inputs":
+            names = sorted(set(value) | set(old))
+            changes += [f"{n} {old.get(n)} -> {value.get(n)}" for n in names if old.get(n) != value.get(n)]
+        elif part == "inputs":
+            changes += [f"input {n}" for n in value if not isinstance(old, dict) or old.get(n) != value[n]]
+        else:
+            changes.append({"outside": "data or machine"}.get(part, part))
+    return "changed: " + ", ".join(changes) if changes else "deleted"
+
+
+def _run(
+    step: Step,
+    seed: int,
+    config_toml: str,
+    store: Store,
+    progress: Progress,
+    entries: dict[str, Entry],
+    finished: tuple[StageRecord, ...],
+) -> Entry:
+    stage = step.stage
+    work = store.work_folder(stage.name, step.key)
+    inputs = {
+        parameter: artifacts.from_json(
+            stage.input_type(parameter), entries[source].manifest["artifact"], entries[source].folder
+        )
+        for parameter, source in stage.inputs.items()
+    }
+    context = Context(
+        stage=stage.name,
+        seed=seed,
+        checkpoint=work / "checkpoint",
+        progress=progress.update,
+        note=progress.note,
+        finished=finished,
+        config_toml=config_toml,
+    )
+    start = time.perf_counter()
+    with _peak_memory() as peak:
+        artifact = stage.module.run(step.config, **inputs, out=work / "files", context=context)
+    facts = {
+        "key_parts": step.key_parts,
+        "artifact": artifacts.to_json(artifact, work / "files"),
+        "seconds": round(time.perf_counter() - start, 3),
+        "peak_rss_bytes": peak[0],
+    }
+    return store.publish(stage.name, step.key, facts)
+
+
+@contextmanager
+def _peak_memory() -> Iterator[list[int]]:
+    """Sample this process's resident memory ten times a second; the list's one entry is the highest, in bytes.
+
+    Sampled, since the system's own high-water mark cannot be set back between two stages of one process.
+    """
+    import psutil
+
+    process, done = psutil.Process(), threading.Event()
+    peak = [process.memory_info().rss]
+
+    def sample() -> None:
+        while not done.wait(0.1):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()

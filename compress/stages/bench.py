@@ -1,0 +1,53 @@
+"""Measure the latency of every model, on every provider that this machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from compress.artifacts import Dataset, Models, Timings
+from compress.context import Context
+
+
+class Config(BaseModel):
+    """At which batch sizes, and for how long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batches: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (1, 32), description="Images a call; 1, by which the model to deploy is chosen, must be among them."
+    )
+    seconds: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="Time for each combination of provider, threads and batch, all models together.",
+    )
+
+    @field_validator("batches")
+    @classmethod
+    def _batch_1_is_measured(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
+        if 1 not in batches:
+            raise ValueError("1 should be among the batch sizes")
+        return batches
+
+
+def fingerprint(config: Config) -> str:
+    """Return a digest of the machine: latencies of another one are measured anew."""
+    from compress.fingerprint import host
+    from compress.store import sha256_json
+
+    return sha256_json(host())
+
+
+def run(config: Config, export: Models, data: Dataset, out: Path, context: Context) -> Timings:
+    """Return raw latencies; the artifact holds them all, no file is written."""
+    from compress.latency.measure import measure
+
+    images = data.images("validation")
+    timings = measure(export.models, images, config.batches, config.seconds, context.seed, context.progress)
+    for skip in timings.skipped:
+        context.note(f"{context.stage}: skipped {skip.what}: {skip.why}")
+    return timings

@@ -1,0 +1,59 @@
+"""Prune the teacher by magnitude: most weights of every kernel become zero, the rest make up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from compress.artifacts import Dataset, Network
+from compress.context import Context
+from compress.estimate import Estimate, Facts
+from compress.training.settings import TrainingSettings
+
+
+class Config(TrainingSettings):
+    """How sparse, and how the network is tuned meanwhile."""
+
+    epochs: int = Field(3, ge=1, le=10_000, description="Passes over the training images, at most.")
+    sparsity: float = Field(0.8, gt=0, lt=1, description="Fraction of every kernel's weights that become zero.")
+    initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
+    ramp: float = Field(0.5, gt=0, le=1, description="Part of the epochs over which the sparsity rises.")
+    updates: int = Field(6, ge=1, description="How often the masks are computed during the ramp.")
+
+
+def estimate(config: Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+    """Return what tuning the teacher's network costs."""
+    return earlier["teacher"].of_training(config, facts.n_train)
+
+
+def run(config: Config, teacher: Network, data: Dataset, out: Path, context: Context) -> Network:
+    """Write the pruned network's weights: the teacher's architecture, its kernels mostly zero."""
+    import dataclasses
+    import math
+
+    from compress import networks, pruning
+    from compress.training.supervised import fit_to_labels
+    from compress.training.tensorflow import start_afresh
+
+    start_afresh(context.seed)
+    steps_per_epoch = math.ceil(data.sizes["train"] / config.batch_size)
+    ramp_epochs = math.ceil(config.epochs * config.ramp)
+    model = pruning.with_masks(
+        networks.load(teacher),
+        config.sparsity,
+        min(config.initial_sparsity, config.sparsity),
+        ramp_epochs * steps_per_epoch,
+        config.updates,
+    )
+    fit_to_labels(
+        model,
+        data,
+        config,
+        context,
+        callbacks=[pruning.callback()],
+        may_stop_from=min(ramp_epochs, config.epochs - 1),
+    )
+    networks.save(pruning.without_masks(model), out / "weights.npz")
+    return dataclasses.replace(teacher, name="pruned", stage=context.stage, weights=out / "weights.npz")

@@ -1,0 +1,59 @@
+"""Train the teacher on the labels, augmented, stopped by the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from compress import plugins
+from compress.artifacts import Dataset, Network
+from compress.context import Context
+from compress.estimate import Estimate, Facts, estimate_training
+from compress.training.settings import TrainingSettings
+
+
+class Config(TrainingSettings):
+    """Which architecture, trained how."""
+
+    name: str = Field("vgg16", description="A file in teachers/.")
+    options: dict[str, Any] = Field({}, description="What its build() takes, such as width.")
+
+    @model_validator(mode="after")
+    def _architecture_exists(self) -> Config:
+        plugins.check_options("options", plugins.find("teachers", self.name).build, self.options)
+        return self
+
+    def plugin_modules(self) -> list[str]:
+        """Return the modules that this configuration names."""
+        return [f"teachers.{self.name}"]
+
+
+def estimate(config: Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+    """Return what the training costs, from one step of it."""
+    build = plugins.find("teachers", config.name).build
+    return estimate_training(build, config.options, config, facts, facts.n_train)
+
+
+def run(config: Config, data: Dataset, out: Path, context: Context) -> Network:
+    """Write the trained teacher's weights."""
+    from compress import networks
+    from compress.training.supervised import fit_to_labels
+    from compress.training.tensorflow import start_afresh
+
+    start_afresh(context.seed)
+    model = networks.build("teachers", config.name, config.options, data)
+    fit_to_labels(model, data, config, context)
+    networks.save(model, out / "weights.npz")
+    return Network(
+        name="teacher",
+        stage=context.stage,
+        family="teachers",
+        architecture=config.name,
+        options=config.options,
+        image_shape=data.image_shape,
+        classes=len(data.classes),
+        weights=out / "weights.npz",
+    )

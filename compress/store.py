@@ -1,0 +1,143 @@
+"""Content-addressed stage results on disk.
+
+A finished stage is the folder `STAGE/KEY/`; its manifest, written last, lists every file with size and sha256 and is
+itself sealed by a digest. The folder appears by one rename, so that a reader sees all of it or nothing.
+
+    WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
+    WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above) and checkpoint/ (survives a kill)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the sha256 of a JSON value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return `{relative path: {"size": bytes, "sha256": hex}}` of every file below a folder, manifest left out."""
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST
+    }
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never half."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished stage: its folder and what its manifest says."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+
+class Store:
+    """The finished and unfinished stages of one workspace."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.finished = workspace / "store"
+        self.unfinished = workspace / "work"
+
+    def find(self, stage: str, key: str) -> tuple[Entry | None, str]:
+        """Return the verified entry, or None and what does not verify (an empty text where there is none)."""
+        folder = self.finished / stage / key
+        if not folder.is_dir():
+            return None, ""
+        try:
+            manifest = _read_manifest(folder)
+            damaged = _first_damaged(folder, manifest["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None, f"{folder / MANIFEST} does not verify"
+        if damaged:
+            return None, f"{folder / damaged} does not verify"
+        return Entry(folder, manifest), ""
+
+    def newest_key_parts(self, stage: str) -> dict[str, Any] | None:
+        """Return the parts of the key of the stage's newest entry, to tell what has changed since."""
+        folders = self.finished / stage
+        if not folders.is_dir():
+            return None
+        for folder in sorted(folders.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
+            try:
+                return _read_manifest(folder)["key_parts"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return None
+
+    def work_folder(self, stage: str, key: str) -> Path:
+        """Return where a stage works until it is finished. Its `files/` is new; its `checkpoint/` may be older."""
+        folder = self.unfinished / f"{stage}-{key}"
+        shutil.rmtree(folder / "files", ignore_errors=True)
+        (folder / "files").mkdir(parents=True)
+        (folder / "checkpoint").mkdir(exist_ok=True)
+        return folder
+
+    def publish(self, stage: str, key: str, facts: dict[str, Any]) -> Entry:
+        """Seal the stage's `files/` with a manifest of `facts` and move it into place by one rename."""
+        work = self.unfinished / f"{stage}-{key}"
+        manifest = {**facts, "stage": stage, "key": key, "files": list_files(work / "files")}
+        manifest["digest"] = sha256_json(manifest)
+        write_file(work / "files" / MANIFEST, json.dumps(manifest, indent=1).encode())
+        folder = self.finished / stage / key
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():  # what did not verify gives way
+            shutil.rmtree(folder)
+        (work / "files").rename(folder)
+        shutil.rmtree(work)
+        return Entry(folder, manifest)
+
+    def clean(self, keep: set[tuple[str, str]]) -> int:
+        """Delete every entry, finished or not, that is not in `keep` (stage, key); return the bytes freed."""
+        kept = {self.finished / stage / key for stage, key in keep}
+        kept |= {self.unfinished / f"{stage}-{key}" for stage, key in keep}
+        doomed = {*self.finished.glob("*/*"), *self.unfinished.glob("*")} - kept
+        freed = sum(path.stat().st_size for folder in doomed for path in folder.rglob("*") if path.is_file())
+        for folder in doomed:
+            shutil.rmtree(folder)
+        return freed
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    digest = manifest.pop("digest")
+    if digest != sha256_json(manifest):
+        raise ValueError("digest")
+    return manifest
+
+
+def _first_damaged(folder: Path, files: dict[str, dict[str, Any]]) -> str | None:
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != facts["size"] or sha256_file(path) != facts["sha256"]:
+            return name
+    return None

@@ -1,0 +1,1 @@
+"""One fit loop for teacher, pruning and student."""

@@ -1,0 +1,1 @@
+"""Teachers: one architecture a file, `build(input_shape, classes, **options)`, found by the file's name."""

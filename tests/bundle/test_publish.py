@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compress.artifacts import Bundle
+from compress.bundle.publish import publish
+from compress.store import list_files
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"model")
+    (folder / "manifest.json").write_text(json.dumps({"files": list_files(folder)}))
+    return Bundle("name", "student-fp32", folder)
+
+
+def test_a_bundle_is_published_under_its_name(bundle: Bundle, tmp_path: Path) -> None:
+    target = publish(bundle, tmp_path / "exported")
+
+    assert target == tmp_path / "exported" / "name"
+    assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "model.onnx"]
+
+
+def test_a_whole_bundle_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+    before = (publish(bundle, tmp_path) / "model.onnx").stat()
+
+    assert (publish(bundle, tmp_path) / "model.onnx").stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
+def test_a_damaged_bundle_is_made_whole(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    target = publish(bundle, tmp_path)
+    (target / name).write_bytes(b"damaged")
+
+    publish(bundle, tmp_path)
+
+    assert (target / "model.onnx").read_bytes() == b"model"
+    assert [path.name for path in tmp_path.glob(".name*")] == []
+
+
+def test_an_older_bundle_gives_way(bundle: Bundle, tmp_path: Path) -> None:
+    target = publish(bundle, tmp_path)
+    (target / "stray.txt").write_text("of an older version")
+    (bundle.folder / "model.onnx").write_bytes(b"newer")
+    (bundle.folder / "manifest.json").unlink()
+    (bundle.folder / "manifest.json").write_text(json.dumps({"files": list_files(bundle.folder)}))
+
+    publish(bundle, tmp_path)
+
+    assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "model.onnx"]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TINY = Path(__file__).parent / "tiny.toml"
+REPOSITORY = Path(__file__).parent.parent
+
+
+def run_compress(
+    folder: Path, *arguments: str, python: tuple[str, ...] = ("-m", "compress")
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder, as a user does."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, *python, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    output: str
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "exported" / "digits"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One whole run at the size of tiny.toml, shared by all tests that only read it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    result = run_compress(folder, "all", "--config", str(TINY))
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Run(folder, result.stdout)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from compress import cli
+from tests.conftest import TINY, Run, run_compress
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["compress", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
+
+
+BAD_INPUT = [
+    ("unknown command", ["trian"], "trian"),
+    ("unknown option", ["all", "--fast"], "--fast"),
+    ("unknown data", ["all", "--set", "data.source=digit"], "did you mean digits?"),
+    ("unknown preset", ["all", "--preset", "digitz"], "did you mean digits?"),
+    ("unknown section", ["all", "--set", "prun.sparsity=0.5"], "prun"),
+    ("unknown key", ["all", "--set", "prune.sparsty=0.5"], "did you mean prune.sparsity?"),
+    ("unknown teacher", ["all", "--set", "teacher.name=vgg17"], "did you mean vgg16?"),
+    ("unknown student", ["all", "--set", "distill.student=plane"], "did you mean plain?"),
+    ("unknown loss", ["all", "--set", "distill.loss=hintn"], "did you mean hinton?"),
+    ("unknown option of a teacher", ["all", "--set", "teacher.options.widht=1"], "did you mean width?"),
+    (
+        "option of a teacher out of bounds",
+        ["all", "--set", "teacher.options.width=9"],
+        "less than or equal to 4",
+    ),
+    ("option of a loss out of bounds", ["all", "--set", "distill.loss_options.temperature=0"], "temperature"),
+    ("wrong type", ["all", "--set", "prune.epochs=many"], "prune.epochs = 'many': should be a valid integer"),
+    ("out of bounds", ["all", "--set", "prune.sparsity=1.5"], "prune.sparsity = 1.5: should be less than 1"),
+    ("negative seed", ["all", "--set", "seed=-1"], "seed = -1"),
+    ("a value where a section is", ["all", "--set", "teacher=3"], "teacher = 3: should be a section"),
+    ("nothing left to train on", ["all", "--set", "data.test=0.9"], "validation + test"),
+    ("batch 1 not measured", ["all", "--set", "bench.batches=[2]"], "bench.batches"),
+    ("bundle name with a path", ["all", "--set", "deploy.name=../x"], "deploy.name = '../x'"),
+    ("--set without =", ["all", "--set", "prune.sparsity"], "takes key.path=value"),
+    ("--set without a key", ["all", "--set", "=3"], "takes key.path=value"),
+    ("--set with an empty part", ["all", "--set", "prune..x=3"], "takes key.path=value"),
+    ("no such config file", ["all", "--config", "none.toml"], "none.toml: No such file"),
+    ("config is a folder", ["all", "--config", "."], "takes a readable TOML file"),
+    ("config is no TOML", ["all", "--config", "broken.toml"], "broken.toml: not TOML"),
+    ("config is no text", ["all", "--config", "binary.toml"], "binary.toml: not TOML"),
+    ("workspace below a file", ["all", "--set", "workspace=broken.toml/x"], "cannot be written"),
+    ("exported below a file", ["all", "--set", "exported=broken.toml/x"], "cannot be written"),
+    (
+        "images too small for the teacher",
+        ["teacher", "--set", "data.size=16"],
+        "data.size should be 32 or more",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [row[1:] for row in BAD_INPUT], ids=[row[0] for row in BAD_INPUT])
+def test_bad_input_gives_one_line_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "broken.toml").write_text("[prune\n")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+
+    code = run_main(monkeypatch, tmp_path, *arguments)
+
+    message = capsys.readouterr().err
+    assert code == 2
+    assert expected in message
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+
+
+def test_help_names_every_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, tmp_path) == 0
+
+    text = capsys.readouterr().out
+    for stage in (
+        "all",
+        "teacher",
+        "prune",
+        "quantize",
+        "distill",
+        "export",
+        "bench",
+        "report",
+        "plan",
+        "clean",
+    ):
+        assert f" {stage} " in text
+
+
+def test_a_full_disk_gives_exit_code_4_and_a_rerun_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import numpy as np
+
+    with monkeypatch.context() as full:
+
+        def save(path: Path, *_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        full.setattr(np, "save", save)
+        assert run_main(full, tmp_path, "data") == 4
+    assert "the disk is full" in capsys.readouterr().err
+
+    assert run_main(monkeypatch, tmp_path, "data") == 0
+
+
+def test_a_second_run_in_the_same_workspace_gives_exit_code_5_and_names_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import os
+
+    from compress.runner import locked
+
+    with locked(tmp_path / ".compress"):
+        result = run_compress(tmp_path, "data")
+
+    assert result.returncode == 5
+    assert f"process {os.getpid()}" in result.stderr
+    assert run_main(monkeypatch, tmp_path, "data") == 0
+
+
+def test_a_second_run_is_all_hits_and_does_not_import_tensorflow(tiny_run: Run) -> None:
+    code = (
+        "import sys; from compress import cli; sys.argv = ['compress', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "finally: print('tensorflow' in sys.modules, 'sklearn' in sys.modules, file=sys.stderr)"
+    )
+    result = run_compress(tiny_run.folder, "all", "--config", str(TINY), python=("-c", code))
+
+    assert result.returncode == 0
+    assert "9 stages, 9 of them finished before" in result.stdout
+    assert result.stderr.splitlines()[-1] == "False False"
+
+
+def test_help_and_config_do_not_import_tensorflow(tmp_path: Path) -> None:
+    for command in ("--help", "config"):
+        code = f"import sys; from compress import cli; sys.argv = ['compress', '{command}']\ntry: cli.main()\n"
+        code += "finally: print({'tensorflow', 'onnxruntime', 'numpy', 'sklearn'} & set(sys.modules), file=sys.stderr)"
+        result = run_compress(tmp_path, python=("-c", code))
+
+        assert result.stderr.splitlines()[-1] == "set()"
+
+
+def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
+    result = run_compress(tiny_run.folder, "plan", "--config", str(TINY), "--set", "prune.sparsity=0.9")
+
+    rows = {line.split()[1]: line for line in result.stdout.splitlines() if " hit " in line or " miss " in line}
+    assert [name for name, line in rows.items() if " hit " in line] == ["data", "teacher"]
+    assert "sparsity 0.8 -> 0.9" in rows["prune"]
+    assert "input quantize" in rows["distill"]
+    assert "243,746" in rows["prune"]  # the weights of the teacher at width 0.125
+
+
+def test_clean_keeps_what_the_settings_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in ("32", "16"):
+        run_main(monkeypatch, tmp_path, "data", "--set", f"data.size={size}")
+    folder = tmp_path / ".compress" / "store" / "data"
+    assert len(list(folder.iterdir())) == 2
+
+    run_main(monkeypatch, tmp_path, "clean", "--set", "data.size=16")
+
+    [kept] = folder.iterdir()
+    assert json.loads((kept / "manifest.json").read_bytes())["artifact"]["image_shape"] == [16, 16, 1]
+
+
+def test_clean_all_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_main(monkeypatch, tmp_path, "data")
+
+    run_main(monkeypatch, tmp_path, "clean", "--all")
+
+    assert not list((tmp_path / ".compress" / "store").glob("*/*"))

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compress import fingerprint
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project package of two modules, the first importing the second inside a function."""
+    folder = tmp_path / "toyproject"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "a.py").write_text(
+        '"""Doc."""\nimport os, numpy\n\ndef f():\n    """Doc."""\n    from toyproject import b\n    return b\n'
+    )
+    (folder / "b.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(fingerprint, "PROJECT", ("toyproject",))
+    yield folder
+    sys.modules.pop("toyproject", None)
+
+
+def digest(module: str = "toyproject.a") -> str:
+    for cached in (fingerprint._source, fingerprint._tree, fingerprint._imports, fingerprint._dump):
+        cached.cache_clear()
+    return fingerprint.code_digest([module])
+
+
+def test_a_change_of_docstrings_comments_or_layout_keeps_the_digest(package: Path) -> None:
+    before = digest()
+    text = (package / "a.py").read_text().replace("Doc.", "Other words.").replace("return b", "return (b)  # why")
+    (package / "a.py").write_text(text)
+
+    assert digest() == before
+
+
+def test_a_change_of_code_changes_the_digest(package: Path) -> None:
+    before = digest()
+    (package / "a.py").write_text((package / "a.py").read_text().replace("return b", "return [b]"))
+
+    assert digest() != before
+
+
+def test_a_change_of_a_module_that_is_imported_inside_a_function_changes_the_digest(package: Path) -> None:
+    before = digest()
+    (package / "b.py").write_text("VALUE = 2\n")
+
+    assert digest() != before
+
+
+def test_library_versions_name_what_is_imported_but_not_the_standard_library(package: Path) -> None:
+    digest()
+
+    assert set(fingerprint.library_versions(["toyproject.a"])) == {"python", "numpy"}
+
+
+def test_the_teachers_versions_hold_tensorflow_and_reading_them_does_not_import_it() -> None:
+    digest()
+    loaded = "tensorflow" in sys.modules
+
+    assert "tensorflow" in fingerprint.library_versions(["compress.stages.teacher"])
+    assert ("tensorflow" in sys.modules) == loaded
+
+
+def test_a_gpu_that_is_hidden_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    fingerprint.device_class.cache_clear()
+
+    assert fingerprint.device_class() == "cpu"
+    fingerprint.device_class.cache_clear()

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress import pruning
+from compress.training.tensorflow import keras, start_afresh
+from students import plain
+
+
+def pruned_kernels(sparsity: float) -> list[np.ndarray]:
+    start_afresh(0)
+    model = pruning.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, end_step=6, updates=3)
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    images, targets = np.random.default_rng(0).random((32, 16, 16, 1)), np.eye(3)[np.arange(32) % 3]
+    model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[pruning.callback()])
+    return [layer.kernel.numpy() for layer in pruning.without_masks(model).layers if hasattr(layer, "kernel")]
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.97])
+def test_every_kernel_ends_with_the_sparsity_asked_for_and_hardly_more(sparsity: float) -> None:
+    for kernel in pruned_kernels(sparsity):
+        kept = np.count_nonzero(kernel)
+        assert kept == max(1, int(np.floor(round(kernel.size * (1 - sparsity), 6))))
+
+
+def test_the_largest_weights_are_the_ones_kept() -> None:
+    start_afresh(0)
+    model = plain.build((16, 16, 1), 3, width=3)
+    before = model.get_layer("block2_conv1").kernel.numpy()
+    masked = pruning.with_masks(model, 0.8, 0.8, end_step=1, updates=1)
+    masked.compile(keras.optimizers.SGD(0.0), keras.losses.CategoricalCrossentropy(from_logits=True))
+    masked.fit(np.zeros((2, 16, 16, 1)), np.eye(3)[:2], epochs=2, verbose=0, callbacks=[pruning.callback()])
+
+    after = pruning.without_masks(masked).get_layer("block2_conv1").kernel.numpy()
+    threshold = np.abs(before)[after != 0].min()
+    assert np.all(np.abs(before)[after == 0] <= threshold)
+
+
+def test_the_stripped_model_has_the_weights_of_the_plain_architecture(tmp_path: Path) -> None:
+    model = plain.build((16, 16, 1), 3)
+    stripped = pruning.without_masks(pruning.with_masks(plain.build((16, 16, 1), 3), 0.5, 0.5, 2, 1))
+
+    assert [w.shape for w in stripped.get_weights()] == [w.shape for w in model.get_weights()]
+    assert stripped.count_params() == model.count_params()

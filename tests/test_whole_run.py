@@ -1,0 +1,193 @@
+"""The whole pipeline on real images, at the size of tiny.toml."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.store import list_files
+from tests.conftest import REPOSITORY, TINY, Run, run_compress
+
+IDS = ["teacher-fp32", "pruned-fp32", "pruned-int8", "student-fp32", "student-int8"]
+
+
+@pytest.fixture(scope="module")
+def report(tiny_run: Run) -> dict[str, Any]:
+    return json.loads((tiny_run.bundle / "report.json").read_bytes())
+
+
+def model_hashes(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every weights file and ONNX model that a run left in its store."""
+    files = [*folder.glob(".compress/store/*/*/*.npz"), *folder.glob(".compress/store/*/*/*.onnx")]
+    return {
+        f"{path.parent.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+    }
+
+
+def test_progress_names_the_stages_and_estimates_the_time_left(tiny_run: Run) -> None:
+    for stage in ("data", "teacher", "prune", "quantize", "distill", "export", "bench", "report"):
+        assert f"{stage}: done in" in tiny_run.output
+    assert "s left" in tiny_run.output
+    assert tiny_run.output.rstrip().endswith(f"bundle: exported{os.sep}digits{os.sep}")
+
+
+def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: Run) -> None:
+    manifest = json.loads((tiny_run.bundle / "manifest.json").read_bytes())
+
+    expected = {"model.onnx", "labels.txt", "report.json", "config.toml", "README.md", "manifest.json"}
+    assert {path.name for path in tiny_run.bundle.iterdir()} == {*expected, "variants"}
+    assert {path.stem for path in (tiny_run.bundle / "variants").iterdir()} == set(IDS)
+    assert manifest["files"] == list_files(tiny_run.bundle)
+    assert manifest["input"]["shape"] == ["batch", 32, 32, 1]
+
+
+def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
+    assert set(report) == {"schema", "run", "deployed", "models", "skipped", "stages"}
+    run_keys = {"name", "data", "classes", "n_train", "n_validation", "n_test", "seed", "versions", "host"}
+    assert set(report["run"]) == run_keys
+    assert [model["id"] for model in report["models"]] == IDS
+    model_keys = {
+        "id",
+        "stage",
+        "precision",
+        "file",
+        "params",
+        "nonzero_params",
+        "sparsity",
+        "macs",
+        "size_bytes",
+    }
+    test_keys = {"n", "accuracy", "accuracy_ci95", "precision", "recall", "f1", "auc", "drop_vs_teacher"}
+    latency_keys = {"provider", "threads", "batch", "runs", "p50_ms", "p90_ms", "p99_ms", "throughput_per_s"}
+    for model in report["models"]:
+        assert set(model) == {*model_keys, "size_zstd_bytes", "test", "validation", "latency"}
+        assert set(model["test"]) == {*test_keys, "flips_vs_teacher"}
+        assert set(model["validation"]) == {"n", "accuracy"}
+        assert all(set(entry) == latency_keys for entry in model["latency"])
+    assert all(set(stage) == {"name", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
+    assert {skip["what"] for skip in report["skipped"]} >= {"TensorrtExecutionProvider"} or report["skipped"] == []
+
+
+def test_the_pruned_models_are_sparse_and_the_others_are_not(report: dict[str, Any]) -> None:
+    sparsity = {model["id"]: model["sparsity"] for model in report["models"]}
+
+    assert sparsity["pruned-fp32"] >= 0.8
+    assert sparsity["pruned-int8"] >= 0.8
+    assert sparsity["teacher-fp32"] < 0.01
+    assert sparsity["student-fp32"] < 0.01
+
+
+def test_all_variants_of_a_network_have_its_weights_and_macs(report: dict[str, Any]) -> None:
+    models = {model["id"]: model for model in report["models"]}
+
+    assert models["teacher-fp32"]["params"] == models["pruned-fp32"]["params"] == models["pruned-int8"]["params"]
+    assert models["student-fp32"]["params"] == models["student-int8"]["params"]
+    assert models["teacher-fp32"]["macs"] == models["pruned-int8"]["macs"]
+
+
+def test_zeros_compress(report: dict[str, Any]) -> None:
+    models = {model["id"]: model for model in report["models"]}
+
+    assert models["pruned-fp32"]["size_bytes"] == models["teacher-fp32"]["size_bytes"]
+    assert models["pruned-fp32"]["size_zstd_bytes"] < 0.5 * models["teacher-fp32"]["size_zstd_bytes"]
+
+
+def test_the_deployed_model_is_the_variant_that_the_report_names(tiny_run: Run, report: dict[str, Any]) -> None:
+    variant = tiny_run.bundle / "variants" / f"{report['deployed']}.onnx"
+
+    assert (tiny_run.bundle / "model.onnx").read_bytes() == variant.read_bytes()
+
+
+def test_the_bundles_own_lines_classify_the_test_images_as_the_report_says(
+    tiny_run: Run, report: dict[str, Any], tmp_path: Path
+) -> None:
+    """The lines of the README run as they stand, on image files, in a process without this project."""
+    readme = (tiny_run.bundle / "README.md").read_text("utf-8")
+    lines = readme.split("```python\n")[1].split("```")[0]
+    [data] = (tiny_run.folder / ".compress" / "store" / "data").iterdir()
+    images, labels = np.load(data / "test_images.npy"), np.load(data / "test_labels.npy")
+    files = []
+    for i, image in enumerate(images):
+        files.append(str(tmp_path / f"{i}.png"))
+        Image.fromarray(image[..., 0]).save(files[-1])
+
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", lines, *files],
+        cwd=tiny_run.bundle,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    answers = [line.split("\t")[1] for line in result.stdout.splitlines()]
+    deployed = next(model for model in report["models"] if model["id"] == report["deployed"])
+    correct = sum(answer == str(label) for answer, label in zip(answers, labels, strict=True))
+    assert correct / len(labels) == pytest.approx(deployed["test"]["accuracy"], abs=1e-6)
+
+
+def test_the_bundles_config_names_the_same_run(tiny_run: Run) -> None:
+    result = run_compress(tiny_run.folder, "all", "--config", str(tiny_run.bundle / "config.toml"))
+
+    assert "9 stages, 9 of them finished before" in result.stdout, result.stdout + result.stderr
+
+
+def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run) -> None:
+    before = (tiny_run.bundle / "manifest.json").read_bytes()
+    tiny_run.bundle.rename(tiny_run.bundle.with_name("moved-away"))
+
+    result = run_compress(tiny_run.folder, "all", "--config", str(TINY))
+
+    assert "9 of them finished before" in result.stdout
+    assert (tiny_run.bundle / "manifest.json").read_bytes() == before
+
+
+def run_until_killed(folder: Path, marker: str, chance: random.Random) -> bool:
+    """Start a run and kill it -9 a random moment after its output holds `marker`; return whether it still ran."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    log = folder / "log.txt"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "compress", "distill", "--config", str(TINY)],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    while process.poll() is None and marker not in log.read_text():
+        time.sleep(0.05)
+    time.sleep(chance.uniform(0, 3))
+    running = process.poll() is None
+    if running:
+        process.send_signal(signal.SIGKILL)
+    process.wait()
+    return running
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_run_killed_in_each_training_ends_with_the_same_files(tiny_run: Run, tmp_path: Path) -> None:
+    chance = random.Random(0)
+    killed = [run_until_killed(tmp_path, f"{stage}: starts", chance) for stage in ("teacher", "prune", "distill")]
+    result = run_compress(tmp_path, "quantize-student", "--config", str(TINY))
+
+    assert any(killed)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "data: done" not in result.stdout, "a finished stage was done again"
+    expected = {
+        name: digest
+        for name, digest in model_hashes(tiny_run.folder).items()
+        if name.partition("/")[0] not in ("export", "report")
+    }
+    assert model_hashes(tmp_path) == expected

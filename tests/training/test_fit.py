@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.context import Context
+from compress.data.batches import epoch_batches
+from compress.training import checkpoint
+from compress.training.fit import evaluate, fit
+from compress.training.schedules import OneCycle
+from compress.training.settings import TrainingSettings
+from compress.training.supervised import smoothed_one_hot
+from compress.training.tensorflow import keras, start_afresh
+
+RNG = np.random.default_rng(0)
+LABELS = np.arange(48) % 3
+IMAGES = (LABELS[:, None, None, None] * 80 + RNG.integers(0, 60, (48, 8, 8, 1))).astype(np.uint8)
+SETTINGS = TrainingSettings(epochs=4, batch_size=16, learning_rate=0.05, patience=10)
+
+
+class Killed(Exception):
+    pass
+
+
+def context(folder: Path, kill_after: float = 2.0) -> Context:
+    """A context that kills the training once more than a fraction of it is done."""
+
+    def progress(fraction: float, words: str) -> None:
+        if fraction > kill_after:
+            raise Killed
+
+    return Context("stage", 0, folder, progress, lambda line: None)
+
+
+def new_model() -> Any:
+    start_afresh(0)
+    layers = keras.layers
+    image = keras.Input((8, 8, 1))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(image)))
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
+
+
+def train(context: Context, settings: TrainingSettings = SETTINGS, **options: Any) -> list[np.ndarray]:
+    model = new_model()
+    targets = smoothed_one_hot(LABELS, 3, 0.0)
+    fit(
+        model,
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        lambda epoch: epoch_batches(IMAGES, targets, settings.batch_size, 0, epoch),
+        (IMAGES, LABELS),
+        settings,
+        context,
+        **options,
+    )
+    return model.get_weights()
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kill_after", [0.0, 0.3, 0.5, 0.8, 0.99])
+def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(kill_after: float, tmp_path: Path) -> None:
+    unbroken = train(context(folder(tmp_path / "unbroken")))
+    with pytest.raises(Killed):
+        train(context(folder(tmp_path / "killed"), kill_after))
+
+    resumed = train(context(tmp_path / "killed"))
+
+    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken]
+
+
+def test_a_resumed_training_does_not_repeat_finished_epochs(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(context(tmp_path, kill_after=0.6))  # in the third of four epochs
+    fractions: list[float] = []
+    train(Context("stage", 0, tmp_path, lambda fraction, words: fractions.append(fraction), lambda line: None))
+
+    assert min(fractions) > 0.5
+
+
+def test_a_checkpoint_that_is_not_whole_starts_the_training_again(tmp_path: Path) -> None:
+    unbroken = train(context(folder(tmp_path / "unbroken")))
+    with pytest.raises(Killed):
+        train(context(folder(tmp_path / "killed"), kill_after=0.6))
+    path = tmp_path / "killed" / "training.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+
+    resumed = train(context(tmp_path / "killed"))
+
+    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken]
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    model = new_model()
+    before = evaluate(model, IMAGES, LABELS)
+    model.set_weights(train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 30})))
+
+    accuracy, cross_entropy = evaluate(model, IMAGES, LABELS)
+    assert accuracy >= 0.9
+    assert cross_entropy < before[1]
+
+
+def test_early_stopping_ends_the_training_and_gives_the_best_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = iter([(0.5, 1.0), (0.8, 1.0), (0.7, 1.0), (0.8, 1.1), (0.9, 1.0)])
+    seen: list[list[np.ndarray]] = []
+
+    def scripted(model: Any, *_: Any) -> tuple[float, float]:
+        seen.append(model.get_weights())
+        return next(results)
+
+    monkeypatch.setattr("compress.training.fit.evaluate", scripted)
+    weights = train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 9, "patience": 2}))
+
+    assert len(seen) == 4, "two epochs after the best one, of index 1"
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[1]]
+
+
+def test_an_epoch_before_may_stop_from_is_never_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = iter([(0.9, 1.0), (0.9, 1.0), (0.5, 1.0), (0.4, 1.0)])
+    seen: list[list[np.ndarray]] = []
+
+    def scripted(model: Any, *_: Any) -> tuple[float, float]:
+        seen.append(model.get_weights())
+        return next(results)
+
+    monkeypatch.setattr("compress.training.fit.evaluate", scripted)
+    weights = train(context(tmp_path), may_stop_from=2)
+
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[2]]
+
+
+def test_evaluate_gives_accuracy_and_cross_entropy_worked_by_hand() -> None:
+    image = keras.Input((1, 1, 2))
+    model = keras.Model(image, keras.layers.Flatten()(image))
+    images = np.array([[1, 0], [0, 2], [3, 0]], np.uint8).reshape(3, 1, 1, 2)
+
+    accuracy, cross_entropy = evaluate(model, images, np.array([0, 1, 1]))
+
+    assert accuracy == pytest.approx(2 / 3)
+    expected = [np.log(1 + np.exp(-1)), np.log(1 + np.exp(-2)), np.log(1 + np.exp(3))]
+    assert cross_entropy == pytest.approx(np.mean(expected))
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing() -> None:
+    rates = [float(OneCycle(peak=0.8, steps=7, warmup=0.25)(step)) for step in range(7)]
+
+    expected = [0.4, 0.8, 0.8 * 5 / 6, 0.8 * 4 / 6, 0.8 * 3 / 6, 0.8 * 2 / 6, 0.8 * 1 / 6]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+
+
+def test_one_cycle_without_warm_up_starts_near_its_peak() -> None:
+    assert float(OneCycle(peak=1.0, steps=3, warmup=0.0)(0)) == pytest.approx(0.75)
+
+
+def test_smoothed_labels_still_add_up_to_one() -> None:
+    np.testing.assert_allclose(smoothed_one_hot(np.array([1]), 4, 0.2), [[0.05, 0.85, 0.05, 0.05]])
+
+
+def test_weight_decay_shrinks_kernels_and_leaves_biases_alone(tmp_path: Path) -> None:
+    """With a rate so small that gradients hardly matter, decay alone is left: it is part of the same step."""
+    options = {"epochs": 1, "learning_rate": 1e-9, "warmup": 0.0}
+    plain = train(context(folder(tmp_path / "a")), SETTINGS.model_copy(update={**options, "weight_decay": 0.0}))
+    decayed = train(context(folder(tmp_path / "b")), SETTINGS.model_copy(update={**options, "weight_decay": 1e6}))
+
+    assert np.abs(decayed[0]).sum() < np.abs(plain[0]).sum()
+    np.testing.assert_array_equal(decayed[1], plain[1])
+
+
+def test_the_same_arrays_give_the_same_file(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(5.0), "b": np.ones((2, 2), np.int8)}
+    checkpoint.save_arrays(tmp_path / "one.npz", arrays)
+    checkpoint.save_arrays(tmp_path / "two.npz", arrays)
+
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    np.testing.assert_array_equal(checkpoint.load_arrays(tmp_path / "one.npz")["a"], arrays["a"])
+
+
+def test_a_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", a=np.array([{}], object))
+
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        checkpoint.load_arrays(tmp_path / "bad.npz")
