@@ -2,7 +2,7 @@
 
     python benchmarks/digits.py [FOLDER]
 
-About 15 minutes on 2 cores; seeds that are finished in FOLDER (default: benchmarks/runs, not tracked) are not run again.
+About 15 minutes on 2 cores. Seeds that are finished in FOLDER (default: benchmarks/runs) are not run again.
 """
 
 from __future__ import annotations

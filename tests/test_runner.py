@@ -64,7 +64,7 @@ class Toy:
 
     def execute(self) -> list[Entry]:
         progress = Progress(Console(quiet=True))
-        progress.note = self.notes.append  # type: ignore[method-assign]
+        progress.note = self.notes.append  # type: ignore[method-assign, assignment]
         return runner.execute(self.plan(), self.config, "", self.store, progress)
 
 
