@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -13,14 +12,15 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from compress.errors import BadInputError, CompressError, MachineError
+from compress.errors import BadInputError, CompressError, MachineError, cannot_write
 from compress.pipeline import PIPELINE
 
 app = typer.Typer(
     help="From labelled images to a small, fast, verified image classifier in ONNX, with the evidence beside it.\n\n"
     "[bold]python -m compress all[/bold] trains a teacher, prunes and quantizes it, distills it into a student, "
     "exports, measures and reports. A stage's name runs up to and including that stage. What is finished is never "
-    "done again.",
+    "done again.\n\nSettings: [bold]python -m compress config[/bold] prints them all, each with what it does. An error "
+    "is one line; [bold]--debug[/bold] shows its traceback.",
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -58,9 +58,9 @@ def _as_known(error: Exception) -> CompressError | None:
         return error
     if isinstance(error, TyperException):
         return BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f"{error.filename}: " if error.filename else ""
-        return MachineError(f"{where}the disk is full; free some space and run the same command again")
+    if isinstance(error, OSError):
+        written = cannot_write(str(error.filename or "a file"), error)
+        return written if isinstance(written, MachineError) else None
     return None
 
 

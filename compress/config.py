@@ -58,16 +58,34 @@ def load(file: Path | None = None, preset: str | None = None, assignments: Itera
 
 
 def to_toml(config: BaseModel) -> str:
-    """Return a configuration as TOML that `load` reads back to the same values."""
-    import tomli_w
-
-    return tomli_w.dumps(config.model_dump(mode="json"))
+    """Return a configuration as TOML that `load` reads back to the same values, each key with its description."""
+    return "\n".join(_section(config, ())).lstrip("\n") + "\n"
 
 
 def preset_names() -> list[str]:
     """Return the names that `--preset` takes."""
     folder = resources.files("compress") / "presets"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _section(model: BaseModel, path: tuple[str, ...]) -> Iterable[str]:
+    """Yield the lines of a section: first its own keys, then the sections within it."""
+    import tomli_w
+
+    values, fields = model.model_dump(mode="json"), type(model).model_fields
+    if path:
+        yield f"\n[{'.'.join(path)}]"
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            yield f"# {fields[name].description}"
+            yield tomli_w.dumps({name: value}).rstrip("\n")
+    for name, value in values.items():
+        inner = getattr(model, name)
+        if isinstance(inner, BaseModel):
+            yield from _section(inner, (*path, name))
+        elif isinstance(value, dict):
+            yield f"\n# {fields[name].description}\n[{'.'.join((*path, name))}]"
+            yield tomli_w.dumps(value).rstrip("\n")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """The errors that a user sees as one line. Each knows its exit code."""
 
+from __future__ import annotations
+
+import errno
+
 
 class CompressError(Exception):
     """A run that ends for a known reason; its text is the one line that the user reads."""
@@ -23,3 +27,10 @@ class LockedError(CompressError):
     """Another run holds the workspace."""
 
     exit_code = 5
+
+
+def cannot_write(what: str, error: OSError) -> CompressError:
+    """Return the error for what could not be written: `MachineError` where the disk is full, else `BadInputError`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(f"{what}: the disk is full; free some space and run the same command again")
+    return BadInputError(f"{what}: cannot be written: {error.strerror}")

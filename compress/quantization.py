@@ -56,6 +56,7 @@ def quantize(
             activation_type=ACTIVATIONS[activations],
             weight_type=QuantType.QInt8,
             calibrate_method=CALIBRATIONS[calibration],
+            extra_options={"CalibMaxIntermediateOutputs": 1},  # the same ranges from less memory
         )
         write(onnx.load(quantized, load_external_data=False), file)
     return dataclasses.replace(model, precision="int8", file=file)

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from compress import artifacts, fingerprint
 from compress.context import Context, StageRecord
-from compress.errors import BadInputError, LockedError
+from compress.errors import LockedError, cannot_write
 from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store, sha256_json, write_file
@@ -84,7 +84,7 @@ def locked(workspace: Path) -> Iterator[None]:
     except Timeout as error:
         raise LockedError(f"{workspace}: another run holds this workspace: process {_holder(holder)}") from error
     except OSError as error:
-        raise BadInputError(f"workspace {workspace}: cannot be written: {error.strerror}") from error
+        raise cannot_write(f"workspace {workspace}", error) from error
     try:
         write_file(holder, json.dumps({"pid": os.getpid()}).encode())
         yield

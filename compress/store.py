@@ -119,7 +119,7 @@ class Store:
     def clean(self, keep: set[tuple[str, str]]) -> int:
         """Delete every entry, finished or not, that is not in `keep` (stage, key); return the bytes freed."""
         kept = {self.finished / stage / key for stage, key in keep}
-        kept |= {self.unfinished / f"{stage}-{key}" for stage, key in keep}
+        kept |= {self.unfinished / f"{folder.parent.name}-{folder.name}" for folder in kept if not folder.exists()}
         doomed = {*self.finished.glob("*/*"), *self.unfinished.glob("*")} - kept
         freed = sum(path.stat().st_size for folder in doomed for path in folder.rglob("*") if path.is_file())
         for folder in doomed:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.resume import killed_run, model_hashes, repeated_stages
 from compress.store import list_files
-from tests.conftest import REPOSITORY, TINY, Run, run_compress
+from tests.conftest import TINY, Run, run_compress
 
 IDS = ["teacher-fp32", "pruned-fp32", "pruned-int8", "student-fp32", "student-int8"]
 
@@ -26,15 +25,6 @@ IDS = ["teacher-fp32", "pruned-fp32", "pruned-int8", "student-fp32", "student-in
 @pytest.fixture(scope="module")
 def report(tiny_run: Run) -> dict[str, Any]:
     return json.loads((tiny_run.bundle / "report.json").read_bytes())
-
-
-def model_hashes(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every weights file and ONNX model that a run left in its store."""
-    files = [*folder.glob(".compress/store/*/*/*.npz"), *folder.glob(".compress/store/*/*/*.onnx")]
-    return {
-        f"{path.parent.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
-    }
 
 
 def test_progress_names_the_stages_and_estimates_the_time_left(tiny_run: Run) -> None:
@@ -154,40 +144,12 @@ def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run)
     assert (tiny_run.bundle / "manifest.json").read_bytes() == before
 
 
-def run_until_killed(folder: Path, marker: str, chance: random.Random) -> bool:
-    """Start a run and kill it -9 a random moment after its output holds `marker`; return whether it still ran."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
-    log = folder / "log.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "compress", "distill", "--config", str(TINY)],
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    while process.poll() is None and marker not in log.read_text():
-        time.sleep(0.05)
-    time.sleep(chance.uniform(0, 3))
-    running = process.poll() is None
-    if running:
-        process.send_signal(signal.SIGKILL)
-    process.wait()
-    return running
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_in_each_training_ends_with_the_same_files(tiny_run: Run, tmp_path: Path) -> None:
-    chance = random.Random(0)
-    killed = [run_until_killed(tmp_path, f"{stage}: starts", chance) for stage in ("teacher", "prune", "distill")]
-    result = run_compress(tmp_path, "quantize-student", "--config", str(TINY))
+    stages = ["teacher", "prune", "distill"]
 
-    assert any(killed)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "data: done" not in result.stdout, "a finished stage was done again"
-    expected = {
-        name: digest
-        for name, digest in model_hashes(tiny_run.folder).items()
-        if name.partition("/")[0] not in ("export", "report")
-    }
-    assert model_hashes(tmp_path) == expected
+    log = killed_run(tmp_path, ["--config", str(TINY)], stages, random.Random(0), longest_wait=3)
+
+    assert "killed after the start of" in log
+    assert repeated_stages(log) == []
+    assert model_hashes(tmp_path) == model_hashes(tiny_run.folder)

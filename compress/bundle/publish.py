@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from compress.artifacts import Bundle
-from compress.errors import BadInputError
+from compress.errors import cannot_write
 from compress.store import MANIFEST, list_files
 
 
@@ -32,14 +32,14 @@ def publish(bundle: Bundle, exported: Path) -> Path:
 
 
 def check_writable(exported: Path) -> None:
-    """Raise `BadInputError` where bundles cannot be written: known before the training, not after it."""
+    """Raise `BadInputError` where bundles cannot be written (`MachineError` for a full disk): known before training."""
     try:
         exported.mkdir(parents=True, exist_ok=True)
         probe = exported / f".probe-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise BadInputError(f"exported {exported}: cannot be written: {error.strerror}") from error
+        raise cannot_write(f"exported {exported}", error) from error
 
 
 def _is_whole(target: Path, bundle: Bundle) -> bool:

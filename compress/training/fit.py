@@ -6,6 +6,7 @@ killed goes on from its last finished epoch and ends with the same bytes as a ru
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from compress.context import Context
+from compress.errors import CompressError
 from compress.training import checkpoint
 from compress.training.schedules import OneCycle
 from compress.training.settings import TrainingSettings
@@ -74,7 +76,7 @@ def fit(
         best_weights = groups.get("best", groups["model"])
         context.note(f"{context.stage}: goes on after epoch {epoch}")
 
-    while epoch < settings.epochs and epoch - best_epoch <= settings.patience + may_stop_from * (best_epoch < 0):
+    while epoch < settings.epochs and epoch <= max(best_epoch, may_stop_from - 1) + settings.patience:
         start = time.perf_counter()
         on_batch = _Report(context, epoch, settings.epochs)
         history = model.fit(
@@ -84,6 +86,12 @@ def fit(
             verbose=0,
             callbacks=[*callbacks, on_batch],
         )
+        loss_value = history.history["loss"][0]
+        if not math.isfinite(loss_value):
+            raise CompressError(
+                f"{context.stage}: the loss is {loss_value} in epoch {epoch + 1}: training diverged; "
+                f"{context.stage}.learning_rate = {settings.learning_rate} should be lower"
+            )
         accuracy, cross_entropy = evaluate(model, *validation)
         if epoch >= may_stop_from and (accuracy, -cross_entropy) > best_result:
             best_epoch, best_result, best_weights = epoch, (accuracy, -cross_entropy), model.get_weights()
@@ -95,7 +103,7 @@ def fit(
         checkpoint.save(path, groups, state)
         context.progress(
             epoch / settings.epochs,
-            f"epoch {epoch}/{settings.epochs}, loss {history.history['loss'][0]:.4f}, "
+            f"epoch {epoch}/{settings.epochs}, loss {loss_value:.4f}, "
             f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
         )
     model.set_weights(best_weights)

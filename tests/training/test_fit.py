@@ -8,6 +8,7 @@ import pytest
 
 from compress.context import Context
 from compress.data.batches import epoch_batches
+from compress.errors import CompressError
 from compress.training import checkpoint
 from compress.training.fit import evaluate, fit
 from compress.training.schedules import OneCycle
@@ -134,6 +135,11 @@ def test_an_epoch_before_may_stop_from_is_never_the_result(tmp_path: Path, monke
     weights = train(context(tmp_path), may_stop_from=2)
 
     assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[2]]
+
+
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CompressError, match="stage: the loss is nan in epoch 1: training diverged"):
+        train(context(tmp_path), SETTINGS.model_copy(update={"learning_rate": float("nan")}))
 
 
 def test_evaluate_gives_accuracy_and_cross_entropy_worked_by_hand() -> None:
