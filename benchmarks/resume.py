@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 KILLS = ("teacher", "teacher", "prune", "distill", "distill")
-LONGEST_WAIT_SECONDS = 25.0  # of the random time between a stage's start and the kill
+LONGEST_WAIT_SECONDS = 25.0
 
 
 def main() -> None:
     """Print whether the killed run ended with the same model files."""
     reference, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True)
-    log = killed_run(folder, sys.argv[3:], KILLS, random.Random(0), LONGEST_WAIT_SECONDS)
+    log = killed_run(folder, sys.argv[3:], KILLS, random.Random(), LONGEST_WAIT_SECONDS)
     expected, found = model_hashes(reference), model_hashes(folder)
     print(*(line for line in log.splitlines() if "goes on" in line or "done in" in line or "killed" in line), sep="\n")
     repeated = repeated_stages(log)
@@ -36,27 +36,34 @@ def main() -> None:
 
 
 def killed_run(
-    folder: Path, arguments: Sequence[str], kills: Sequence[str], chance: random.Random, longest_wait: float
+    folder: Path,
+    arguments: Sequence[str],
+    kills: Sequence[str],
+    chance: random.Random,
+    longest_wait: float,
+    sign: str = "checkpoint",
 ) -> str:
     """Start `all` in a folder, kill it in each of the stages `kills`, then let it end; return all it printed.
 
-    A kill comes a random time, at most `longest_wait` seconds, after the stage has started.
+    A kill comes a random time, at most `longest_wait` seconds, after the stage has written `sign`: its folder
+    `checkpoint` when it starts, `checkpoint/training.npz` at the end of an epoch. Raises `RuntimeError` where a stage
+    was finished before its kill, or where the run fails.
     """
     log = ""
     for stage in kills:
-        process, path = start(folder, arguments)
-        while process.poll() is None and f"{stage}: starts" not in path.read_text():
-            time.sleep(0.05)
+        process, output = start(folder, arguments)
+        while process.poll() is None and not any((folder / ".compress" / "work").glob(f"{stage}-*/{sign}")):
+            time.sleep(0.02)
         time.sleep(chance.uniform(0, longest_wait))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            log += f"killed after the start of {stage}\n"
+        process.send_signal(signal.SIGKILL)
         process.wait()
-        log += path.read_text()
-    process, path = start(folder, arguments)
+        log += output.read_text() + f"killed in {stage}\n"
+        if f"{stage}: done" in output.read_text():
+            raise RuntimeError(f"{stage} was finished before it could be killed:\n{log}")
+    process, output = start(folder, arguments)
     if process.wait() != 0:
-        raise RuntimeError(path.read_text())
-    return log + path.read_text()
+        raise RuntimeError(output.read_text())
+    return log + output.read_text()
 
 
 def start(folder: Path, arguments: Sequence[str]) -> tuple[subprocess.Popen[bytes], Path]:

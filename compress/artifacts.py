@@ -84,6 +84,14 @@ class OnnxModel:
 
 
 @dataclass(frozen=True)
+class Quantized:
+    """A network as ONNX, before and after its quantization."""
+
+    fp32: OnnxModel
+    int8: OnnxModel
+
+
+@dataclass(frozen=True)
 class Models:
     """Every model that could be deployed, the teacher first."""
 

@@ -82,13 +82,13 @@ def _run_up_to(last: str, file: Path | None, preset: str | None, assignments: li
     pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
     console = Console()
     if pipeline[-1].output_type is Bundle:
-        check_writable(config.exported)
+        check_writable(config.exported, config.deploy.name or config.data.source)
     with runner.locked(config.workspace):
         store = Store(config.workspace)
         steps = runner.plan(pipeline, config, store)
         with Progress(console) as progress:
             entries = runner.execute(steps, config, settings.to_toml(config), store, progress)
-        cached = sum(step.entry is not None for step in steps)
+        cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
         console.print(f"{len(steps)} stages, {cached} of them finished before", highlight=False)
         result = runner.load_artifact(steps[-1].stage, entries[-1])
         if isinstance(result, Bundle):

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from compress.errors import BadInputError
 from compress.pipeline import PIPELINE
@@ -23,14 +23,23 @@ else:
     import tomli as tomllib
 
 
+def _not_empty(value: Any) -> Any:
+    if value == "":
+        raise ValueError("should name a folder")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_not_empty)]
+
+
 class _Run(BaseModel):
     """The settings that belong to no stage."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = Field(0, ge=0, lt=2**31, description="The one seed of splits, weights, batches and augmentation.")
-    workspace: Path = Field(Path(".compress"), description="Folder of cached stages and checkpoints.")
-    exported: Path = Field(Path("exported"), description="Folder in which the finished bundle appears.")
+    workspace: Folder = Field(Path(".compress"), description="Folder of cached stages and checkpoints.")
+    exported: Folder = Field(Path("exported"), description="Folder in which the finished bundle appears.")
 
 
 _SECTIONS: dict[str, Any] = {

@@ -1,12 +1,18 @@
-"""What a training would cost, from one step on this machine."""
+"""What the stages that train would cost, from one step of each network on this machine.
+
+Not in the stages' own modules: a change here must not cost a training.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from compress import plugins
+from compress.stages import data, distill, prune, teacher
 from compress.training.settings import TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
@@ -39,26 +45,55 @@ class Estimate:
         memory = (
             RUNTIME_BYTES
             + 4 * WEIGHT_COPIES * self.params
-            + 4 * ACTIVATION_COPIES * self.activations * settings.batch_size
+            + 4 * ACTIVATION_COPIES * self.activations * min(settings.batch_size, images)
         )
         seconds = settings.epochs * images * self.seconds_per_image
         return Estimate(self.params, self.macs, self.activations, self.seconds_per_image, seconds, memory)
 
 
-def estimate_training(
-    build: Any, options: dict[str, Any], settings: TrainingSettings, facts: Facts, images: int
+def facts(config: data.Config) -> Facts:
+    """Return what the data stage would make, without making it."""
+    images, _, classes = plugins.find(data.SOURCES, config.source).load()
+    n_train = round(len(images) * (1 - config.validation - config.test))
+    return Facts(n_train, (config.size, config.size, images.shape[3]), len(classes))
+
+
+def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+    """Return what training the teacher costs."""
+    return _of_network("teachers", config.name, config.options, config, facts, facts.n_train)
+
+
+def of_prune(config: prune.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+    """Return what tuning the teacher's network costs, computing the masks left out."""
+    return earlier["teacher"].of_training(config, facts.n_train)
+
+
+def of_distill(config: distill.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+    """Return what training the student costs, the source's logits left out."""
+    return _of_network("students", config.student, config.options, config, facts, facts.n_train * config.views)
+
+
+def _of_network(
+    family: Literal["teachers", "students"],
+    name: str,
+    options: dict[str, Any],
+    settings: TrainingSettings,
+    facts: Facts,
+    images: int,
 ) -> Estimate:
     """Build a network and time one training step of it; `images` is the number of images an epoch."""
     import numpy as np
 
+    from compress import networks
     from compress.metrics.cost import cost_of_keras
     from compress.training.tensorflow import start_afresh, tf
 
     start_afresh(0)
-    model = build(facts.image_shape, facts.classes, **options)
+    model = networks.build(family, name, options, facts.image_shape, facts.classes)
     params, macs = cost_of_keras(model)
     activations = sum(math.prod(layer.output_shape[1:]) for layer in model.layers[1:])
-    batch = tf.constant(np.zeros((settings.batch_size, *facts.image_shape), np.float32))
+    batch_size = min(settings.batch_size, images)
+    batch = tf.constant(np.zeros((batch_size, *facts.image_shape), np.float32))
 
     @tf.function
     def step() -> Any:
@@ -69,5 +104,5 @@ def estimate_training(
     step()  # traces and fills caches
     start = time.perf_counter()
     step()
-    seconds = (time.perf_counter() - start) / settings.batch_size
+    seconds = (time.perf_counter() - start) / batch_size
     return Estimate(params, macs, activations, seconds, 0.0, 0).of_training(settings, images)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,7 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
     imported = {name.partition(".")[0] for module in _closure(modules) for name in _imports(module)}
     versions = {"python": platform.python_version()}
     for name in sorted(imported - set(sys.stdlib_module_names) - set(PROJECT)):
-        try:
-            versions[DISTRIBUTIONS.get(name, name)] = version(DISTRIBUTIONS.get(name, name))
-        except PackageNotFoundError:
-            continue  # an optional library that is not there
+        versions |= _versions_of(name)
     return versions
 
 
@@ -71,6 +68,16 @@ def available_cores() -> int:
     """Return how many cores this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@cache
+def _versions_of(module: str) -> dict[str, str]:
+    """Return the distributions that bring a module, and their versions; none if it is absent."""
+    likely = DISTRIBUTIONS.get(module, module)
+    try:
+        return {likely: version(likely)}
+    except PackageNotFoundError:  # such as onnxruntime, brought by onnxruntime-gpu; slow to look up
+        return {name: version(name) for name in packages_distributions().get(module, [])}
 
 
 def _processor_name() -> str:
@@ -108,6 +115,11 @@ def _source(module: str) -> Path | None:
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
+def _package(module: str) -> str:
+    source = _source(module)
+    return module if source and source.name == "__init__.py" else module.rpartition(".")[0]
+
+
 @cache
 def _tree(module: str) -> ast.Module:
     source = _source(module)
@@ -121,8 +133,9 @@ def _imports(module: str) -> list[str]:
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), _package(module))
+            names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
     return names
 
 

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compress import plugins
-from compress.artifacts import Dataset, Network
+from compress.arrays import load_arrays, save_arrays
+from compress.artifacts import Network
 from compress.errors import BadInputError
-from compress.training.checkpoint import load_arrays, save_arrays
 
 Family = Literal["teachers", "students"]
 
 
-def build(family: Family, name: str, options: dict[str, Any], data: Dataset) -> Any:
-    """Return a fresh Keras model for the data; raises `BadInputError` where the architecture cannot take its images."""
+def build(family: Family, name: str, options: dict[str, Any], image_shape: tuple[int, int, int], classes: int) -> Any:
+    """Return a fresh Keras model; raises `BadInputError` where the architecture cannot take such images."""
     try:
-        return plugins.find(family, name).build(data.image_shape, len(data.classes), **options)
+        return plugins.find(family, name).build(image_shape, classes, **options)
     except ValueError as error:
-        raise BadInputError(f"{family}/{name}.py: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise BadInputError(f"{family}/{name}.py: {reason}") from error
 
 
 def save(model: Any, path: Path) -> None:
@@ -31,7 +32,6 @@ def save(model: Any, path: Path) -> None:
 
 def load(network: Network) -> Any:
     """Rebuild a trained Keras model."""
-    build_model = plugins.find(network.family, network.architecture).build
-    model = build_model(network.image_shape, network.classes, **network.options)
+    model = build(network.family, network.architecture, network.options, network.image_shape, network.classes)
     model.set_weights(list(load_arrays(network.weights).values()))
     return model

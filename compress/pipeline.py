@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from compress import estimate
+from compress.estimate import Estimate
 from compress.stages import bench, data, distill, export, prune, quantize, report, teacher
 
 
@@ -23,13 +25,15 @@ class Stage:
     """A row of the pipeline.
 
     `section` is the config section it reads (its name, if not given); `rename` maps a parameter of `run` to the stage
-    whose result it takes, where the two are named differently; `share` is its usual part of a run's time.
+    whose result it takes, where the two are named differently; `share` is its usual part of a run's time;
+    `estimate` tells `plan` what it would cost.
     """
 
     name: str
     module: ModuleType
     share: float
     section: str = ""
+    estimate: Callable[..., Estimate] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,13 +88,13 @@ def check(pipeline: tuple[Stage, ...]) -> tuple[Stage, ...]:
 PIPELINE = check(
     (
         Stage("data", data, share=0.01),
-        Stage("teacher", teacher, share=0.42),
-        Stage("prune", prune, share=0.20),
-        Stage("quantize", quantize, share=0.03, rename={"network": "prune"}),
-        Stage("distill", distill, share=0.17),
+        Stage("teacher", teacher, share=0.32, estimate=estimate.of_teacher),
+        Stage("prune", prune, share=0.24, estimate=estimate.of_prune),
+        Stage("quantize", quantize, share=0.05, rename={"network": "prune"}),
+        Stage("distill", distill, share=0.14, estimate=estimate.of_distill),
         Stage("quantize_student", quantize, share=0.01, section="quantize", rename={"network": "distill"}),
-        Stage("export", export, share=0.03),
-        Stage("bench", bench, share=0.11),
+        Stage("export", export, share=0.05),
+        Stage("bench", bench, share=0.16),
         Stage("report", report, share=0.02, section="deploy"),
     )
 )

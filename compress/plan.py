@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
 
+from compress import estimate
 from compress.artifacts import Dataset
 from compress.estimate import Estimate, Facts
 from compress.runner import Step, load_artifact
+from compress.stages import data
 
 
 def plan_table(steps: Sequence[Step], console: Console) -> Table:
@@ -31,22 +33,22 @@ def plan_table(steps: Sequence[Step], console: Console) -> Table:
 
 def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
     """Return an estimate for each training stage up to the last that would run; none where none would."""
-    training = [step for step in steps if hasattr(step.stage.module, "estimate")]
+    training = [step for step in steps if step.stage.estimate]
     while training and training[-1].entry:
         training.pop()
     estimates: dict[str, Estimate] = {}
     for step in training:
-        facts = _facts(steps[0])
-        estimates[step.stage.name] = step.stage.module.estimate(step.config, facts, estimates)
+        assert step.stage.estimate
+        estimates[step.stage.name] = step.stage.estimate(step.config, _facts(steps[0]), estimates)
     return estimates
 
 
 def _facts(step: Step) -> Facts:
     """Return the facts of the data: from the finished first stage, else from the source."""
     if step.entry:
-        data: Dataset = load_artifact(step.stage, step.entry)
-        return Facts(data.sizes["train"], data.image_shape, len(data.classes))
-    return step.stage.module.facts(step.config)
+        dataset: Dataset = load_artifact(step.stage, step.entry)
+        return Facts(dataset.sizes["train"], dataset.image_shape, len(dataset.classes))
+    return estimate.facts(cast(data.Config, step.config))
 
 
 def _cells(estimate: Estimate) -> list[Any]:

@@ -38,7 +38,7 @@ def check_options(key: str, function: Callable[..., Any], options: dict[str, Any
         p.name: (p.annotation, p.default) for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY
     }
     try:
-        create_model("options", __config__=ConfigDict(extra="forbid"), **fields)(**options)
+        create_model("options", __config__=ConfigDict(extra="forbid", strict=True), **fields)(**options)
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         name = mistake["loc"][0]

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 LINE_EVERY_SECONDS = 5.0
+ENOUGH_TO_TELL = 0.02  # of the run, before the time left is estimated
 
 
 class Progress:
@@ -25,7 +26,9 @@ class Progress:
         self._run_bar = self._stage_bar = TaskID(0)
         self._shares: dict[str, float] = {}
         self._done_share = 0.0
+        self._done_before = 0.0  # by a run that was interrupted
         self._current = ""
+        self._just_begun = False
         self._fraction = 0.0
         self._began = self._last_line = time.monotonic()
 
@@ -55,7 +58,7 @@ class Progress:
 
     def begin(self, stage: str) -> None:
         """A stage starts."""
-        self._current, self._fraction = stage, 0.0
+        self._current, self._fraction, self._just_begun = stage, 0.0, True
         if self._bars:
             self._bars.reset(self._stage_bar, description=stage, total=1.0, words="")
         else:
@@ -63,8 +66,10 @@ class Progress:
         self._show()
 
     def update(self, fraction: float, words: str) -> None:
-        """The current stage has done `fraction` (0 to 1) of its work."""
-        self._fraction = fraction
+        """The current stage has done `fraction` (0 to 1) of its work; the first one told is what an earlier run did."""
+        if self._just_begun:
+            self._done_before += fraction * self._shares.get(self._current, 0.0) / (sum(self._shares.values()) or 1.0)
+        self._fraction, self._just_begun = fraction, False
         if self._bars:
             self._bars.update(self._stage_bar, completed=fraction, words=words)
         elif time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
@@ -73,7 +78,7 @@ class Progress:
 
     def end(self, stage: str, seconds: float) -> None:
         """A stage is finished and in the store."""
-        self._done_share += self._shares[stage]
+        self._done_share += self._shares.get(stage, 0.0)
         self._fraction = 0.0
         self.note(f"{stage}: done in {seconds:.1f} s")
         self._show()
@@ -89,11 +94,12 @@ class Progress:
 
     def _fraction_of_run(self) -> float:
         done = self._done_share + self._fraction * self._shares.get(self._current, 0.0)
-        return min(1.0, done / sum(self._shares.values()))
+        return min(1.0, done / (sum(self._shares.values()) or 1.0))
 
     def _time_left(self) -> str:
         fraction, spent = self._fraction_of_run(), time.monotonic() - self._began
-        if fraction < 0.02:
+        done_now = fraction - self._done_before
+        if done_now < ENOUGH_TO_TELL:
             return "time left: not known yet"
-        left = spent * (1 - fraction) / fraction
+        left = spent * (1 - fraction) / done_now
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"

@@ -8,7 +8,10 @@ Weights get one scale a channel, activations one a tensor; the scales stand in Q
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +27,6 @@ from onnxruntime.quantization import (
 
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.canonical import write
-from compress.onnx_tools.sessions import batches
 
 QUANTIZED_OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "Relu"]
 ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
@@ -44,7 +46,7 @@ def quantize(
     activations: Literal["uint8", "int8"],
 ) -> OnnxModel:
     """Write the int8 version of a float model, its activation ranges calibrated on images `(n, h, w, c) uint8`."""
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder, _without_advice():
         quantized = Path(folder) / "quantized.onnx"
         quantize_static(
             model.file,
@@ -56,18 +58,27 @@ def quantize(
             activation_type=ACTIVATIONS[activations],
             weight_type=QuantType.QInt8,
             calibrate_method=CALIBRATIONS[calibration],
-            extra_options={"CalibMaxIntermediateOutputs": 1},  # the same ranges from less memory
         )
         write(onnx.load(quantized, load_external_data=False), file)
     return dataclasses.replace(model, precision="int8", file=file)
 
 
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep a warning from the terminal that asks for what the converter has done: batch normalization is folded."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 class _Reader(CalibrationDataReader):
-    """Hands calibration images over batch by batch."""
+    """Hands calibration images over one by one: histograms want all batches of one size."""
 
     def __init__(self, images: np.ndarray) -> None:
-        self._batches = batches(images)
+        self._images = iter(images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {"image": batch}
+        image = next(self._images, None)
+        return None if image is None else {"image": np.ascontiguousarray(image[np.newaxis])}

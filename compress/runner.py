@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import itertools
 import json
 import os
 import threading
@@ -21,6 +24,9 @@ from compress.errors import LockedError, cannot_write
 from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store, sha256_json, write_file
+
+SAMPLE_SECONDS = 0.1
+KEPT_EVERY = 10  # samples
 
 
 @dataclass(frozen=True)
@@ -49,22 +55,27 @@ def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
 
 
 def execute(steps: Sequence[Step], config: Any, config_toml: str, store: Store, progress: Progress) -> list[Entry]:
-    """Run what is not finished, in order; return every stage's entry. A stage that fails leaves the earlier ones."""
+    """Run what is not finished, in order; return every stage's entry. A stage that fails leaves the earlier ones.
+
+    A finished stage is run again where an input was made again and came out different, as latencies do.
+    """
     records: list[StageRecord] = []
     entries: dict[str, Entry] = {}
     progress.start([(step.stage.name, step.stage.share) for step in steps if not step.entry])
     for step in steps:
         name = step.stage.name
-        if step.entry:
+        made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
+        cached = step.entry is not None and step.entry.manifest["made_from"] == made_from
+        if step.entry and cached:
             entries[name] = step.entry
         else:
             if step.why.endswith("does not verify"):
                 progress.note(f"{name}: {step.why}; made again")
             progress.begin(name)
-            entries[name] = _run(step, config.seed, config_toml, store, progress, entries, tuple(records))
+            entries[name] = _run(step, config.seed, config_toml, store, progress, entries, made_from, tuple(records))
             progress.end(name, entries[name].manifest["seconds"])
         manifest = entries[name].manifest
-        records.append(StageRecord(name, step.entry is not None, manifest["seconds"], manifest["peak_rss_bytes"]))
+        records.append(StageRecord(name, cached, manifest["seconds"], manifest["peak_rss_bytes"]))
     return list(entries.values())
 
 
@@ -89,6 +100,7 @@ def locked(workspace: Path) -> Iterator[None]:
         write_file(holder, json.dumps({"pid": os.getpid()}).encode())
         yield
     finally:
+        holder.unlink(missing_ok=True)
         lock.release()
 
 
@@ -128,7 +140,7 @@ def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
             changes += [f"input {n}" for n in value if not isinstance(old, dict) or old.get(n) != value[n]]
         else:
             changes.append({"outside": "data or machine"}.get(part, part))
-    return "changed: " + ", ".join(changes) if changes else "deleted"
+    return "changed: " + ", ".join(changes)
 
 
 def _run(
@@ -138,6 +150,7 @@ def _run(
     store: Store,
     progress: Progress,
     entries: dict[str, Entry],
+    made_from: dict[str, str],
     finished: tuple[StageRecord, ...],
 ) -> Entry:
     stage = step.stage
@@ -150,44 +163,65 @@ def _run(
     }
     context = Context(
         stage=stage.name,
-        seed=seed,
+        run_seed=seed,
+        seed=_stage_seed(seed, stage.name),
         checkpoint=work / "checkpoint",
         progress=progress.update,
         note=progress.note,
         finished=finished,
         config_toml=config_toml,
     )
-    start = time.perf_counter()
-    with _peak_memory() as peak:
+    with _measured(work / "taken.json") as taken:
         artifact = stage.module.run(step.config, **inputs, out=work / "files", context=context)
     facts = {
         "key_parts": step.key_parts,
+        "made_from": made_from,
         "artifact": artifacts.to_json(artifact, work / "files"),
-        "seconds": round(time.perf_counter() - start, 3),
-        "peak_rss_bytes": peak[0],
+        **taken,
     }
     return store.publish(stage.name, step.key, facts)
 
 
-@contextmanager
-def _peak_memory() -> Iterator[list[int]]:
-    """Sample this process's resident memory ten times a second; the list's one entry is the highest, in bytes.
+def _stage_seed(seed: int, stage: str) -> int:
+    """Return a seed of the stage's own: two stages of one run do not draw the same batches."""
+    return int(sha256_json([seed, stage])[:7], 16)
 
-    Sampled, since the system's own high-water mark cannot be set back between two stages of one process.
+
+@contextmanager
+def _measured(path: Path) -> Iterator[dict[str, Any]]:
+    """Measure what runs inside: `seconds`, and `peak_rss_bytes`, the most memory that this process held meanwhile.
+
+    Both are kept in a file while it runs, so that a stage which was killed and goes on counts all its time. Memory is
+    sampled, since the system's own high-water mark cannot be set back between two stages of one process.
     """
     import psutil
 
-    process, done = psutil.Process(), threading.Event()
-    peak = [process.memory_info().rss]
+    try:
+        before = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        before = {"seconds": 0.0, "peak_rss_bytes": 0}
+    process, done, start = psutil.Process(), threading.Event(), time.perf_counter()
+    gc.collect()
+    taken = dict(before)
 
     def sample() -> None:
-        while not done.wait(0.1):
-            peak[0] = max(peak[0], process.memory_info().rss)
+        taken["seconds"] = round(before["seconds"] + time.perf_counter() - start, 3)
+        taken["peak_rss_bytes"] = max(taken["peak_rss_bytes"], process.memory_info().rss)
 
-    thread = threading.Thread(target=sample, daemon=True)
+    def keep_sampling() -> None:
+        for n in itertools.count():
+            sample()
+            if n % KEPT_EVERY == 0:
+                with contextlib.suppress(OSError):  # a full disk is the stage's own to report
+                    path.write_text(json.dumps(taken))
+            if done.wait(SAMPLE_SECONDS):
+                return
+
+    thread = threading.Thread(target=keep_sampling, daemon=True)
     thread.start()
     try:
-        yield peak
+        yield taken
     finally:
         done.set()
         thread.join()
+        sample()

@@ -12,12 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 MANIFEST = "manifest.json"
+KEY = re.compile(r"(.*-)?[0-9a-f]{64}")
 
 
 def sha256_file(path: Path) -> str:
@@ -43,14 +47,21 @@ def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never half."""
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing so that a reader sees the old content or the new, never half."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as stream:
-        stream.write(data)
+        yield stream
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as stream:
+        stream.write(data)
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,11 @@ class Entry:
 
     folder: Path
     manifest: dict[str, Any]
+
+    @property
+    def output_digest(self) -> str:
+        """The sha256 of what the stage made: artifact and files, not of what making them took."""
+        return sha256_json([self.manifest["artifact"], self.manifest["files"]])
 
 
 class Store:
@@ -120,7 +136,8 @@ class Store:
         """Delete every entry, finished or not, that is not in `keep` (stage, key); return the bytes freed."""
         kept = {self.finished / stage / key for stage, key in keep}
         kept |= {self.unfinished / f"{folder.parent.name}-{folder.name}" for folder in kept if not folder.exists()}
-        doomed = {*self.finished.glob("*/*"), *self.unfinished.glob("*")} - kept
+        found = {*self.finished.glob("*/*"), *self.unfinished.glob("*")}
+        doomed = {folder for folder in found - kept if folder.is_dir() and KEY.fullmatch(folder.name)}
         freed = sum(path.stat().st_size for folder in doomed for path in folder.rglob("*") if path.is_file())
         for folder in doomed:
             shutil.rmtree(folder)

@@ -1,7 +1,7 @@
-"""A plain convolutional student: 3x3 convolutions, max pooling, global average pooling.
+"""A plain convolutional student: VGG11 (Simonyan and Zisserman, 2015, configuration A), narrow and with fewer blocks.
 
-VGG's recipe (Simonyan and Zisserman, 2015) with batch normalization, shrunk to what a CPU runs in some tens of
-microseconds.
+3x3 convolutions with batch normalization (Ioffe and Szegedy, 2015), max pooling, global average pooling: what a CPU
+runs in some tens of microseconds.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from pydantic import Field
 EXAMPLE = ((32, 32, 1), 10)
 WEIGHTS = 71_858  # of build(*EXAMPLE), batch normalization's running statistics included
 
+CONVOLUTIONS = (1, 1, 2, 2, 2)  # a block; the first two see the largest images, where a convolution costs most
+
 
 def build(
     input_shape: tuple[int, int, int],
     classes: int,
     *,
     width: Annotated[int, Field(ge=1, le=1024)] = 8,
-    blocks: Annotated[int, Field(ge=1, le=6)] = 3,
+    blocks: Annotated[int, Field(ge=1, le=len(CONVOLUTIONS))] = 4,
 ) -> Any:
     """Return the student as one flat functional Keras graph from pixel values 0 to 255 to logits.
 
-    Each block holds two convolutions and halves the image. The first convolution, which sees the whole image and costs
-    most, has `width` filters; those of block b have `width * 2**b`.
-    Raises `ValueError` where the image is smaller than `2**blocks` pixels a side.
+    Each block halves the image. The first has `width` filters, each further one twice as many as the one before. Raises
+    `ValueError` for images smaller than `2**blocks` pixels a side.
     """
     if min(input_shape[:2]) < 2**blocks:
         raise ValueError(f"{blocks} blocks need images of {2**blocks} pixels or more; data.size should be that large")
@@ -35,9 +36,9 @@ def build(
     image = keras.Input(input_shape, name="image")
     x = layers.Rescaling(1 / 255, name="scale")(image)
     for block in range(1, blocks + 1):
-        for i in (1, 2):
+        for i in range(1, CONVOLUTIONS[block - 1] + 1):
             x = layers.Conv2D(
-                width if block == i == 1 else width * 2**block,
+                width * 2 ** (block - 1),
                 3,
                 padding="same",
                 use_bias=False,

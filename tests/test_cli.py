@@ -36,6 +36,7 @@ BAD_INPUT = [
         "less than or equal to 4",
     ),
     ("option of a loss out of bounds", ["all", "--set", "distill.loss_options.temperature=0"], "temperature"),
+    ("option of a teacher of another type", ["all", "--set", "teacher.options.batch_norm=no"], "batch_norm"),
     ("wrong type", ["all", "--set", "prune.epochs=many"], "prune.epochs = 'many': should be a valid integer"),
     ("out of bounds", ["all", "--set", "prune.sparsity=1.5"], "prune.sparsity = 1.5: should be less than 1"),
     ("negative seed", ["all", "--set", "seed=-1"], "seed = -1"),
@@ -52,6 +53,10 @@ BAD_INPUT = [
     ("config is no text", ["all", "--config", "binary.toml"], "binary.toml: not TOML"),
     ("workspace below a file", ["all", "--set", "workspace=broken.toml/x"], "cannot be written"),
     ("exported below a file", ["all", "--set", "exported=broken.toml/x"], "cannot be written"),
+    ("workspace that is empty", ["all", "--set", "workspace="], "workspace"),
+    ("bundle name that is taken", ["all", "--set", "deploy.name=taken"], "is no bundle"),
+    ("splits too small for every class", ["data", "--set", "data.test=0.001"], "cannot be split by"),
+    ("images too small for the teacher, in plan", ["plan", "--set", "data.size=16"], "data.size should be 32 or more"),
     (
         "images too small for the teacher",
         ["teacher", "--set", "data.size=16"],
@@ -70,6 +75,7 @@ def test_bad_input_gives_one_line_and_exit_code_2(
 ) -> None:
     (tmp_path / "broken.toml").write_text("[prune\n")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "exported" / "taken").mkdir(parents=True)
 
     code = run_main(monkeypatch, tmp_path, *arguments)
 
@@ -104,18 +110,26 @@ def test_help_names_every_stage(
 def test_a_full_disk_gives_exit_code_4_and_a_rerun_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import numpy as np
-
     with monkeypatch.context() as full:
 
-        def save(path: Path, *_: object, **__: object) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        def fsync(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-        full.setattr(np, "save", save)
+        full.setattr("os.fsync", fsync)
         assert run_main(full, tmp_path, "data") == 4
     assert "the disk is full" in capsys.readouterr().err
 
     assert run_main(monkeypatch, tmp_path, "data") == 0
+
+
+def test_an_error_that_is_not_known_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> None:
+        raise OSError(errno.EIO, "broken disk")
+
+    monkeypatch.setattr("compress.config.load", load)
+    monkeypatch.setattr("sys.argv", ["compress", "config"])
+    with pytest.raises(OSError, match="broken disk"):
+        cli.main()
 
 
 def test_a_second_run_in_the_same_workspace_gives_exit_code_5_and_names_the_first(
@@ -162,7 +176,7 @@ def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
     assert [name for name, line in rows.items() if " hit " in line] == ["data", "teacher"]
     assert "sparsity 0.8 -> 0.9" in rows["prune"]
     assert "input quantize" in rows["distill"]
-    assert "243,746" in rows["prune"]  # the weights of the teacher at width 0.125
+    assert "232,658" in rows["prune"]  # the weights of the teacher at width 0.125
 
 
 def test_clean_keeps_what_the_settings_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,3 +197,13 @@ def test_clean_all_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run_main(monkeypatch, tmp_path, "clean", "--all")
 
     assert not list((tmp_path / ".compress" / "store").glob("*/*"))
+
+
+def test_clean_leaves_what_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("work/notes.txt", "store/mine/file.txt", "store/mine/folder/file.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+
+    assert run_main(monkeypatch, tmp_path, "clean", "--all", "--set", "workspace=./") == 0
+
+    assert len([path for path in tmp_path.rglob("*.txt") if path.read_text() == "mine"]) == 3

@@ -8,31 +8,21 @@ import shutil
 from pathlib import Path
 
 from compress.artifacts import Bundle
-from compress.errors import cannot_write
+from compress.errors import BadInputError, cannot_write
 from compress.store import MANIFEST, list_files
 
 
-def publish(bundle: Bundle, exported: Path) -> Path:
-    """Bring a bundle to `exported/NAME` and return that folder; one that is there already and whole is left alone.
+def check_writable(exported: Path, name: str) -> None:
+    """Raise `BadInputError` where a bundle cannot be written: known before the training, not after it.
 
-    The new folder takes the old one's place by renaming, so that a reader sees the one or the other.
+    What stands at `exported/NAME` and is no bundle is somebody's, and is never replaced. Raises `MachineError` for a
+    full disk.
     """
-    target = exported / bundle.name
-    if _is_whole(target, bundle):
-        return target
-    new, old = exported / f".{bundle.name}.new", exported / f".{bundle.name}.old"
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(bundle.folder, new)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-    return target
-
-
-def check_writable(exported: Path) -> None:
-    """Raise `BadInputError` where bundles cannot be written (`MachineError` for a full disk): known before training."""
+    target = exported / name
+    if target.exists() and not all((target / name).is_file() for name in ("model.onnx", MANIFEST)):
+        raise BadInputError(
+            f"{target}: is there already and is no bundle; deploy.name should be another, or move it away"
+        )
     try:
         exported.mkdir(parents=True, exist_ok=True)
         probe = exported / f".probe-{os.getpid()}"
@@ -42,11 +32,31 @@ def check_writable(exported: Path) -> None:
         raise cannot_write(f"exported {exported}", error) from error
 
 
+def publish(bundle: Bundle, exported: Path) -> Path:
+    """Bring a bundle to `exported/NAME` and return that folder; one that is there already and whole is left alone.
+
+    The new folder is written beside the old one and takes its place by renaming: no reader ever sees half a bundle.
+    Raises as `check_writable`.
+    """
+    check_writable(exported, bundle.name)
+    target = exported / bundle.name
+    if _is_whole(target, bundle):
+        return target
+    new, old = exported / f".{bundle.name}.new", exported / f".{bundle.name}.old"
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for name in [*list_files(bundle.folder), MANIFEST]:
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.folder / name, new / name)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
 def _is_whole(target: Path, bundle: Bundle) -> bool:
-    try:
-        manifest = (target / MANIFEST).read_bytes()
-        return manifest == (bundle.folder / MANIFEST).read_bytes() and json.loads(manifest)["files"] == list_files(
-            target
-        )
-    except (OSError, ValueError, KeyError):
+    if not target.exists() or (target / MANIFEST).read_bytes() != (bundle.folder / MANIFEST).read_bytes():
         return False
+    listed = json.loads((bundle.folder / MANIFEST).read_bytes())["files"]
+    return list_files(target).items() >= listed.items()  # a user's own file beside them does no harm

@@ -40,7 +40,7 @@ def build_report(
             "data": data.name,
             "classes": list(data.classes),
             **{f"n_{split}": n for split, n in data.sizes.items()},
-            "seed": context.seed,
+            "seed": context.run_seed,
             "versions": fingerprint.library_versions(["compress.pipeline"]),
             "host": timings.host,
         },

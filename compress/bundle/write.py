@@ -51,7 +51,6 @@ def _readme(report: Mapping[str, Any], data: Dataset) -> str:
     template = (resources.files("compress") / "bundle" / "readme.md.jinja").read_text("utf-8")
     return jinja2.Template(template, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(
         report=report,
-        deployed=rows[report["deployed"]],
         rows=report["models"],
         latency_ms={name: p50_ms(row) for name, row in rows.items()},
         height=height,

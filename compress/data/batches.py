@@ -31,7 +31,7 @@ def epoch_batches(
     def gather(batch: Any, indices: Any) -> Any:
         chosen = tf.gather(all_images, indices)
         if augmentation:
-            # a 64-bit seed of two halves: the run's seed, and a number that no other batch of the run has
+            # the stage's seed, and a number that no other batch of the stage has
             chosen = augment(chosen, tf.stack([tf.cast(seed, tf.int64), (epoch << 32) + batch]), augmentation)
         return tf.cast(chosen, tf.float32), tf.gather(all_targets, indices)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from compress.arrays import save_array
 from compress.artifacts import OnnxModel
 from compress.context import Context
 from compress.data.augmentation import Augmentation, augment
@@ -24,7 +26,7 @@ def make_views(images: np.ndarray, count: int, augmentation: Augmentation, seed:
 
 def logits_of_views(source: OnnxModel, views: np.ndarray, cache: Path, context: Context) -> np.ndarray:
     """Return the source's logits `(len(views), classes) float32`, from `cache` where an earlier try left them."""
-    if cache.exists():
+    with suppress(OSError, ValueError, EOFError):
         return np.load(cache, allow_pickle=False)
     session = open_session(source.file)
     parts = []
@@ -33,7 +35,5 @@ def logits_of_views(source: OnnxModel, views: np.ndarray, cache: Path, context: 
         parts.append(run(session, views[chunk]))
         context.progress(0.0, f"logits of the source, {i / len(chunks):.0%}")
     logits = np.concatenate(parts)
-    temporary = cache.with_suffix(".tmp.npy")
-    np.save(temporary, logits, allow_pickle=False)
-    temporary.replace(cache)
+    save_array(cache, logits)
     return logits

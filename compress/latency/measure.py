@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +18,11 @@ from compress.artifacts import CPU, Latencies, OnnxModel, Skip, Timings
 from compress.onnx_tools.sessions import open_session
 
 GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
-SLICE_SECONDS = 0.02  # of one model in one round
+# One model's turn in a round ends after this time or number of calls: all models are measured over the same minutes
+SLICE_SECONDS = 0.02
+SLICE_CALLS = 10
 WARM_UP_SECONDS = 0.2
-MOST_SAMPLES = 1000
+NOT_LOCAL = ("AzureExecutionProvider",)  # sends the images elsewhere
 
 
 def measure(
@@ -33,30 +36,34 @@ def measure(
     """Measure every model on every provider present, with 1 thread and with all, at each batch size.
 
     `images` is `(n, height, width, channels) uint8`, repeated to fill a batch. `seconds` is the time for each
-    combination of provider, threads and batch, shared evenly by the models. A provider that is absent, and a model that
+    combination of provider, threads and batch, over all models. A provider that is absent, and a model that
     a provider cannot run whole, are listed as skipped.
     """
-    present = onnxruntime.get_available_providers()
+    present = [name for name in onnxruntime.get_available_providers() if name not in NOT_LOCAL]
     skipped = [
         Skip(provider, f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
         for provider in GPU_PROVIDERS
         if provider not in present
     ]
-    cores = fingerprint.available_cores()
-    settings = [(CPU, threads) for threads in sorted({1, cores})]
-    settings += [(provider, 1) for provider in GPU_PROVIDERS if provider in present]
+    settings = [(CPU, threads) for threads in sorted({1, fingerprint.available_cores()})]
+    settings += [(provider, 1) for provider in present if provider != CPU]
     combinations = [(provider, threads, batch) for provider, threads in settings for batch in batches]
     latencies: list[Latencies] = []
     for i, (provider, threads, batch) in enumerate(combinations):
-        progress(i / len(combinations), f"{provider}, {threads} threads, batch {batch}")
+        progress(i / len(combinations), f"{provider}, {threads} thread{'s' * (threads > 1)}, batch {batch}")
+        feed = {"image": np.resize(images, (batch, *images.shape[1:]))}
         sessions: dict[str, Any] = {}
         for model in models:
             try:
-                sessions[model.id] = open_session(model.file, threads=threads, provider=provider, spinning=False)
+                session = open_session(model.file, threads=threads, provider=provider, spinning=False)
+                _slice(session, feed, WARM_UP_SECONDS)
             except Exception as error:  # whatever a provider raises, it cannot run this model
+                if provider == CPU:
+                    raise
                 reason = str(error).strip().partition("\n")[0]
                 skipped.append(Skip(f"{model.id} on {provider}, batch {batch}", reason))
-        feed = {"image": np.resize(images, (batch, *images.shape[1:]))}
+            else:
+                sessions[model.id] = session
         samples = _interleaved(sessions, feed, seconds, random.Random(seed))
         latencies += [Latencies(name, provider, threads, batch, tuple(ns)) for name, ns in samples.items()]
     return Timings(host=fingerprint.host(), latencies=tuple(latencies), skipped=tuple(skipped))
@@ -65,24 +72,21 @@ def measure(
 def _interleaved(
     sessions: dict[str, Any], feed: dict[str, np.ndarray], seconds: float, order: random.Random
 ) -> dict[str, list[int]]:
-    """Return each session's call times in ns. A round gives each session a slice of time, in shuffled order."""
-    for session in sessions.values():
-        _slice(session, feed, WARM_UP_SECONDS)
+    """Return each session's call times in ns. A round gives each session one slice, in shuffled order."""
     samples: dict[str, list[int]] = {name: [] for name in sessions}
     end = time.perf_counter() + seconds
     with _without_garbage_collection():
         while sessions and time.perf_counter() < end:
             for name in order.sample(list(sessions), len(sessions)):
-                if len(samples[name]) < MOST_SAMPLES:
-                    sessions[name].run(None, feed)  # not counted: the last model's weights fill the caches
-                    samples[name] += _slice(sessions[name], feed, SLICE_SECONDS)
+                sessions[name].run(None, feed)  # not counted: the last model's weights fill the caches
+                samples[name] += _slice(sessions[name], feed, SLICE_SECONDS, SLICE_CALLS)
     return samples
 
 
-def _slice(session: Any, feed: dict[str, np.ndarray], seconds: float) -> list[int]:
+def _slice(session: Any, feed: dict[str, np.ndarray], seconds: float, calls: float = math.inf) -> list[int]:
     times: list[int] = []
     end = time.perf_counter_ns() + int(seconds * 1e9)
-    while not times or time.perf_counter_ns() < end:
+    while not times or (time.perf_counter_ns() < end and len(times) < calls):
         start = time.perf_counter_ns()
         session.run(None, feed)
         times.append(time.perf_counter_ns() - start)

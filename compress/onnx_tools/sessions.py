@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,8 @@ def open_session(file: Path, *, threads: int = 0, provider: str = CPU, spinning:
     return onnxruntime.InferenceSession(file.read_bytes(), options, providers=[provider])
 
 
-def batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield images `(n, height, width, channels) uint8` in batches of at most BATCH."""
-    for start in range(0, len(images), BATCH):
-        yield np.ascontiguousarray(images[start : start + BATCH])
-
-
 def run(session: Any, images: np.ndarray, output: str = "logits") -> np.ndarray:
-    """Return an output of all images, `(n, classes) float32`."""
-    return np.concatenate([session.run([output], {"image": batch})[0] for batch in batches(images)])
+    """Return an output of all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
+    starts = range(0, len(images), BATCH)
+    batches = (np.ascontiguousarray(images[start : start + BATCH]) for start in starts)
+    return np.concatenate([session.run([output], {"image": batch})[0] for batch in batches])

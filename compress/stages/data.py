@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from compress import plugins
 from compress.artifacts import Dataset
 from compress.context import Context
-from compress.estimate import Facts
 
 SOURCES = "compress.data.sources"
 
@@ -47,17 +46,9 @@ def fingerprint(config: Config) -> str:
     return plugins.find(SOURCES, config.source).fingerprint()
 
 
-def facts(config: Config) -> Facts:
-    """Return the size and shape of what `run` would make."""
-    images, _, classes = plugins.find(SOURCES, config.source).load()
-    n_train = round(len(images) * (1 - config.validation - config.test))
-    return Facts(n_train, (config.size, config.size, images.shape[3]), len(classes))
-
-
 def run(config: Config, out: Path, context: Context) -> Dataset:
     """Write `SPLIT_images.npy` and `SPLIT_labels.npy` for each split."""
-    import numpy as np
-
+    from compress.arrays import save_array
     from compress.data.resize import resize
     from compress.data.splits import stratified
 
@@ -66,8 +57,8 @@ def run(config: Config, out: Path, context: Context) -> Dataset:
     sizes: dict[Any, int] = {}
     for split, indices in splits.items():
         resized = resize(images[indices], config.size)
-        np.save(out / f"{split}_images.npy", resized, allow_pickle=False)
-        np.save(out / f"{split}_labels.npy", labels[indices], allow_pickle=False)
+        save_array(out / f"{split}_images.npy", resized)
+        save_array(out / f"{split}_labels.npy", labels[indices])
         sizes[split] = len(indices)
     shape = (config.size, config.size, images.shape[3])
     return Dataset(name=config.source, classes=classes, image_shape=shape, sizes=sizes, folder=out)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from compress import plugins
-from compress.artifacts import Dataset, Network, OnnxModel
+from compress.artifacts import Dataset, Network, Quantized
 from compress.context import Context
-from compress.estimate import Estimate, Facts, estimate_training
 from compress.training.settings import TrainingSettings
 
 LOSSES = "compress.distillation.losses"
@@ -42,13 +40,7 @@ class Config(TrainingSettings):
         return [f"students.{self.student}", f"{LOSSES}.{self.loss}"]
 
 
-def estimate(config: Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
-    """Return what the training costs, from one step of it; the source's logits are left out."""
-    build = plugins.find("students", config.student).build
-    return estimate_training(build, config.options, config, facts, facts.n_train * config.views)
-
-
-def run(config: Config, quantize: OnnxModel, data: Dataset, out: Path, context: Context) -> Network:
+def run(config: Config, quantize: Quantized, data: Dataset, out: Path, context: Context) -> Network:
     """Write the trained student's weights."""
     import numpy as np
 
@@ -62,13 +54,13 @@ def run(config: Config, quantize: OnnxModel, data: Dataset, out: Path, context: 
     start_afresh(context.seed)
     classes = len(data.classes)
     views = make_views(data.images("train"), config.views, config.augmentation, context.seed)
-    source_logits = logits_of_views(quantize, views, context.checkpoint / "logits.npy", context)
+    source_logits = logits_of_views(quantize.int8, views, context.checkpoint / "logits.npy", context)
     labels = smoothed_one_hot(data.labels("train"), classes, config.label_smoothing)
     # Keras hands a loss one tensor of targets: labels and logits side by side
     targets = np.concatenate([np.tile(labels, (config.views, 1)), source_logits], axis=1)
     loss = plugins.find(LOSSES, config.loss).loss
 
-    student = networks.build("students", config.student, config.options, data)
+    student = networks.build("students", config.student, config.options, data.image_shape, len(data.classes))
     fit(
         student,
         lambda y, logits: loss(logits, y[:, classes:], y[:, :classes], **config.loss_options),

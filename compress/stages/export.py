@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Dataset, Models, Network, OnnxModel
+from compress.artifacts import Dataset, Models, Network, OnnxModel, Quantized
 from compress.context import Context
 
 
@@ -28,14 +28,14 @@ def run(
     config: Config,
     teacher: Network,
     prune: Network,
-    quantize: OnnxModel,
+    quantize: Quantized,
     distill: Network,
-    quantize_student: OnnxModel,
+    quantize_student: Quantized,
     data: Dataset,
     out: Path,
     context: Context,
 ) -> Models:
-    """Write `ID.onnx` for the teacher, the pruned teacher and the student in fp32, and for the last two in int8."""
+    """Write `ID.onnx` for the teacher in fp32 and for the pruned teacher and the student in fp32 and int8."""
     import dataclasses
     import shutil
 
@@ -47,19 +47,19 @@ def run(
     from compress.onnx_tools.convert import to_onnx
     from compress.training.fit import logits_of
 
-    held_out = data.images("validation")[: config.images]
-
-    def exported(network: Network) -> OnnxModel:
-        model = to_onnx(network, out / f"{network.name}-fp32.onnx")
-        expected = logits_of(networks.load(network), held_out)
-        difference = np.abs(sessions.run(sessions.open_session(model.file), held_out) - expected).max()
-        relative = difference / np.abs(expected).max()
-        if not relative <= config.tolerance:
-            raise CompressError(f"{model.id}: logits differ from Keras by {relative:.2g} of the largest logit")
-        context.note(f"{context.stage}: {model.id} equals Keras to {relative:.1g} of the largest logit")
-        return model
-
     def copied(model: OnnxModel) -> OnnxModel:
         return dataclasses.replace(model, file=Path(shutil.copy(model.file, out / f"{model.id}.onnx")))
 
-    return Models((exported(teacher), exported(prune), copied(quantize), exported(distill), copied(quantize_student)))
+    teacher_fp32 = to_onnx(teacher, out / "teacher-fp32.onnx")
+    pruned_fp32, pruned_int8 = copied(quantize.fp32), copied(quantize.int8)
+    student_fp32, student_int8 = copied(quantize_student.fp32), copied(quantize_student.int8)
+
+    held_out = data.images("validation")[: config.images]
+    for network, model in ((teacher, teacher_fp32), (prune, pruned_fp32), (distill, student_fp32)):
+        expected = logits_of(networks.load(network), held_out)
+        logits = sessions.run(sessions.open_session(model.file), held_out)
+        difference = np.abs(logits - expected).max() / np.abs(expected).max()
+        if not difference <= config.tolerance:
+            raise CompressError(f"{model.id}: logits differ from Keras by {difference:.2g} of the largest logit")
+        context.note(f"{context.stage}: {model.id} equals Keras to {difference:.1g} of the largest logit")
+    return Models((teacher_fp32, pruned_fp32, pruned_int8, student_fp32, student_int8))

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
 
 from compress.artifacts import Dataset, Network
 from compress.context import Context
-from compress.estimate import Estimate, Facts
 from compress.training.settings import TrainingSettings
 
 
 class Config(TrainingSettings):
     """How sparse, and how the network is tuned meanwhile."""
 
-    epochs: int = Field(3, ge=1, le=10_000, description="Passes over the training images, at most.")
+    epochs: int = Field(4, ge=1, le=10_000, description="Passes over the training images, at most.")
+    learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the one-cycle rate.")
     sparsity: float = Field(0.8, gt=0, lt=1, description="Fraction of every kernel's weights that become zero.")
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
     ramp: float = Field(0.5, gt=0, le=1, description="Part of the epochs over which the sparsity rises.")
-    updates: int = Field(6, ge=1, description="How often the masks are computed during the ramp.")
-
-
-def estimate(config: Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
-    """Return what tuning the teacher's network costs."""
-    return earlier["teacher"].of_training(config, facts.n_train)
+    updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
 
 def run(config: Config, teacher: Network, data: Dataset, out: Path, context: Context) -> Network:

@@ -1,4 +1,4 @@
-"""Quantize a network to int8 after training, calibrated on training images."""
+"""Convert a network to ONNX and quantize it to int8, calibrated on training images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Dataset, Network, OnnxModel
+from compress.artifacts import Dataset, Network, Quantized
 from compress.context import Context
 
 
@@ -25,20 +25,20 @@ class Config(BaseModel):
     )
 
 
-def run(config: Config, network: Network, data: Dataset, out: Path, context: Context) -> OnnxModel:
-    """Write the network as int8 ONNX."""
+def run(config: Config, network: Network, data: Dataset, out: Path, context: Context) -> Quantized:
+    """Write the network as ONNX, float and int8."""
     import dataclasses
 
     from compress.onnx_tools.convert import to_onnx
     from compress.quantization import quantize
 
-    float_model = to_onnx(network, context.checkpoint / "float.onnx")
+    fp32 = to_onnx(network, out / "fp32.onnx")
     context.progress(0.5, "converted, now calibrating")
-    quantized = quantize(
-        float_model,
+    int8 = quantize(
+        fp32,
         data.images("train")[: config.images],  # the splits are shuffled: any part is a fair sample
-        out / "model.onnx",
+        out / "int8.onnx",
         calibration=config.calibration,
         activations=config.activations,
     )
-    return dataclasses.replace(quantized, stage=context.stage)
+    return Quantized(fp32, dataclasses.replace(int8, stage=context.stage))

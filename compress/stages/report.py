@@ -28,6 +28,13 @@ class Config(BaseModel):
     )
 
 
+def fingerprint(config: Config) -> str:
+    """Return a digest of the template that the bundle's README is made from."""
+    from compress.store import sha256_file
+
+    return sha256_file(Path(__file__).parent.parent / "bundle" / "readme.md.jinja")
+
+
 def run(config: Config, export: Models, bench: Timings, data: Dataset, out: Path, context: Context) -> Bundle:
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
     from compress.bundle.choice import choose

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from pydantic import Field, model_validator
 from compress import plugins
 from compress.artifacts import Dataset, Network
 from compress.context import Context
-from compress.estimate import Estimate, Facts, estimate_training
 from compress.training.settings import TrainingSettings
 
 
@@ -31,12 +29,6 @@ class Config(TrainingSettings):
         return [f"teachers.{self.name}"]
 
 
-def estimate(config: Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
-    """Return what the training costs, from one step of it."""
-    build = plugins.find("teachers", config.name).build
-    return estimate_training(build, config.options, config, facts, facts.n_train)
-
-
 def run(config: Config, data: Dataset, out: Path, context: Context) -> Network:
     """Write the trained teacher's weights."""
     from compress import networks
@@ -44,7 +36,7 @@ def run(config: Config, data: Dataset, out: Path, context: Context) -> Network:
     from compress.training.tensorflow import start_afresh
 
     start_afresh(context.seed)
-    model = networks.build("teachers", config.name, config.options, data)
+    model = networks.build("teachers", config.name, config.options, data.image_shape, len(data.classes))
     fit_to_labels(model, data, config, context)
     networks.save(model, out / "weights.npz")
     return Network(

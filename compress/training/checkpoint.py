@@ -9,21 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from compress.arrays import load_arrays, save_arrays
+
 STATE = "state_json"
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write named arrays as an uncompressed .npz; the same arrays give the same bytes."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
-    temporary.replace(path)
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what `save_arrays` wrote; never unpickles."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
 
 
 def save(path: Path, groups: dict[str, list[np.ndarray]], state: dict[str, Any]) -> None:

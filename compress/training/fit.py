@@ -1,7 +1,8 @@
 """The fit loop: epochs of Keras's `Model.fit`, a checkpoint after each, early stopping, the best weights at the end.
 
-An epoch's batches are a function of seed and epoch, and a checkpoint holds all that training changes. So a run that was
-killed goes on from its last finished epoch and ends with the same bytes as a run that was not.
+An epoch's batches are a function of seed and epoch, and a checkpoint holds weights and optimizer. So a run that was
+killed goes on from its last finished epoch and ends with the same bytes as a run that was not, if the network has no
+random layers such as dropout.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def fit(
         epoch, best_epoch, best_result = state["epoch"], state["best_epoch"], tuple(state["best_result"])
         best_weights = groups.get("best", groups["model"])
         context.note(f"{context.stage}: goes on after epoch {epoch}")
+        context.progress(epoch / settings.epochs, f"epoch {epoch}/{settings.epochs}")
 
     while epoch < settings.epochs and epoch <= max(best_epoch, may_stop_from - 1) + settings.patience:
         start = time.perf_counter()

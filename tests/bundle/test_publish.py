@@ -7,6 +7,7 @@ import pytest
 
 from compress.artifacts import Bundle
 from compress.bundle.publish import publish
+from compress.errors import BadInputError
 from compress.store import list_files
 
 
@@ -53,3 +54,25 @@ def test_an_older_bundle_gives_way(bundle: Bundle, tmp_path: Path) -> None:
     publish(bundle, tmp_path)
 
     assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "model.onnx"]
+
+
+def test_a_users_own_file_beside_a_whole_bundle_stays(bundle: Bundle, tmp_path: Path) -> None:
+    target = publish(bundle, tmp_path)
+    (target / "mine.py").write_text("mine")
+
+    publish(bundle, tmp_path)
+
+    assert (target / "mine.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_no_bundle_is_never_replaced(bundle: Bundle, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "name"
+    photo = target / "photo.jpg" if kind == "folder" else target
+    photo.parent.mkdir(exist_ok=True)
+    photo.write_bytes(b"mine")
+
+    with pytest.raises(BadInputError, match="is no bundle"):
+        publish(bundle, tmp_path)
+
+    assert photo.read_bytes() == b"mine"

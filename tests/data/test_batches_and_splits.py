@@ -33,7 +33,8 @@ def test_augmentation_is_a_function_of_its_seed() -> None:
     "limits", [Augmentation(shift=0, zoom=0, rotation=180), Augmentation(shift=0, rotation=0, zoom=0.5)]
 )
 def test_turning_and_scaling_keep_the_centre_in_place(limits: Augmentation) -> None:
-    np.testing.assert_array_equal(changed(limits)[:, 4, 4], images()[:, 4, 4])
+    centre = changed(limits)[:, 4, 4].astype(int)
+    np.testing.assert_allclose(centre, images()[:, 4, 4], rtol=0, atol=1)  # interpolation rounds down
 
 
 def test_a_shift_moves_the_whole_image_by_no_more_than_its_limit() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -86,20 +88,22 @@ def test_a_model_that_a_provider_cannot_run_whole_is_skipped_not_measured(
     ]
 
 
-def test_rounds_give_every_model_its_turn() -> None:
-    import random
-
+def test_all_models_are_measured_over_the_same_time_however_fast_they_are() -> None:
     calls: list[str] = []
 
     class Session:
-        def __init__(self, name: str) -> None:
-            self.name = name
+        def __init__(self, name: str, seconds: float) -> None:
+            self.name, self.seconds = name, seconds
 
         def run(self, outputs: object, feed: object) -> None:
             calls.append(self.name)
+            time.sleep(self.seconds)
 
-    measuring._interleaved({n: Session(n) for n in "abc"}, {}, 0.3, random.Random(0))
+    sessions = {"slow": Session("slow", 0.03), "fast": Session("fast", 0.0001), "middle": Session("middle", 0.005)}
+    samples = measuring._interleaved(sessions, {}, 0.6, random.Random(0))
 
-    after_warm_up = calls[max(calls.index(n) for n in "abc") :]
-    turns = [n for i, n in enumerate(after_warm_up) if i == 0 or after_warm_up[i - 1] != n]
-    assert set(turns[1:4]) == set("abc")
+    first, last = calls.index("slow"), len(calls) - 1 - calls[::-1].index("slow")
+    assert calls[first:last].count("fast") > 0.5 * calls.count("fast"), "fast calls lie between the slow ones"
+    assert len(samples["slow"]) >= 3
+    assert len(samples["fast"]) == measuring.SLICE_CALLS * len(samples["slow"])
+    assert min(map(min, samples.values())) > 0
