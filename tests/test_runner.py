@@ -30,6 +30,7 @@ class Toy:
         self.runs: list[str] = []
         self.seen_epoch: list[bool] = []
         self.broken = False
+        self.byte = b"x"
         self.config = SimpleNamespace(seed=0, source=Config(), user=Config())
         self.notes: list[str] = []
         self.pipeline = check(
@@ -41,7 +42,7 @@ class Toy:
 
     def _source(self, config: Config, out: Path, context: Context) -> Dataset:
         self.runs.append("source")
-        (out / "file").write_bytes(b"x" * config.size)
+        (out / "file").write_bytes(self.byte * config.size)
         return Dataset("toy", ("a", "b"), (1, 1, 1), {"train": 1, "validation": 1, "test": 1}, out)
 
     def _user(self, config: Config, data: Dataset, out: Path, context: Context) -> Models:
@@ -128,6 +129,29 @@ def test_a_damaged_file_runs_that_stage_alone_and_says_so(toy: Toy) -> None:
 
     assert toy.runs == ["source", "user", "source"]
     assert any("file does not verify; made again" in note for note in toy.notes)
+
+
+def test_what_follows_runs_too_where_a_stage_made_again_comes_out_different(toy: Toy) -> None:
+    source, _ = toy.execute()
+    (source.folder / "file").write_bytes(b"y")
+    toy.byte = b"z"
+
+    toy.execute()
+
+    assert toy.runs == ["source", "user", "source", "user"]
+
+
+def test_a_stage_that_was_interrupted_counts_the_time_of_both_tries(toy: Toy) -> None:
+    toy.broken = True
+    with pytest.raises(RuntimeError):
+        toy.execute()
+    [taken] = toy.store.unfinished.glob("user-*/taken.json")
+    taken.write_text('{"seconds": 1000.0, "peak_rss_bytes": 10}')
+    toy.broken = False
+
+    _, user = toy.execute()
+
+    assert user.manifest["seconds"] >= 1000
 
 
 def test_a_stage_that_fails_leaves_the_finished_ones_and_finds_its_checkpoint_again(toy: Toy) -> None:
