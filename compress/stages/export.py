@@ -50,12 +50,15 @@ def run(
     def copied(model: OnnxModel) -> OnnxModel:
         return dataclasses.replace(model, file=Path(shutil.copy(model.file, out / f"{model.id}.onnx")))
 
+    context.progress(0.0, "converting the teacher")
     teacher_fp32 = to_onnx(teacher, out / "teacher-fp32.onnx")
     pruned_fp32, pruned_int8 = copied(quantize.fp32), copied(quantize.int8)
     student_fp32, student_int8 = copied(quantize_student.fp32), copied(quantize_student.int8)
 
     held_out = data.images("validation")[: config.images]
-    for network, model in ((teacher, teacher_fp32), (prune, pruned_fp32), (distill, student_fp32)):
+    pairs = ((teacher, teacher_fp32), (prune, pruned_fp32), (distill, student_fp32))
+    for i, (network, model) in enumerate(pairs):
+        context.progress(0.7 + 0.1 * i, f"comparing {model.id} with Keras")
         expected = logits_of(networks.load(network), held_out)
         logits = sessions.run(sessions.open_session(model.file), held_out)
         difference = np.abs(logits - expected).max() / np.abs(expected).max()

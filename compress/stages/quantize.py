@@ -32,8 +32,9 @@ def run(config: Config, network: Network, data: Dataset, out: Path, context: Con
     from compress.onnx_tools.convert import to_onnx
     from compress.quantization import quantize
 
+    context.progress(0.0, "converting")
     fp32 = to_onnx(network, out / "fp32.onnx")
-    context.progress(0.5, "converted, now calibrating")
+    context.progress(0.5, "calibrating")
     int8 = quantize(
         fp32,
         data.images("train")[: config.images],  # the splits are shuffled: any part is a fair sample

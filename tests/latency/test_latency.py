@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -88,22 +87,53 @@ def test_a_model_that_a_provider_cannot_run_whole_is_skipped_not_measured(
     ]
 
 
-def test_all_models_are_measured_over_the_same_time_however_fast_they_are() -> None:
-    calls: list[str] = []
+class Clock:
+    """A clock that only sessions move."""
 
-    class Session:
-        def __init__(self, name: str, seconds: float) -> None:
-            self.name, self.seconds = name, seconds
+    def __init__(self) -> None:
+        self.ns = 0
 
-        def run(self, outputs: object, feed: object) -> None:
-            calls.append(self.name)
-            time.sleep(self.seconds)
+    def perf_counter(self) -> float:
+        return self.ns / 1e9
 
-    sessions = {"slow": Session("slow", 0.03), "fast": Session("fast", 0.0001), "middle": Session("middle", 0.005)}
-    samples = measuring._interleaved(sessions, {}, 0.6, random.Random(0))
+    def perf_counter_ns(self) -> int:
+        return self.ns
 
-    first, last = calls.index("slow"), len(calls) - 1 - calls[::-1].index("slow")
-    assert calls[first:last].count("fast") > 0.5 * calls.count("fast"), "fast calls lie between the slow ones"
-    assert len(samples["slow"]) >= 3
-    assert len(samples["fast"]) == measuring.SLICE_CALLS * len(samples["slow"])
-    assert min(map(min, samples.values())) > 0
+
+class Session:
+    def __init__(self, clock: Clock, ms: float, runs_at: list[float]) -> None:
+        self.clock, self.ms, self.runs_at = clock, ms, runs_at
+
+    def run(self, outputs: object, feed: object) -> None:
+        self.clock.ns += round(self.ms * 1e6)
+        self.runs_at.append(self.clock.perf_counter())
+
+
+def test_all_models_are_measured_over_the_same_time_however_fast_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(measuring, "time", clock)
+    milliseconds = {"slow": 30.0, "middle": 5.0, "fast": 0.1}
+    runs_at: dict[str, list[float]] = {name: [] for name in milliseconds}
+    sessions = {name: Session(clock, ms, runs_at[name]) for name, ms in milliseconds.items()}
+
+    samples = measuring._interleaved(sessions, {}, 10.0, random.Random(0))
+
+    rounds = len(samples["slow"])  # one call fills its slice of 20 ms
+    assert rounds >= 90
+    assert len(samples["middle"]) == 4 * rounds
+    assert len(samples["fast"]) == measuring.SLICE_CALLS * rounds
+    for name, ms in milliseconds.items():
+        assert set(samples[name]) == {round(ms * 1e6)}
+        assert runs_at[name][0] < 0.2
+        assert runs_at[name][-1] > 9.8
+
+
+def test_the_order_of_the_models_changes_from_round_to_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(measuring, "time", clock)
+    runs_at: dict[str, list[float]] = {"a": [], "b": []}
+
+    measuring._interleaved({n: Session(clock, 30.0, runs_at[n]) for n in "ab"}, {}, 10.0, random.Random(0))
+
+    a_first = [a < b for a, b in zip(runs_at["a"][::2], runs_at["b"][::2], strict=True)]  # two calls a round
+    assert 0.3 < sum(a_first) / len(a_first) < 0.7
