@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,28 +19,35 @@ from compress.stages import data
 def plan_table(steps: Sequence[Step], console: Console) -> Table:
     """Return the table. Costs are given for the stages that train; one step of each is timed for them."""
     table = Table(
-        title="What a run would do", caption="cost: of training alone, if no epoch is saved by early stopping"
+        title="What a run would do",
+        caption="weights and MACs in millions; time and memory of training, if no epoch is saved by early stopping",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    for heading in ("stage", "", "why", "weights", "MACs", "time", "memory"):
-        table.add_column(heading, justify="left" if heading in ("stage", "", "why") else "right")
+    for heading in ("stage", "", "why"):
+        table.add_column(heading, no_wrap=heading != "why")
+    for heading in ("weights", "MACs", "time", "memory"):
+        table.add_column(heading, justify="right", no_wrap=True)
     with console.status("timing one training step of each network to run"):
         estimates = _estimates(steps)
     for step in steps:
-        estimate = estimates.get(step.stage.name)
-        cost = _cells(estimate) if estimate and not step.entry else ["", "", "", ""]
-        table.add_row(step.stage.name, "hit" if step.entry else "miss", step.why, *cost)
+        if step.entry:
+            table.add_row(step.stage.name, "hit", f"made in {step.entry.manifest['seconds']:.0f} s")
+        else:
+            cost = estimates.get(step.stage.name)
+            table.add_row(step.stage.name, "miss", step.why, *(_cells(cost) if cost else []))
     return table
 
 
 def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
     """Return an estimate for each training stage up to the last that would run; none where none would."""
-    training = [step for step in steps if step.stage.estimate]
-    while training and training[-1].entry:
+    training = [(step, step.stage.estimate) for step in steps if step.stage.estimate]
+    while training and training[-1][0].entry:
         training.pop()
     estimates: dict[str, Estimate] = {}
-    for step in training:
-        assert step.stage.estimate
-        estimates[step.stage.name] = step.stage.estimate(step.config, _facts(steps[0]), estimates)
+    for step, estimate_of in training:
+        estimates[step.stage.name] = estimate_of(step.config, _facts(steps[0]), estimates)
     return estimates
 
 
@@ -51,11 +59,10 @@ def _facts(step: Step) -> Facts:
     return estimate.facts(cast(data.Config, step.config))
 
 
-def _cells(estimate: Estimate) -> list[Any]:
-    seconds = estimate.seconds
+def _cells(cost: Estimate) -> list[str]:
     return [
-        f"{estimate.params:,}",
-        f"{estimate.macs:,}",
-        f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.0f} s",
-        f"{estimate.memory_bytes / 1e9:.1f} GB",
+        f"{cost.params / 1e6:.3f}",
+        f"{cost.macs / 1e6:.1f}",
+        f"{cost.seconds / 60:.1f} min" if cost.seconds >= 90 else f"{cost.seconds:.0f} s",
+        f"{cost.memory_bytes / 1e9:.1f} GB",
     ]

@@ -137,7 +137,8 @@ def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
             names = sorted(set(value) | set(old))
             changes += [f"{n} {old.get(n)} -> {value.get(n)}" for n in names if old.get(n) != value.get(n)]
         elif part == "inputs":
-            changes += [f"input {n}" for n in value if not isinstance(old, dict) or old.get(n) != value[n]]
+            changed = [n for n in value if not isinstance(old, dict) or old.get(n) != value[n]]
+            changes.append(f"input {', '.join(changed)}")
         else:
             changes.append({"outside": "data or machine"}.get(part, part))
     return "changed: " + ", ".join(changes)
