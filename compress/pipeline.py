@@ -88,13 +88,13 @@ def check(pipeline: tuple[Stage, ...]) -> tuple[Stage, ...]:
 PIPELINE = check(
     (
         Stage("data", data, share=0.01),
-        Stage("teacher", teacher, share=0.32, estimate=estimate.of_teacher),
-        Stage("prune", prune, share=0.24, estimate=estimate.of_prune),
+        Stage("teacher", teacher, share=0.29, estimate=estimate.of_teacher),
+        Stage("prune", prune, share=0.33, estimate=estimate.of_prune),
         Stage("quantize", quantize, share=0.05, rename={"network": "prune"}),
-        Stage("distill", distill, share=0.14, estimate=estimate.of_distill),
+        Stage("distill", distill, share=0.10, estimate=estimate.of_distill),
         Stage("quantize_student", quantize, share=0.01, section="quantize", rename={"network": "distill"}),
         Stage("export", export, share=0.05),
-        Stage("bench", bench, share=0.16),
+        Stage("bench", bench, share=0.14),
         Stage("report", report, share=0.02, section="deploy"),
     )
 )
