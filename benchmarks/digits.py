@@ -20,14 +20,13 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> None:
-    """Run the seeds and print one line each, then the means."""
+    """Run the seeds and print a table in Markdown: a row each, then the means."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "runs")
-    rows = []
-    for seed in SEEDS:
-        report = run(folder / f"seed{seed}", seed)
-        rows.append(figures(report))
-        print(f"seed {seed}, deployed {report['deployed']}: {as_text(rows[-1])}")
-    print(f"mean of {len(rows)}: {as_text({name: sum(row[name] for row in rows) / len(rows) for name in rows[0]})}")
+    rows = [figures(run(folder / f"seed{seed}", seed)) for seed in SEEDS]
+    print(f"| seed | {' | '.join(rows[0])} |\n|---{'|---' * len(rows[0])}|")
+    for seed, row in zip(SEEDS, rows, strict=True):
+        print(as_text(str(seed), row))
+    print(as_text("mean", {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}))
 
 
 def run(folder: Path, seed: int) -> dict[str, Any]:
@@ -44,20 +43,20 @@ def figures(report: dict[str, Any]) -> dict[str, float]:
     models = {model["id"]: model for model in report["models"]}
     teacher, deployed = models["teacher-fp32"], models[report["deployed"]]
     return {
-        "teacher accuracy": teacher["test"]["accuracy"],
-        "sparsity": models["pruned-fp32"]["sparsity"],
-        "pruned drop": models["pruned-fp32"]["test"]["drop_vs_teacher"],
-        "int8 drop": models["pruned-int8"]["test"]["drop_vs_teacher"],
-        "deployed drop": deployed["test"]["drop_vs_teacher"],
+        "teacher": teacher["test"]["accuracy"],
+        "pruned": models["pruned-fp32"]["test"]["accuracy"],
+        "its zeros": models["pruned-fp32"]["sparsity"],
+        "pruned, int8": models["pruned-int8"]["test"]["accuracy"],
+        "deployed student": deployed["test"]["accuracy"],
         "times faster": p50_ms(teacher) / p50_ms(deployed),
         "times smaller": teacher["size_bytes"] / deployed["size_bytes"],
         "seconds": sum(stage["seconds"] for stage in report["stages"]),
     }
 
 
-def as_text(row: dict[str, float]) -> str:
-    """Return figures in one line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+def as_text(name: str, row: dict[str, float]) -> str:
+    """Return figures as a row of a table: fractions with four decimals, what is larger without."""
+    return f"| {name} | {' | '.join(f'{value:.4f}' if value <= 1 else f'{value:.0f}' for value in row.values())} |"
 
 
 if __name__ == "__main__":
