@@ -59,7 +59,7 @@ def _as_known(error: Exception) -> CompressError | None:
     if isinstance(error, TyperException):
         return BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help")
     if isinstance(error, OSError):
-        written = cannot_write(str(error.filename or "a file"), error)
+        written = cannot_write(str(error.filename or "the workspace"), error)
         return written if isinstance(written, MachineError) else None
     return None
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tf2onnx
-
 from compress import networks
 from compress.artifacts import Network, OnnxModel
 from compress.onnx_tools.canonical import write
 from compress.training.tensorflow import start_afresh, tf
+
+import tf2onnx  # isort: skip  # after Keras 2 is chosen
 
 OPSET = 17
 
