@@ -18,15 +18,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-KILLS = ("teacher", "teacher", "prune", "distill", "distill")
-LONGEST_WAIT_SECONDS = 25.0
+# Stage, and within how many seconds after its first finished epoch (or its restart, if it has one) the kill comes
+KILLS = (("teacher", 30.0), ("teacher", 30.0), ("prune", 30.0), ("distill", 4.0), ("distill", 4.0))
 
 
 def main() -> None:
     """Print whether the killed run ended with the same model files."""
     reference, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True)
-    log = killed_run(folder, sys.argv[3:], KILLS, random.Random(), LONGEST_WAIT_SECONDS)
+    log = killed_run(folder, sys.argv[3:], KILLS, random.Random())
     expected, found = model_hashes(reference), model_hashes(folder)
     print(*(line for line in log.splitlines() if "goes on" in line or "done in" in line or "killed" in line), sep="\n")
     repeated = repeated_stages(log)
@@ -36,23 +36,20 @@ def main() -> None:
 
 
 def killed_run(
-    folder: Path,
-    arguments: Sequence[str],
-    kills: Sequence[str],
-    chance: random.Random,
-    longest_wait: float,
-    sign: str = "checkpoint",
+    folder: Path, arguments: Sequence[str], kills: Sequence[tuple[str, float]], chance: random.Random
 ) -> str:
     """Start `all` in a folder, kill it in each of the stages `kills`, then let it end; return all it printed.
 
-    A kill comes a random time, at most `longest_wait` seconds, after the stage has written `sign`: its folder
-    `checkpoint` when it starts, `checkpoint/training.npz` at the end of an epoch. Raises `RuntimeError` where a stage
-    was finished before its kill, or where the run fails.
+    A kill comes a random time, at most as many seconds as `kills` says, after the stage has started and has a
+    checkpoint. Raises `RuntimeError` where a stage was finished before its kill, or where the run fails.
     """
     log = ""
-    for stage in kills:
+    for stage, longest_wait in kills:
         process, output = start(folder, arguments)
-        while process.poll() is None and not any((folder / ".compress" / "work").glob(f"{stage}-*/{sign}")):
+        work = folder / ".compress" / "work"
+        while process.poll() is None and not (
+            f"{stage}: starts" in output.read_text() and any(work.glob(f"{stage}-*/checkpoint/training.npz"))
+        ):
             time.sleep(0.02)
         time.sleep(chance.uniform(0, longest_wait))
         process.send_signal(signal.SIGKILL)

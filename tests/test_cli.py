@@ -172,10 +172,12 @@ def test_help_and_config_do_not_import_tensorflow(tmp_path: Path) -> None:
 def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
     result = run_compress(tiny_run.folder, "plan", "--config", str(TINY), "--set", "prune.sparsity=0.9")
 
-    rows = {line.split()[1]: line for line in result.stdout.splitlines() if " hit " in line or " miss " in line}
-    assert [name for name, line in rows.items() if " hit " in line] == ["data", "teacher"]
-    assert "sparsity 0.8 -> 0.9" in rows["prune"]
-    assert "input quantize" in rows["distill"]
+    rows = {
+        words[0]: words for words in map(str.split, result.stdout.splitlines()) if words[1:2] in (["hit"], ["miss"])
+    }
+    assert [name for name, words in rows.items() if words[1] == "hit"] == ["data", "teacher"]
+    assert "sparsity 0.8 -> 0.9" in " ".join(rows["prune"])
+    assert "input quantize" in " ".join(rows["distill"])
     assert "0.233" in rows["prune"]  # the weights of the teacher at width 0.125
 
 
