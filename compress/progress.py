@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 LINE_EVERY_SECONDS = 5.0
@@ -47,8 +48,8 @@ class Progress:
             columns = (
                 SpinnerColumn(),
                 TextColumn("{task.description:<18}"),
-                BarColumn(),
-                TextColumn("{task.fields[words]}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[words]}", table_column=Column(no_wrap=True)),
                 TimeElapsedColumn(),
             )
             self._bars = Bars(*columns, console=self.console, transient=True)
