@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +16,18 @@ def save_array(path: Path, array: np.ndarray) -> None:
     """Write one array as .npy, ready to be memory-mapped."""
     with replacing(path) as stream:
         np.lib.format.write_array(_Stream(stream), np.asanyarray(array), allow_pickle=False)
+
+
+@contextmanager
+def array_writer(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a .npy of `shape`, uint8, part by part along its first axis: give the parts to what this yields."""
+    with replacing(path) as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+        def write(part: np.ndarray) -> None:
+            stream.write(np.ascontiguousarray(part).data)
+
+        yield write
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -31,19 +31,18 @@ Split = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images in three splits; every image is `(height, width, channels) uint8`."""
+    """Labelled images in three splits; every image is `(height, width, channels) uint8`.
+
+    `preparation` holds the settings by which an image file becomes such an image. The folder holds `data.json`, what is
+    known of the images; `compress.data.images` reads the pixels.
+    """
 
     name: str
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     sizes: dict[Split, int]
+    preparation: dict[str, Any]
     folder: StoredFile
-
-    def images(self, split: Split) -> np.ndarray:
-        """Return the images of a split, memory-mapped: `(n, height, width, channels) uint8`."""
-        import numpy as np
-
-        return np.load(self.folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
 
     def labels(self, split: Split) -> np.ndarray:
         """Return the labels of a split, indices into `classes`: `(n,) int64`."""
@@ -105,6 +104,13 @@ class Score:
     split: Split
     correct: int
     n: int
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the teacher would be without balance: a score for each class, in order; None where nothing is balanced."""
+
+    scores: tuple[Score, ...] | None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
-"""A run's settings: one TOML section a stage, each validated by that stage's own Config.
+"""A run's settings: one TOML section a stage, each validated by that stage's own Config, and those that stages share.
 
-Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, then each `--set key.path=value`.
+Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, then options of their own such as
+`--data SPEC`, then each `--set key.path=value`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,21 +44,32 @@ class _Run(BaseModel):
 
 
 _SECTIONS: dict[str, Any] = {
-    row.section: (row.config_type, Field(default_factory=row.config_type, description=f"Stage {row.name}."))
+    section: (row.input_type(parameter), Field(default_factory=row.input_type(parameter)))
     for row in PIPELINE
+    for parameter, section in row.sections.items()
 }
 Config = create_model("Config", __base__=_Run, **_SECTIONS)
-"""The whole tree: `_Run`'s settings and one section a stage."""
+"""The whole tree: `_Run`'s settings and the sections of all stages."""
 
 
-def load(file: Path | None = None, preset: str | None = None, assignments: Iterable[str] = ()) -> _Run:
-    """Return the effective configuration; raises `BadInputError` with one line for the first mistake."""
+def load(
+    file: Path | None = None,
+    preset: str | None = None,
+    assignments: Iterable[str] = (),
+    options: Mapping[str, dict[str, Any]] | None = None,
+) -> _Run:
+    """Return the effective configuration; raises `BadInputError` with one line for the first mistake.
+
+    `options` holds what other command line options set, by what a message calls them.
+    """
     values: dict[str, Any] = {}
     origins: dict[tuple[str, ...], str] = {}
     if file is not None:
         _merge(values, _read_toml(file), origins, str(file))
     if preset is not None:
         _merge(values, _read_preset(preset), origins, f"preset {preset}")
+    for origin, option in (options or {}).items():
+        _merge(values, option, origins, origin)
     for assignment in assignments:
         _merge(values, _parse_assignment(assignment), origins, f"--set {assignment}")
     try:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from compress import plugins
 from compress.stages import data, distill, prune, teacher
 from compress.training.settings import TrainingSettings
 
@@ -51,11 +50,17 @@ class Estimate:
         return Estimate(self.params, self.macs, self.activations, self.seconds_per_image, seconds, memory)
 
 
-def facts(config: data.Config) -> Facts:
+def facts(config: data.Config, image: data.Image) -> Facts:
     """Return what the data stage would make, without making it."""
-    images, _, classes = plugins.find(data.SOURCES, config.source).load()
-    n_train = round(len(images) * (1 - config.validation - config.test))
-    return Facts(n_train, (config.size, config.size, images.shape[3]), len(classes))
+    from compress.data.survey import channels_of
+
+    samples = data.source_of(config.source).load(config.source, config.group)
+    given = samples.splits or ["train"] * len(samples.images)
+    left = 1.0 - sum(
+        fraction for split, fraction in (("validation", config.validation), ("test", config.test)) if split not in given
+    )
+    shape = (image.size, image.size, channels_of(samples.images, image.color))
+    return Facts(round(given.count("train") * left), shape, len(samples.classes))
 
 
 def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:

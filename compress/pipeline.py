@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,16 +18,17 @@ from pydantic import BaseModel
 
 from compress import estimate
 from compress.estimate import Estimate
-from compress.stages import bench, data, distill, export, prune, quantize, report, teacher
+from compress.stages import bench, control, data, distill, export, prune, quantize, report, teacher
 
 
 @dataclass(frozen=True)
 class Stage:
     """A row of the pipeline.
 
-    `section` is the config section it reads (its name, if not given); `rename` maps a parameter of `run` to the stage
-    whose result it takes, where the two are named differently; `share` is its usual part of a run's time;
-    `estimate` tells `plan` what it would cost.
+    `section` is the config section that `run` takes as `config` (the stage's name, if not given). Of the other
+    parameters of `run`, one whose type is a pydantic model takes the section of its name, which several stages may
+    share; the rest take artifacts: `rename` maps one to the stage that makes it, where the two are named differently.
+    `share` is the stage's usual part of a run's time; `estimate` tells `plan` what it would cost.
     """
 
     name: str
@@ -38,11 +40,6 @@ class Stage:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "section", self.section or self.name)
-
-    @property
-    def config_type(self) -> type[BaseModel]:
-        """The stage's own settings."""
-        return self.module.Config
 
     @property
     def summary(self) -> str:
@@ -59,19 +56,34 @@ class Stage:
         return self._types["return"]
 
     @property
+    def sections(self) -> dict[str, str]:
+        """Return `{parameter: config section}` for all settings that the stage takes."""
+        return {name: self.section if name == "config" else name for name in self._parameters if self._is_section(name)}
+
+    @property
     def inputs(self) -> dict[str, str]:
         """Return `{parameter: stage}` for every artifact that the stage takes."""
-        names = [n for n in inspect.signature(self.module.run).parameters if n not in ("config", "out", "context")]
+        names = [n for n in self._parameters if n not in ("out", "context") and not self._is_section(n)]
         return {name: self.rename.get(name, name) for name in names}
 
     @property
-    def fingerprint(self) -> Callable[[Any], str] | None:
-        """What outside of the project the result depends on (images, the machine), as a function of the config."""
+    def fingerprint(self) -> Callable[[Any, Path], str] | None:
+        """What outside of the project the result depends on (images, the machine).
+
+        A function of the config and of a file in which it may remember what took long to find out.
+        """
         return getattr(self.module, "fingerprint", None)
 
     def input_type(self, parameter: str) -> type:
-        """Return the type of artifact that a parameter takes."""
+        """Return the type of artifact or settings that a parameter takes."""
         return self._types[parameter]
+
+    @property
+    def _parameters(self) -> list[str]:
+        return list(inspect.signature(self.module.run).parameters)
+
+    def _is_section(self, parameter: str) -> bool:
+        return issubclass(self._types[parameter], BaseModel)
 
 
 def check(pipeline: tuple[Stage, ...]) -> tuple[Stage, ...]:
@@ -88,13 +100,14 @@ def check(pipeline: tuple[Stage, ...]) -> tuple[Stage, ...]:
 PIPELINE = check(
     (
         Stage("data", data, share=0.01),
-        Stage("teacher", teacher, share=0.29, estimate=estimate.of_teacher),
+        Stage("teacher", teacher, share=0.28, estimate=estimate.of_teacher),
         Stage("prune", prune, share=0.33, estimate=estimate.of_prune),
         Stage("quantize", quantize, share=0.05, rename={"network": "prune"}),
         Stage("distill", distill, share=0.10, estimate=estimate.of_distill),
         Stage("quantize_student", quantize, share=0.01, section="quantize", rename={"network": "distill"}),
         Stage("export", export, share=0.05),
         Stage("bench", bench, share=0.14),
+        Stage("control", control, share=0.01, section="teacher"),
         Stage("report", report, share=0.02, section="deploy"),
     )
 )

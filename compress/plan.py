@@ -47,7 +47,7 @@ def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
         training.pop()
     estimates: dict[str, Estimate] = {}
     for step, estimate_of in training:
-        estimates[step.stage.name] = estimate_of(step.config, _facts(steps[0]), estimates)
+        estimates[step.stage.name] = estimate_of(step.settings["config"], _facts(steps[0]), estimates)
     return estimates
 
 
@@ -56,7 +56,8 @@ def _facts(step: Step) -> Facts:
     if step.entry:
         dataset: Dataset = load_artifact(step.stage, step.entry)
         return Facts(dataset.sizes["train"], dataset.image_shape, len(dataset.classes))
-    return estimate.facts(cast(data.Config, step.config))
+    settings = step.settings
+    return estimate.facts(cast(data.Config, settings["config"]), cast(data.Image, settings["image"]))
 
 
 def _cells(cost: Estimate) -> list[str]:

@@ -23,9 +23,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
 
 
+def names(package: str) -> list[str]:
+    """Return the names of the plug-ins of a package."""
+    return [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+
+
 def find(package: str, name: str) -> ModuleType:
     """Import the plug-in `name` of a package; raises `ValueError` with the nearest real name."""
-    known = [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    known = names(package)
     if name not in known:
         raise ValueError(f"there is no {name!r} in {package.replace('.', '/')}/; {nearest(name, known)}")
     return importlib.import_module(f"{package}.{name}")

@@ -31,10 +31,10 @@ KEPT_EVERY = 10  # samples
 
 @dataclass(frozen=True)
 class Step:
-    """A stage in this run: its key, what the key is made of, and its finished entry or the reason to run it."""
+    """A stage in this run: its settings by parameter, its key and what that is made of, its entry or why to run."""
 
     stage: Stage
-    config: BaseModel
+    settings: dict[str, BaseModel]
     key: str
     key_parts: dict[str, Any]
     entry: Entry | None
@@ -45,12 +45,13 @@ def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
     """Return a step for each stage: hit where a verified entry with its key is in the store, else miss and why."""
     steps: dict[str, Step] = {}
     for stage in pipeline:
-        section = getattr(config, stage.section)
-        parts = _key_parts(stage, section, config.seed, {p: steps[s].key for p, s in stage.inputs.items()})
+        settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}
+        input_keys = {parameter: steps[source].key for parameter, source in stage.inputs.items()}
+        parts = _key_parts(stage, settings, config.seed, input_keys, store)
         key = sha256_json(parts)
         entry, damage = store.find(stage.name, key)
         why = "" if entry else damage or _what_changed(parts, store.newest_key_parts(stage.name))
-        steps[stage.name] = Step(stage, section, key, parts, entry, why)
+        steps[stage.name] = Step(stage, settings, key, parts, entry, why)
     return list(steps.values())
 
 
@@ -111,16 +112,21 @@ def _holder(path: Path) -> str:
         return "unknown (it has only just started)"
 
 
-def _key_parts(stage: Stage, section: BaseModel, seed: int, input_keys: dict[str, str]) -> dict[str, Any]:
-    modules = [stage.module.__name__, *getattr(section, "plugin_modules", list)()]
+def _key_parts(
+    stage: Stage, settings: dict[str, BaseModel], seed: int, input_keys: dict[str, str], store: Store
+) -> dict[str, Any]:
+    config = settings["config"]
+    modules = [stage.module.__name__, *getattr(config, "plugin_modules", list)()]
+    shared = {parameter: section.model_dump(mode="json") for parameter, section in settings.items()}
     return {
         "inputs": input_keys,
-        "config": section.model_dump(mode="json"),
+        "config": shared.pop("config"),
+        **shared,
         "code": fingerprint.code_digest(modules),
         "versions": fingerprint.library_versions(modules),
         "seed": seed,
         "device": fingerprint.device_class(),
-        "outside": stage.fingerprint(section) if stage.fingerprint else "",
+        "outside": stage.fingerprint(config, store.memo) if stage.fingerprint else "",
     }
 
 
@@ -173,7 +179,7 @@ def _run(
         config_toml=config_toml,
     )
     with _measured(work / "taken.json") as taken:
-        artifact = stage.module.run(step.config, **inputs, out=work / "files", context=context)
+        artifact = stage.module.run(**step.settings, **inputs, out=work / "files", context=context)
     facts = {
         "key_parts": step.key_parts,
         "made_from": made_from,

@@ -5,6 +5,7 @@ itself sealed by a digest. The folder appears by one rename, so that a reader se
 
     WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
     WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above) and checkpoint/ (survives a kill)
+    WORKSPACE/digests.json       digests of files that were not changed since; may be deleted
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Store:
     def __init__(self, workspace: Path) -> None:
         self.finished = workspace / "store"
         self.unfinished = workspace / "work"
+        self.memo = workspace / "digests.json"
 
     def find(self, stage: str, key: str) -> tuple[Entry | None, str]:
         """Return the verified entry, or None and what does not verify (an empty text where there is none)."""

@@ -32,7 +32,7 @@ def build(
     """
     if min(input_shape[:2]) < SMALLEST:
         raise ValueError(
-            f"images of {input_shape[1]}x{input_shape[0]} are too small; data.size should be {SMALLEST} or more"
+            f"images of {input_shape[1]}x{input_shape[0]} are too small; image.size should be {SMALLEST} or more"
         )
     import tf_keras as keras
 

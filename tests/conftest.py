@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from compress import cli
+
 TINY = Path(__file__).parent / "tiny.toml"
 REPOSITORY = Path(__file__).parent.parent
 
@@ -25,6 +27,16 @@ def run_compress(
         text=True,
         check=False,
     )
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    """Run the command line in a folder, within this process; return its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["compress", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,7 @@ from pathlib import Path
 import pytest
 
 from compress import cli
-from tests.conftest import TINY, Run, run_compress
-
-
-def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["compress", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
-
+from tests.conftest import TINY, Run, run_compress, run_main
 
 BAD_INPUT = [
     ("unknown command", ["trian"], "trian"),
@@ -55,12 +45,15 @@ BAD_INPUT = [
     ("exported below a file", ["all", "--set", "exported=broken.toml/x"], "cannot be written"),
     ("workspace that is empty", ["all", "--set", "workspace="], "workspace"),
     ("bundle name that is taken", ["all", "--set", "deploy.name=taken"], "is no bundle"),
-    ("splits too small for every class", ["data", "--set", "data.test=0.001"], "cannot be split by"),
-    ("images too small for the teacher, in plan", ["plan", "--set", "data.size=16"], "data.size should be 32 or more"),
+    (
+        "images too small for the teacher, in plan",
+        ["plan", "--set", "image.size=16"],
+        "image.size should be 32 or more",
+    ),
     (
         "images too small for the teacher",
-        ["teacher", "--set", "data.size=16"],
-        "data.size should be 32 or more",
+        ["teacher", "--set", "image.size=16"],
+        "image.size should be 32 or more",
     ),
 ]
 
@@ -156,7 +149,7 @@ def test_a_second_run_is_all_hits_and_does_not_import_tensorflow(tiny_run: Run) 
     result = run_compress(tiny_run.folder, "all", "--config", str(TINY), python=("-c", code))
 
     assert result.returncode == 0
-    assert "9 stages, 9 of them finished before" in result.stdout
+    assert "10 stages, 10 of them finished before" in result.stdout
     assert result.stderr.splitlines()[-1] == "False False"
 
 
@@ -175,7 +168,7 @@ def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
     rows = {
         words[0]: words for words in map(str.split, result.stdout.splitlines()) if words[1:2] in (["hit"], ["miss"])
     }
-    assert [name for name, words in rows.items() if words[1] == "hit"] == ["data", "teacher"]
+    assert [name for name, words in rows.items() if words[1] == "hit"] == ["data", "teacher", "control"]
     assert "sparsity 0.8 -> 0.9" in " ".join(rows["prune"])
     assert "input quantize" in " ".join(rows["distill"])
     assert "0.233" in rows["prune"]  # the weights of the teacher at width 0.125
@@ -183,11 +176,11 @@ def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
 
 def test_clean_keeps_what_the_settings_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for size in ("32", "16"):
-        run_main(monkeypatch, tmp_path, "data", "--set", f"data.size={size}")
+        run_main(monkeypatch, tmp_path, "data", "--set", f"image.size={size}")
     folder = tmp_path / ".compress" / "store" / "data"
     assert len(list(folder.iterdir())) == 2
 
-    run_main(monkeypatch, tmp_path, "clean", "--set", "data.size=16")
+    run_main(monkeypatch, tmp_path, "clean", "--set", "image.size=16")
 
     [kept] = folder.iterdir()
     assert json.loads((kept / "manifest.json").read_bytes())["artifact"]["image_shape"] == [16, 16, 1]

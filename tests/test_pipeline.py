@@ -56,5 +56,20 @@ def test_a_renamed_input_is_that_of_the_named_stage() -> None:
     assert check(stages)[1].inputs == {"source": "first"}
 
 
+class Shared(BaseModel):
+    pass
+
+
+def takes_settings(config: Config, shared: Shared, out: Path, context: Context) -> Network:
+    raise NotImplementedError
+
+
+def test_a_parameter_that_is_a_model_takes_the_section_of_its_name() -> None:
+    stage = Stage("user", module(takes_settings), 1, section="mine")
+
+    assert stage.sections == {"config": "mine", "shared": "shared"}
+    assert stage.inputs == {}
+
+
 def test_the_shares_of_the_pipeline_add_up_to_one() -> None:
     assert sum(stage.share for stage in PIPELINE) == pytest.approx(1)

@@ -43,7 +43,7 @@ class Toy:
     def _source(self, config: Config, out: Path, context: Context) -> Dataset:
         self.runs.append("source")
         (out / "file").write_bytes(self.byte * config.size)
-        return Dataset("toy", ("a", "b"), (1, 1, 1), {"train": 1, "validation": 1, "test": 1}, out)
+        return Dataset("toy", ("a", "b"), (1, 1, 1), {"train": 1, "validation": 1, "test": 1}, {}, out)
 
     def _user(self, config: Config, data: Dataset, out: Path, context: Context) -> Models:
         self.runs.append("user")

@@ -38,6 +38,7 @@ def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: R
     manifest = json.loads((tiny_run.bundle / "manifest.json").read_bytes())
 
     expected = {"model.onnx", "labels.txt", "report.json", "config.toml", "README.md", "manifest.json"}
+    expected |= {"data.json", "preparation.py", "classify.py"}
     assert {path.name for path in tiny_run.bundle.iterdir()} == {*expected, "variants"}
     assert {path.stem for path in (tiny_run.bundle / "variants").iterdir()} == set(IDS)
     assert manifest["files"] == list_files(tiny_run.bundle)
@@ -45,7 +46,7 @@ def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: R
 
 
 def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
-    assert set(report) == {"schema", "run", "deployed", "models", "skipped", "stages"}
+    assert set(report) == {"schema", "run", "data", "balance", "deployed", "models", "skipped", "stages"}
     run_keys = {"name", "data", "classes", "n_train", "n_validation", "n_test", "seed", "versions", "host"}
     assert set(report["run"]) == run_keys
     assert [model["id"] for model in report["models"]] == IDS
@@ -64,7 +65,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
     latency_keys = {"provider", "threads", "batch", "runs", "p50_ms", "p90_ms", "p99_ms", "throughput_per_s"}
     for model in report["models"]:
         assert set(model) == {*model_keys, "size_zstd_bytes", "test", "validation", "latency"}
-        assert set(model["test"]) == {*test_keys, "flips_vs_teacher"}
+        assert set(model["test"]) == {*test_keys, "class_recall", "flips_vs_teacher"}
         assert set(model["validation"]) == {"n", "accuracy"}
         assert all(set(entry) == latency_keys for entry in model["latency"])
     assert all(set(stage) == {"name", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
@@ -101,22 +102,21 @@ def test_the_deployed_model_is_the_variant_that_the_report_names(tiny_run: Run, 
     assert (tiny_run.bundle / "model.onnx").read_bytes() == variant.read_bytes()
 
 
-def test_the_bundles_own_lines_classify_the_test_images_as_the_report_says(
+def test_the_bundles_own_program_classifies_the_test_images_as_the_report_says(
     tiny_run: Run, report: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The lines of the README run as they stand, on image files, in a process without this project."""
-    readme = (tiny_run.bundle / "README.md").read_text("utf-8")
-    lines = readme.split("```python\n")[1].split("```")[0]
+    """On image files, in a process without this project."""
     [data] = (tiny_run.folder / ".compress" / "store" / "data").iterdir()
-    images, labels = np.load(data / "test_images.npy"), np.load(data / "test_labels.npy")
+    images, labels = np.load(data / "images.npy")[np.load(data / "test.npy")], np.load(data / "test_labels.npy")
     files = []
     for i, image in enumerate(images):
         files.append(str(tmp_path / f"{i}.png"))
         Image.fromarray(image[..., 0]).save(files[-1])
 
     result = subprocess.run(
-        [sys.executable, "-I", "-c", lines, *files],
-        cwd=tiny_run.bundle,
+        [sys.executable, str(tiny_run.bundle / "classify.py"), *files],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=True,
@@ -131,7 +131,7 @@ def test_the_bundles_own_lines_classify_the_test_images_as_the_report_says(
 def test_the_bundles_config_names_the_same_run(tiny_run: Run) -> None:
     result = run_compress(tiny_run.folder, "all", "--config", str(tiny_run.bundle / "config.toml"))
 
-    assert "9 stages, 9 of them finished before" in result.stdout, result.stdout + result.stderr
+    assert "10 stages, 10 of them finished before" in result.stdout, result.stdout + result.stderr
 
 
 def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run) -> None:
@@ -140,7 +140,7 @@ def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run)
 
     result = run_compress(tiny_run.folder, "all", "--config", str(TINY))
 
-    assert "9 of them finished before" in result.stdout
+    assert "10 of them finished before" in result.stdout
     assert (tiny_run.bundle / "manifest.json").read_bytes() == before
 
 

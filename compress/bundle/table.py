@@ -11,6 +11,8 @@ from rich.table import Table
 
 from compress.bundle.choice import p50_ms
 
+RAREST = 3  # classes shown of those that were balanced
+
 
 def report_table(report: Mapping[str, Any]) -> Table:
     """Return a report's models as a table; the deployed one is marked."""
@@ -36,3 +38,14 @@ def report_table(report: Mapping[str, Any]) -> Table:
         )
     table.caption = "* deployed. 95 %: of accuracy. drop: in points. p50: one image, one thread."
     return table
+
+
+def balance_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each of the rarest classes: the teacher's recall without and with balance."""
+    rows = sorted(report["balance"]["recall"], key=lambda row: row["train"])[:RAREST]
+    return [
+        f"{report['balance']['method']}: {row['class']} ({row['train']} training images): "
+        f"the teacher's recall {row['without']:.4f} -> {row['with']:.4f} on {row['n']} test images"
+        for row in rows
+        if row["n"]
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,13 @@ from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.choice import p50_ms
 from compress.store import MANIFEST, list_files
 
+TEMPLATE = Path(__file__).parent / "readme.md.jinja"
+
 
 def write_bundle(
     out: Path, report: dict[str, Any], models: Sequence[OnnxModel], data: Dataset, config_toml: str
 ) -> None:
-    """Write model.onnx, variants/, labels.txt, report.json, config.toml, README.md, and manifest.json last."""
+    """Write model.onnx, variants/, labels.txt, what prepares images, all evidence, and manifest.json last."""
     (out / "variants").mkdir(parents=True)
     for model in models:
         shutil.copyfile(model.file, out / "variants" / f"{model.id}.onnx")
@@ -27,6 +28,9 @@ def write_bundle(
     (out / "labels.txt").write_text("".join(f"{name}\n" for name in data.classes), "utf-8")
     (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (out / "config.toml").write_text(config_toml, "utf-8")
+    shutil.copyfile(data.folder / "data.json", out / "data.json")
+    for name, source in programs().items():
+        shutil.copyfile(source, out / name)
     (out / "README.md").write_text(_readme(report, data), "utf-8")
     classes = len(data.classes)
     manifest = {
@@ -37,7 +41,8 @@ def write_bundle(
         "outputs": [
             {"name": name, "type": "float32", "shape": ["batch", classes]} for name in ("logits", "probabilities")
         ],
-        "resize": "bilinear, by Pillow, to the input's height and width",
+        "image": data.preparation,
+        "preparation": "preparation.py: prepare(open_image(bytes), **image)",
         "versions": report["run"]["versions"],
         "seed": report["run"]["seed"],
         "files": list_files(out),
@@ -45,10 +50,16 @@ def write_bundle(
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 
+def programs() -> dict[str, Path]:
+    """Return the Python files that a bundle carries, by name."""
+    here = Path(__file__).parent
+    return {"classify.py": here / "classify.py", "preparation.py": here.parent / "data" / "preparation.py"}
+
+
 def _readme(report: Mapping[str, Any], data: Dataset) -> str:
     rows = {row["id"]: row for row in report["models"]}
     height, width, channels = data.image_shape
-    template = (resources.files("compress") / "bundle" / "readme.md.jinja").read_text("utf-8")
+    template = TEMPLATE.read_text("utf-8")
     return jinja2.Template(template, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(
         report=report,
         rows=report["models"],
@@ -56,5 +67,5 @@ def _readme(report: Mapping[str, Any], data: Dataset) -> str:
         height=height,
         width=width,
         channels=channels,
-        mode="L" if channels == 1 else "RGB",
+        image=data.preparation,
     )

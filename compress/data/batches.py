@@ -1,42 +1,104 @@
-"""Batches of an epoch, the same for the same seed and epoch."""
+"""Batches of an epoch, the same for the same seed and epoch, read and augmented while the network trains."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compress.data.augmentation import Augmentation, augment
+from compress.data.augmentation import DRAWS, Augmentation, Mixing, augment, draws, lambdas, mix
+from compress.data.images import Images
+from compress.errors import CompressError
+from compress.fingerprint import available_cores
 from compress.training.tensorflow import tf
 
-PARALLEL_CALLS = 2  # one batch in the making behind each one that waits
 PREFETCHED = 2
+NOT_MIXED = Mixing()
 
 
-def epoch_batches(
-    images: np.ndarray,
-    targets: np.ndarray,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    augmentation: Augmentation | None = None,
-) -> Any:
-    """Return a `tf.data.Dataset` of (images uint8, targets float32), shuffled and augmented for this epoch.
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch trains on, three arrays `(m,) int64` in any order.
 
-    `images` is `(n, height, width, channels) uint8`, `targets` `(n, k) float32`. The last batch holds what is left.
+    `images` are indices, `turns` and `slots` say with which random numbers each one is augmented; in turn 0 it is left
+    as it is.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(images))
-    all_images, all_targets = tf.constant(images), tf.constant(targets)
 
-    def gather(batch: Any, indices: Any) -> Any:
-        chosen = tf.gather(all_images, indices)
-        if augmentation:
-            # the stage's seed, and a number that no other batch of the stage has
-            chosen = augment(chosen, tf.stack([tf.cast(seed, tf.int64), (epoch << 32) + batch]), augmentation)
-        return tf.cast(chosen, tf.float32), tf.gather(all_targets, indices)
+    images: np.ndarray
+    turns: np.ndarray
+    slots: np.ndarray
 
-    dataset = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate()
-    dataset = dataset.map(gather, num_parallel_calls=PARALLEL_CALLS, deterministic=True).prefetch(PREFETCHED)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
-    return dataset.with_options(options)
+
+class Batches:
+    """The batches of every epoch: (images float32, targets float32, weights float32).
+
+    Parameters
+    ----------
+    images
+        `(n, height, width, channels) uint8`.
+    targets
+        From indices of images and their turns, both `(b,)`, to their targets `(b, k) float32`.
+    choose
+        From the number of an epoch to what it trains on; always of the same length.
+    weights
+        What each image counts in the loss, `(n,) float32`; all the same, if not given.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        targets: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        choose: Callable[[int], Epoch],
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        mixing: Mixing = NOT_MIXED,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        self.images, self.targets, self.choose = images, targets, choose
+        self.batch_size, self.seed = batch_size, seed
+        self.augmentation, self.mixing = augmentation, mixing
+        self.weights = np.ones(len(images), np.float32) if weights is None else weights
+        self.steps = math.ceil(len(choose(0).images) / batch_size)
+        self.failure: CompressError | None = None
+        """Why a batch could not be read; TensorFlow would only say that it could not."""
+
+    def epoch(self, number: int) -> Any:
+        """Return the `tf.data.Dataset` of an epoch, shuffled; its last batch holds what is left."""
+        chosen = self.choose(number)
+        order = np.random.default_rng([self.seed, number]).permutation(len(chosen.images))
+
+        def read(positions: np.ndarray) -> tuple[np.ndarray, ...]:
+            indices, turns = chosen.images[positions], chosen.turns[positions]
+            try:
+                images = self.images[indices]
+            except CompressError as error:
+                self.failure = error
+                raise
+            random = draws(self.seed, turns, chosen.slots[positions])
+            targets, weights = self.targets(indices, turns), self.weights[indices]
+            return images, targets, weights, random, lambdas(random, self.mixing), turns > 0
+
+        def finish(images: Any, targets: Any, weights: Any, random: Any, kept: Any, moves: Any) -> tuple[Any, Any, Any]:
+            images = tf.ensure_shape(images, (None, *self.images.shape[1:]))
+            targets, weights = tf.ensure_shape(targets, (None, None)), tf.ensure_shape(weights, (None,))
+            random, kept = tf.ensure_shape(random, (None, DRAWS)), tf.ensure_shape(kept, (None,))
+            if self.augmentation:
+                changed = augment(images, random, self.augmentation)
+                images = changed if chosen.turns.all() else tf.where(moves[:, None, None, None], changed, images)
+            return mix(tf.cast(images, tf.float32), targets, weights, random, kept, self.mixing)
+
+        types = (tf.uint8, *[tf.float32] * 4, tf.bool)
+        dataset = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
+        # not stateful: with deterministic operations, TensorFlow would read such batches one after the other
+        dataset = dataset.map(
+            lambda positions: finish(*tf.numpy_function(read, [positions], types, stateful=False)),
+            num_parallel_calls=available_cores(),
+            deterministic=True,
+        ).prefetch(PREFETCHED)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
+        return dataset.with_options(options)

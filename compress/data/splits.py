@@ -1,29 +1,120 @@
-"""Stratified splits."""
+"""Which images are for training, which to choose by, which to report on: a function of what is in each image."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from compress.artifacts import Split
 from compress.errors import BadInputError
 
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
-def stratified(labels: np.ndarray, validation: float, test: float, seed: int) -> dict[Split, np.ndarray]:
-    """Return the indices of each split, every class in the same proportion; together they are all images, once.
 
-    `labels` is `(n,) int64`; `validation` and `test` are fractions of n. Raises `BadInputError` where a class has too
-    few images to be in every split.
+@dataclass(frozen=True)
+class Division:
+    """The indices of each split's images, in an order that is random but of their content alone.
+
+    `moved` counts images that went to another split than their hash says, since their class had none there.
     """
-    from sklearn.model_selection import train_test_split
 
-    try:
-        rest, test_indices = train_test_split(
-            np.arange(len(labels)), test_size=test, random_state=seed, stratify=labels
-        )
-        train_indices, validation_indices = train_test_split(
-            rest, test_size=validation / (1 - test), random_state=seed, stratify=labels[rest]
-        )
-    except ValueError as error:
-        wanted = f"data.validation = {validation} and data.test = {test}"
-        raise BadInputError(f"{len(labels)} images cannot be split by {wanted}: {error}") from error
-    return {"train": train_indices, "validation": validation_indices, "test": test_indices}
+    indices: dict[Split, np.ndarray]
+    moved: int
+
+
+def divide(
+    contents: Sequence[bytes],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+    given: Sequence[Split] | None = None,
+    groups: Sequence[str] | None = None,
+) -> Division:
+    """Divide images into train, validation and test, every class in about the same proportion.
+
+    A number from 0 to 1, hashed from the seed and an image's content, decides: below `test` it is test, below `test +
+    validation` it is validation. So adding images moves none of the old ones, and equal images stay together, as do
+    those of one of the `groups`. Where a class is so small that a split would have none of it, the image with the
+    nearest number is moved there: only then can a later image move an old one back. `given` splits are kept; one that
+    they lack is taken from their train.
+
+    `contents` and `labels` `(n,) int64` belong to the same images. Raises `BadInputError` where a class has too few
+    different images (or groups) to be in every split.
+    """
+    units = _units(contents, groups)
+    numbers = _numbers(units, seed)
+    given_splits = np.array(given if given is not None else ["train"] * len(contents), object)
+    missing = [split for split in SPLITS if not (given_splits == split).any()]
+    shares = {"test": test, "validation": validation}
+    splits = given_splits.copy()
+    from_train, lower = given_splits == "train", 0.0
+    for split in ("test", "validation"):
+        if split in missing:
+            splits[from_train & (numbers >= lower) & (numbers < lower + shares[split])] = split
+            lower += shares[split]
+    moved = _fill(splits, [s for s in ("test", "validation") if s in missing], from_train, numbers, labels, classes)
+    order = np.lexsort((labels, _numbers(list(contents), seed)))
+    return Division({split: order[splits[order] == split] for split in SPLITS}, moved)
+
+
+def _units(contents: Sequence[bytes], groups: Sequence[str] | None) -> list[bytes]:
+    """Return what decides about each image: its content or, where there are groups, its group.
+
+    Groups that share an image are one: it would else be on both sides.
+    """
+    if groups is None:
+        return list(contents)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    hashed = [hashlib.sha256(group.encode("utf-8", "surrogateescape")).digest() for group in groups]
+    _, rows = np.unique(np.array(hashed, "S32"), return_inverse=True)
+    _, columns = np.unique(np.array(contents, "S32"), return_inverse=True)
+    size = int(rows.max()) + int(columns.max()) + 2
+    links = coo_array((np.ones(len(rows), np.int8), (rows, columns + rows.max() + 1)), shape=(size, size))
+    _, components = connected_components(links, directed=False)
+    first: dict[int, bytes] = {}
+    for component, name in zip(components[rows], hashed, strict=True):
+        first[component] = min(name, first.get(component, name))
+    return [first[component] for component in components[rows]]
+
+
+def _numbers(units: Sequence[bytes], seed: int) -> np.ndarray:
+    """Return a number of 0 to 1 for each unit, `(n,) float64`."""
+    salt = hashlib.sha256(str(seed).encode()).digest()
+    return np.array([int.from_bytes(hashlib.sha256(salt + unit).digest()[:7], "big") for unit in units]) / 2.0**56
+
+
+def _fill(
+    splits: np.ndarray,
+    wanted: Sequence[str],
+    from_train: np.ndarray,
+    numbers: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+) -> int:
+    """Move images so that each class has one in train and in every split of `wanted`; return how many were moved."""
+    before = splits.copy()
+    for label, name in enumerate(classes):
+        mine = from_train & (labels == label)
+        if len(np.unique(numbers[mine])) < len(wanted) + 1 and wanted:
+            raise BadInputError(
+                f"class {name!r} has {int(mine.sum())} image{'s' * (int(mine.sum()) != 1)}; should have at least "
+                f"{len(wanted) + 1} different ones (or groups), one each for train, {' and '.join(reversed(wanted))}"
+            )
+        for split in (*wanted, "train"):
+            if not (mine & (splits == split)).any():
+                # from where the class has most, so that filling one split never empties another
+                other = max(
+                    (s for s in (*wanted, "train")), key=lambda s: len(np.unique(numbers[mine & (splits == s)]))
+                )
+                candidates = numbers[mine & (splits == other)]
+                number = candidates.max() if split == "train" else candidates.min()
+                splits[from_train & (numbers == number)] = split
+    return int((splits != before).sum())

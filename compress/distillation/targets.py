@@ -4,36 +4,53 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from compress.arrays import save_array
 from compress.artifacts import OnnxModel
 from compress.context import Context
-from compress.data.augmentation import Augmentation, augment
-from compress.onnx_tools.sessions import open_session, run
+from compress.data.augmentation import Augmentation, augment, draws
+from compress.data.images import READ_AT_ONCE, Images, in_batches
+from compress.onnx_tools.sessions import open_session
 from compress.training.tensorflow import tf
 
 
-def make_views(images: np.ndarray, count: int, augmentation: Augmentation, seed: int) -> np.ndarray:
-    """Return the images as they are, then `count - 1` times augmented: `(count * n, height, width, channels) uint8`."""
-    views = [np.asarray(images)]
-    for view in range(1, count):
-        changed = augment(tf.constant(views[0]), tf.constant([seed, view], tf.int64), augmentation)
-        views.append(changed.numpy())
-    return np.concatenate(views)
+def logits_of_views(
+    source: OnnxModel, images: Images, count: int, augmentation: Augmentation, context: Context
+) -> list[np.ndarray]:
+    """Return the source's logits of each view, `count` arrays of `(n, classes) float32`.
+
+    The first view is the images as they are; view v is what `Batches` makes of them with turn v and their indices as
+    slots. A view that an earlier, interrupted try has left in the checkpoint folder is not computed again.
+    """
+    session = open_session(source.file)
+    views = []
+    for view in range(count):
+        cache = context.checkpoint / f"logits{view}.npy"
+        logits = _read(cache)
+        if logits is None:
+            parts: list[np.ndarray] = []
+            for batch in in_batches(images):
+                done = len(parts) * READ_AT_ONCE
+                changed = _view(batch, view, done, augmentation, context.seed) if view else batch
+                parts.append(session.run(["logits"], {"image": changed})[0])
+                whole = (view + done / len(images)) / count
+                context.progress(0.0, f"logits of the source, {whole:.0%}")
+            logits = np.concatenate(parts)
+            save_array(cache, logits)
+        views.append(logits)
+    return views
 
 
-def logits_of_views(source: OnnxModel, views: np.ndarray, cache: Path, context: Context) -> np.ndarray:
-    """Return the source's logits `(len(views), classes) float32`, from `cache` where an earlier try left them."""
+def _view(batch: np.ndarray, view: int, start: int, augmentation: Augmentation, seed: int) -> Any:
+    """Return a view of images that have the indices from `start` on."""
+    random = draws(seed, view, np.arange(start, start + len(batch)))
+    return augment(tf.constant(batch), tf.constant(random), augmentation).numpy()
+
+
+def _read(cache: Path) -> np.ndarray | None:
     with suppress(OSError, ValueError, EOFError):
         return np.load(cache, allow_pickle=False)
-    session = open_session(source.file)
-    parts = []
-    chunks = np.array_split(np.arange(len(views)), max(1, len(views) // 1024))
-    for i, chunk in enumerate(chunks, start=1):
-        parts.append(run(session, views[chunk]))
-        context.progress(0.0, f"logits of the source, {i / len(chunks):.0%}")
-    logits = np.concatenate(parts)
-    save_array(cache, logits)
-    return logits
+    return None

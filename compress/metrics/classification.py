@@ -13,6 +13,13 @@ def accuracy_counts(labels: np.ndarray, probabilities: np.ndarray) -> tuple[int,
     return int((probabilities.argmax(axis=1) == labels).sum()), len(labels)
 
 
+def class_counts(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, int]]:
+    """Return for each class how many of its images were classified correctly, and of how many; arguments as above."""
+    right = probabilities.argmax(axis=1) == labels
+    classes = range(probabilities.shape[1])
+    return [(int(right[labels == label].sum()), int((labels == label).sum())) for label in classes]
+
+
 def macro_averages(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Return precision, recall and f1 as means over classes, and auc as the mean of one-versus-rest areas.
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from compress.artifacts import CPU
+from compress.data.images import Images, in_batches
 
 BATCH = 64
 
@@ -29,8 +30,6 @@ def open_session(file: Path, *, threads: int = 0, provider: str = CPU, spinning:
     return onnxruntime.InferenceSession(file.read_bytes(), options, providers=[provider])
 
 
-def run(session: Any, images: np.ndarray, output: str = "logits") -> np.ndarray:
+def run(session: Any, images: Images, output: str = "logits") -> np.ndarray:
     """Return an output of all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
-    starts = range(0, len(images), BATCH)
-    batches = (np.ascontiguousarray(images[start : start + BATCH]) for start in starts)
-    return np.concatenate([session.run([output], {"image": batch})[0] for batch in batches])
+    return np.concatenate([session.run([output], {"image": batch})[0] for batch in in_batches(images, BATCH)])

@@ -34,7 +34,7 @@ class Config(BaseModel):
         return batches
 
 
-def fingerprint(config: Config) -> str:
+def fingerprint(config: Config, memo: Path) -> str:
     """Return a digest of the machine: latencies of another one are measured anew."""
     from compress.fingerprint import host
     from compress.store import sha256_json
@@ -44,9 +44,10 @@ def fingerprint(config: Config) -> str:
 
 def run(config: Config, export: Models, data: Dataset, out: Path, context: Context) -> Timings:
     """Return raw latencies; the artifact holds them all, no file is written."""
+    from compress.data.images import images_of
     from compress.latency.measure import measure
 
-    images = data.images("validation")
+    images = images_of(data, "validation")[: max(config.batches)]
     timings = measure(export.models, images, config.batches, config.seconds, context.seed, context.progress)
     for skip in timings.skipped:
         context.note(f"{context.stage}: skipped {skip.what}: {skip.why}")

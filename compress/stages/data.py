@@ -1,9 +1,11 @@
-"""Read labelled images, bring them to one size, split them into train, validation and test."""
+"""Read labelled images, check every one, and split them into train, validation and test."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -11,24 +13,34 @@ from compress import plugins
 from compress.artifacts import Dataset
 from compress.context import Context
 
+Byte = Annotated[int, Field(ge=0, le=255)]
+
 SOURCES = "compress.data.sources"
+MOST_LEFT_OUT = 0.01  # of the images
+NAMED = 10  # unreadable files in the error
 
 
 class Config(BaseModel):
-    """Which images, at which size, split how."""
+    """Which images, split how."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str = Field("digits", description="Name of a data source.")
-    size: int = Field(32, ge=8, le=1024, description="Height and width in pixels that the networks see.")
+    source: str = Field("digits", description="A folder, .npz, .csv or .parquet file, or the name of a data set.")
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction held out to stop and to choose by.")
     test: float = Field(0.2, gt=0, lt=1, description="Fraction held out for the report's figures alone.")
+    group: str = Field(
+        "",
+        description="What keeps images of a person or scene in one split: a regular expression on file names, or a "
+        "column of the table.",
+    )
+    skip_bad: bool = Field(False, description="Leave out unreadable files, up to 1 %, instead of stopping.")
+    cache: bool = Field(True, description="Keep prepared images on disk; without, each pass decodes the files anew.")
 
     @field_validator("source")
     @classmethod
-    def _source_exists(cls, name: str) -> str:
-        plugins.find(SOURCES, name)
-        return name
+    def _source_exists(cls, spec: str) -> str:
+        source_of(spec)
+        return spec
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Config:
@@ -36,29 +48,128 @@ class Config(BaseModel):
             raise ValueError("validation + test should be less than 1")
         return self
 
+    @property
+    def name(self) -> str:
+        """What the data is called: by its source's name, or by its file or folder."""
+        path = Path(self.source)
+        name = path.resolve().name if path.is_dir() else path.stem if path.suffix else self.source
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "images"
+
     def plugin_modules(self) -> list[str]:
         """Return the modules that this configuration names."""
-        return [f"{SOURCES}.{self.source}"]
+        return [source_of(self.source).__name__]
 
 
-def fingerprint(config: Config) -> str:
+class Image(BaseModel):
+    """What the network sees of an image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(32, ge=8, le=1024, description="Height and width in pixels that the networks see.")
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        "crop", description="How an image becomes square: its middle, the whole with bars, or out of proportion."
+    )
+    color: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey where all images are.")
+    background: tuple[Byte, Byte, Byte] = Field(
+        (255, 255, 255), description="Red, green and blue behind transparent pixels and of the bars of pad."
+    )
+
+
+def source_of(spec: str) -> Any:
+    """Return the module of the source that a spec belongs to; raises `ValueError` with the nearest known name."""
+    known = plugins.names(SOURCES)
+    modules = [plugins.find(SOURCES, name) for name in known]
+    claimants = [module for module in modules if module.claims(spec)]
+    if not claimants:
+        raise ValueError(
+            f"there is no such file or folder, and no data set of that name; {plugins.nearest(spec, known)}"
+        )
+    return claimants[0]
+
+
+def fingerprint(config: Config, memo: Path) -> str:
     """Return the sha256 of the bytes of the images and labels."""
-    return plugins.find(SOURCES, config.source).fingerprint()
+    return source_of(config.source).fingerprint(config.source, memo)
 
 
-def run(config: Config, out: Path, context: Context) -> Dataset:
-    """Write `SPLIT_images.npy` and `SPLIT_labels.npy` for each split."""
-    from compress.arrays import save_array
-    from compress.data.resize import resize
-    from compress.data.splits import stratified
+def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
+    """Write the prepared images or where their files are, for each split which ones and their labels, and data.json."""
+    import json
+    from contextlib import ExitStack
 
-    images, labels, classes = plugins.find(SOURCES, config.source).load()
-    splits = stratified(labels, config.validation, config.test, context.seed)
-    sizes: dict[Any, int] = {}
-    for split, indices in splits.items():
-        resized = resize(images[indices], config.size)
-        save_array(out / f"{split}_images.npy", resized)
+    import numpy as np
+
+    from compress.arrays import array_writer, save_array
+    from compress.data.describe import describe, warnings
+    from compress.data.images import LISTED, STORED
+    from compress.data.samples import Files
+    from compress.data.splits import divide
+    from compress.data.survey import Look, Unreadable, channels_of, survey
+    from compress.errors import BadInputError
+    from compress.store import write_file
+
+    samples = source_of(config.source).load(config.source, config.group)
+    images, classes = samples.images, samples.classes
+    if len(classes) < 2:
+        raise BadInputError(f"{config.source}: has one class, {classes[0]!r}; should have two or more")
+    channels = channels_of(images, image.color)
+    preparation = {"size": image.size, "fit": image.fit, "channels": channels, "background": list(image.background)}
+    shape = (image.size, image.size, channels)
+
+    with ExitStack() as stack:
+        keep = None
+        if config.cache or not isinstance(images, Files):
+            keep = stack.enter_context(array_writer(out / STORED, (len(images), *shape)))
+        looks = survey(images, preparation, keep, context.progress)
+    bad = [look for look in looks if isinstance(look, Unreadable)]
+    allowed = MOST_LEFT_OUT * len(looks) if config.skip_bad else 0
+    if len(bad) > allowed:
+        raise BadInputError(_too_many(bad, len(looks), config))
+
+    good = [look for look in looks if isinstance(look, Look)]
+    positions = np.array([i for i, look in enumerate(looks) if isinstance(look, Look)])
+
+    def of_good(values: Sequence[Any] | None) -> list[Any] | None:
+        return None if values is None else [values[i] for i in positions]
+
+    labels = samples.labels[positions]
+    division = divide(
+        [look.content for look in good],
+        labels,
+        classes,
+        validation=config.validation,
+        test=config.test,
+        seed=context.seed,
+        given=of_good(samples.splits),
+        groups=of_good(samples.groups),
+    )
+    for split, indices in division.indices.items():
+        save_array(out / f"{split}.npy", positions[indices])
         save_array(out / f"{split}_labels.npy", labels[indices])
-        sizes[split] = len(indices)
-    shape = (config.size, config.size, images.shape[3])
-    return Dataset(name=config.source, classes=classes, image_shape=shape, sizes=sizes, folder=out)
+    if keep is None:
+        digests = [look.file.hex() if isinstance(look, Look) else "" for look in looks]
+        listing = {"root": str(images.root.resolve()), "paths": images.paths, "sha256": digests}
+        write_file(out / LISTED, json.dumps(listing).encode())
+    names = [images.name(i) for i in positions]
+    description = describe(names, labels, classes, good, division, bad)
+    write_file(out / "data.json", (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
+    for line in warnings(description):
+        context.note(f"{context.stage}: {line}")
+    return Dataset(
+        name=config.name,
+        classes=classes,
+        image_shape=shape,
+        sizes={split: len(indices) for split, indices in division.indices.items()},
+        preparation=preparation,
+        folder=out,
+    )
+
+
+def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:
+    named = "; ".join(f"{one.name} {one.why}" for one in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
+    cure = (
+        f"--skip-bad leaves out {MOST_LEFT_OUT:.0%} at most"
+        if config.skip_bad
+        else "mend or remove them, or leave them out with --skip-bad"
+    )
+    return f"{config.source}: {len(bad)} of {n} images cannot be read: {named}: {cure}"

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from compress import plugins
 from compress.artifacts import Dataset, Network, Quantized
 from compress.context import Context
+from compress.data.balance import Balance
 from compress.training.settings import TrainingSettings
 
 LOSSES = "compress.distillation.losses"
@@ -40,32 +41,49 @@ class Config(TrainingSettings):
         return [f"students.{self.student}", f"{LOSSES}.{self.loss}"]
 
 
-def run(config: Config, quantize: Quantized, data: Dataset, out: Path, context: Context) -> Network:
+def run(config: Config, balance: Balance, quantize: Quantized, data: Dataset, out: Path, context: Context) -> Network:
     """Write the trained student's weights."""
     import numpy as np
 
     from compress import networks
-    from compress.data.batches import epoch_batches
-    from compress.distillation.targets import logits_of_views, make_views
+    from compress.data.balance import epoch_indices, image_weights, with_synthetic
+    from compress.data.batches import Batches, Epoch
+    from compress.data.images import images_of
+    from compress.distillation.targets import logits_of_views
     from compress.training.fit import fit
     from compress.training.supervised import smoothed_one_hot
     from compress.training.tensorflow import start_afresh
 
     start_afresh(context.seed)
-    classes = len(data.classes)
-    views = make_views(data.images("train"), config.views, config.augmentation, context.seed)
-    source_logits = logits_of_views(quantize.int8, views, context.checkpoint / "logits.npy", context)
-    labels = smoothed_one_hot(data.labels("train"), classes, config.label_smoothing)
-    # Keras hands a loss one tensor of targets: labels and logits side by side
-    targets = np.concatenate([np.tile(labels, (config.views, 1)), source_logits], axis=1)
+    classes, seed = len(data.classes), context.seed
+    images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, seed)
+    source_logits = np.stack(logits_of_views(quantize.int8, images, config.views, config.augmentation, context))
     loss = plugins.find(LOSSES, config.loss).loss
 
-    student = networks.build("students", config.student, config.options, data.image_shape, len(data.classes))
+    def targets(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        # Keras hands a loss one tensor of targets: labels and logits side by side
+        hard = smoothed_one_hot(labels[indices], classes, config.label_smoothing)
+        return np.concatenate([hard, source_logits[views, indices]], axis=1)
+
+    def choose(epoch: int) -> Epoch:
+        chosen = epoch_indices(labels, balance.method, seed, epoch)
+        indices = np.tile(chosen, config.views)
+        return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), slots=indices)
+
+    student = networks.build("students", config.student, config.options, data.image_shape, classes)
     fit(
         student,
         lambda y, logits: loss(logits, y[:, classes:], y[:, :classes], **config.loss_options),
-        lambda epoch: epoch_batches(views, targets, config.batch_size, context.seed, epoch),
-        (data.images("validation"), data.labels("validation")),
+        Batches(
+            images,
+            targets,
+            choose,
+            config.batch_size,
+            seed,
+            config.augmentation,
+            weights=image_weights(labels, balance.method),
+        ),
+        (images_of(data, "validation"), data.labels("validation")),
         config,
         context,
     )

@@ -42,6 +42,7 @@ def run(
     import numpy as np
 
     from compress import networks
+    from compress.data.images import images_of
     from compress.errors import CompressError
     from compress.onnx_tools import sessions
     from compress.onnx_tools.convert import to_onnx
@@ -55,7 +56,7 @@ def run(
     pruned_fp32, pruned_int8 = copied(quantize.fp32), copied(quantize.int8)
     student_fp32, student_int8 = copied(quantize_student.fp32), copied(quantize_student.int8)
 
-    held_out = data.images("validation")[: config.images]
+    held_out = images_of(data, "validation")[: config.images]
     pairs = ((teacher, teacher_fp32), (prune, pruned_fp32), (distill, student_fp32))
     for i, (network, model) in enumerate(pairs):
         context.progress(0.7 + 0.1 * i, f"comparing {model.id} with Keras")

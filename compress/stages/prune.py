@@ -8,10 +8,11 @@ from pydantic import Field
 
 from compress.artifacts import Dataset, Network
 from compress.context import Context
-from compress.training.settings import TrainingSettings
+from compress.data.balance import Balance
+from compress.training.settings import LabelSettings
 
 
-class Config(TrainingSettings):
+class Config(LabelSettings):
     """How sparse, and how the network is tuned meanwhile."""
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
@@ -22,27 +23,28 @@ class Config(TrainingSettings):
     updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
 
-def run(config: Config, teacher: Network, data: Dataset, out: Path, context: Context) -> Network:
+def run(config: Config, balance: Balance, teacher: Network, data: Dataset, out: Path, context: Context) -> Network:
     """Write the pruned network's weights: the teacher's architecture, its kernels mostly zero."""
     import dataclasses
     import math
 
     from compress import networks, pruning
-    from compress.training.supervised import fit_to_labels
+    from compress.training.supervised import fit_to_labels, label_batches
     from compress.training.tensorflow import start_afresh
 
     start_afresh(context.seed)
-    steps_per_epoch = math.ceil(data.sizes["train"] / config.batch_size)
+    batches = label_batches(data, config, balance, context.seed)
     ramp_epochs = math.ceil(config.epochs * config.ramp)
     model = pruning.with_masks(
         networks.load(teacher),
         config.sparsity,
         min(config.initial_sparsity, config.sparsity),
-        ramp_epochs * steps_per_epoch,
+        ramp_epochs * batches.steps,
         config.updates,
     )
     fit_to_labels(
         model,
+        batches,
         data,
         config,
         context,

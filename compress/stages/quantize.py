@@ -29,6 +29,7 @@ def run(config: Config, network: Network, data: Dataset, out: Path, context: Con
     """Write the network as ONNX, float and int8."""
     import dataclasses
 
+    from compress.data.images import images_of
     from compress.onnx_tools.convert import to_onnx
     from compress.quantization import quantize
 
@@ -37,7 +38,7 @@ def run(config: Config, network: Network, data: Dataset, out: Path, context: Con
     context.progress(0.5, "calibrating")
     int8 = quantize(
         fp32,
-        data.images("train")[: config.images],  # the splits are shuffled: any part is a fair sample
+        images_of(data, "train")[: config.images],  # the splits are shuffled: any part is a fair sample
         out / "int8.onnx",
         calibration=config.calibration,
         activations=config.activations,

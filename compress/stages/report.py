@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Bundle, Dataset, Models, Timings
+from compress.artifacts import Bundle, Control, Dataset, Models, Timings
 from compress.context import Context
+from compress.data.balance import Balance
 
 
 class Config(BaseModel):
@@ -28,18 +29,29 @@ class Config(BaseModel):
     )
 
 
-def fingerprint(config: Config) -> str:
-    """Return a digest of the template that the bundle's README is made from."""
-    from compress.store import sha256_file
+def fingerprint(config: Config, memo: Path) -> str:
+    """Return a digest of what a bundle carries as it is: its programs, and the template of its README."""
+    from compress.bundle.write import TEMPLATE, programs
+    from compress.store import sha256_file, sha256_json
 
-    return sha256_file(Path(__file__).parent.parent / "bundle" / "readme.md.jinja")
+    return sha256_json([sha256_file(path) for path in (TEMPLATE, *programs().values())])
 
 
-def run(config: Config, export: Models, bench: Timings, data: Dataset, out: Path, context: Context) -> Bundle:
+def run(
+    config: Config,
+    balance: Balance,
+    export: Models,
+    bench: Timings,
+    control: Control,
+    data: Dataset,
+    out: Path,
+    context: Context,
+) -> Bundle:
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
     from compress.bundle.choice import choose
-    from compress.bundle.report import build_report
+    from compress.bundle.report import balance_report, build_report
     from compress.bundle.write import write_bundle
+    from compress.data.images import images_of
     from compress.onnx_tools import sessions
 
     probabilities = {}
@@ -47,10 +59,11 @@ def run(config: Config, export: Models, bench: Timings, data: Dataset, out: Path
         context.progress(i / len(export.models), f"scoring {model.id}")
         session = sessions.open_session(model.file)
         probabilities[model.id] = {
-            split: sessions.run(session, data.images(split), "probabilities") for split in ("validation", "test")
+            split: sessions.run(session, images_of(data, split), "probabilities") for split in ("validation", "test")
         }
     name = config.name or data.name
     report = build_report(name, export.models, probabilities, bench, data, context)
+    report["balance"] = balance_report(balance.method, report["models"][0], control, data)
     report["deployed"] = choose(report["models"], config.max_drop)
     context.progress(1.0, "writing the bundle")
     write_bundle(out / "bundle", report, export.models, data, context.config_toml)

@@ -10,10 +10,11 @@ from pydantic import Field, model_validator
 from compress import plugins
 from compress.artifacts import Dataset, Network
 from compress.context import Context
-from compress.training.settings import TrainingSettings
+from compress.data.balance import Balance
+from compress.training.settings import LabelSettings
 
 
-class Config(TrainingSettings):
+class Config(LabelSettings):
     """Which architecture, trained how."""
 
     name: str = Field("vgg16", description="A file in teachers/.")
@@ -29,16 +30,11 @@ class Config(TrainingSettings):
         return [f"teachers.{self.name}"]
 
 
-def run(config: Config, data: Dataset, out: Path, context: Context) -> Network:
+def run(config: Config, balance: Balance, data: Dataset, out: Path, context: Context) -> Network:
     """Write the trained teacher's weights."""
     from compress import networks
-    from compress.training.supervised import fit_to_labels
-    from compress.training.tensorflow import start_afresh
 
-    start_afresh(context.seed)
-    model = networks.build("teachers", config.name, config.options, data.image_shape, len(data.classes))
-    fit_to_labels(model, data, config, context)
-    networks.save(model, out / "weights.npz")
+    networks.save(train(config, balance, data, context), out / "weights.npz")
     return Network(
         name="teacher",
         stage=context.stage,
@@ -49,3 +45,15 @@ def run(config: Config, data: Dataset, out: Path, context: Context) -> Network:
         classes=len(data.classes),
         weights=out / "weights.npz",
     )
+
+
+def train(config: Config, balance: Balance, data: Dataset, context: Context) -> Any:
+    """Return the trained Keras model."""
+    from compress import networks
+    from compress.training.supervised import fit_to_labels, label_batches
+    from compress.training.tensorflow import start_afresh
+
+    start_afresh(context.seed)
+    model = networks.build("teachers", config.name, config.options, data.image_shape, len(data.classes))
+    fit_to_labels(model, label_batches(data, config, balance, context.seed), data, config, context)
+    return model

@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 
 from compress.context import Context
+from compress.data.batches import Batches
+from compress.data.images import Images, in_batches
 from compress.errors import CompressError
 from compress.training import checkpoint
 from compress.training.schedules import OneCycle
 from compress.training.settings import TrainingSettings
 from compress.training.tensorflow import keras, tf
 
-EVALUATION_BATCH = 128
-
 
 def fit(
     model: Any,
     loss: Callable[[Any, Any], Any],
-    batches: Callable[[int], Any],
-    validation: tuple[np.ndarray, np.ndarray],
+    batches: Batches,
+    validation: tuple[Images, np.ndarray],
     settings: TrainingSettings,
     context: Context,
     *,
@@ -44,7 +44,7 @@ def fit(
     loss
         Keras loss of (targets, logits).
     batches
-        From an epoch's number to its `tf.data.Dataset` of (images, targets): the same for the same number.
+        What each epoch trains on.
     validation
         Images `(n, height, width, channels) uint8` and labels `(n,) int64`. The best epoch is the one with the
         highest accuracy on them, the lowest cross-entropy among equals.
@@ -53,7 +53,7 @@ def fit(
     may_stop_from
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity.
     """
-    steps = settings.epochs * int(batches(0).cardinality())
+    steps = settings.epochs * batches.steps
     optimizer = keras.optimizers.SGD(
         OneCycle(settings.learning_rate, steps, settings.warmup),
         momentum=settings.momentum,
@@ -81,13 +81,16 @@ def fit(
     while epoch < settings.epochs and epoch <= max(best_epoch, may_stop_from - 1) + settings.patience:
         start = time.perf_counter()
         on_batch = _Report(context, epoch, settings.epochs)
-        history = model.fit(
-            batches(epoch),
-            epochs=epoch + 1,
-            initial_epoch=epoch,
-            verbose=0,
-            callbacks=[*callbacks, on_batch],
-        )
+        try:
+            history = model.fit(
+                batches.epoch(epoch),
+                epochs=epoch + 1,
+                initial_epoch=epoch,
+                verbose=0,
+                callbacks=[*callbacks, on_batch],
+            )
+        except tf.errors.OpError as error:
+            raise batches.failure or error from None
         loss_value = history.history["loss"][0]
         if not math.isfinite(loss_value):
             raise CompressError(
@@ -111,17 +114,13 @@ def fit(
     model.set_weights(best_weights)
 
 
-def logits_of(model: Any, images: np.ndarray) -> np.ndarray:
+def logits_of(model: Any, images: Images) -> np.ndarray:
     """Return the model's logits `(n, classes) float32` of images `(n, height, width, channels) uint8`."""
     forward = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
-    parts = [
-        forward(tf.constant(np.asarray(images[i : i + EVALUATION_BATCH]))).numpy()
-        for i in range(0, len(images), EVALUATION_BATCH)
-    ]
-    return np.concatenate(parts)
+    return np.concatenate([forward(tf.constant(batch)).numpy() for batch in in_batches(images)])
 
 
-def evaluate(model: Any, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def evaluate(model: Any, images: Images, labels: np.ndarray) -> tuple[float, float]:
     """Return accuracy (a fraction) and mean cross-entropy (nats) of a model that gives logits."""
     logits = logits_of(model, images).astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.data.augmentation import Augmentation
+from compress.data.augmentation import Augmentation, Mixing
 
 
 class TrainingSettings(BaseModel):
@@ -23,3 +23,9 @@ class TrainingSettings(BaseModel):
     patience: int = Field(5, ge=1, description="Epochs without a better validation result before training stops.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Part of a label spread over all classes.")
     augmentation: Augmentation = Field(Augmentation(), description="Random changes of training images.")
+
+
+class LabelSettings(TrainingSettings):
+    """Settings of a training on labels, which can be mixed as the images are."""
+
+    mixing: Mixing = Field(Mixing(), description="Images mixed with each other, and their labels alike.")

@@ -9,9 +9,11 @@ import numpy as np
 
 from compress.artifacts import Dataset
 from compress.context import Context
-from compress.data.batches import epoch_batches
+from compress.data.balance import Balance, epoch_indices, image_weights, with_synthetic
+from compress.data.batches import Batches, Epoch
+from compress.data.images import images_of
 from compress.training.fit import fit
-from compress.training.settings import TrainingSettings
+from compress.training.settings import LabelSettings
 from compress.training.tensorflow import keras
 
 
@@ -23,23 +25,43 @@ def smoothed_one_hot(labels: np.ndarray, classes: int, smoothing: float) -> np.n
     return np.eye(classes, dtype=np.float32)[labels] * (1 - smoothing) + np.float32(smoothing / classes)
 
 
+def label_batches(data: Dataset, settings: LabelSettings, balance: Balance, seed: int) -> Batches:
+    """Return the training images with their labels as targets, augmented, mixed and balanced as set."""
+    images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, seed)
+
+    def choose(epoch: int) -> Epoch:
+        chosen = epoch_indices(labels, balance.method, seed, epoch)
+        # each has a slot of its own: one that is repeated is changed otherwise every time
+        return Epoch(chosen, np.full(len(chosen), epoch + 1), np.arange(len(chosen)))
+
+    return Batches(
+        images,
+        lambda indices, turns: smoothed_one_hot(labels[indices], len(data.classes), settings.label_smoothing),
+        choose,
+        settings.batch_size,
+        seed,
+        settings.augmentation,
+        settings.mixing,
+        image_weights(labels, balance.method),
+    )
+
+
 def fit_to_labels(
     model: Any,
+    batches: Batches,
     data: Dataset,
-    settings: TrainingSettings,
+    settings: LabelSettings,
     context: Context,
     *,
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
 ) -> None:
-    """Train a Keras model in place on the training split, stopped by the validation split; arguments as `fit`'s."""
-    images = np.asarray(data.images("train"))
-    targets = smoothed_one_hot(data.labels("train"), len(data.classes), settings.label_smoothing)
+    """Train a Keras model in place, stopped by the validation split; arguments as `fit`'s."""
     fit(
         model,
         keras.losses.CategoricalCrossentropy(from_logits=True),
-        lambda epoch: epoch_batches(images, targets, settings.batch_size, context.seed, epoch, settings.augmentation),
-        (data.images("validation"), data.labels("validation")),
+        batches,
+        (images_of(data, "validation"), data.labels("validation")),
         settings,
         context,
         callbacks=callbacks,

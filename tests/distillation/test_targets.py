@@ -1,23 +1,68 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pytest
 
+from compress.artifacts import OnnxModel
+from compress.context import Context
 from compress.data.augmentation import Augmentation
-from compress.distillation.targets import make_views
+from compress.data.batches import Batches, Epoch
+from compress.distillation.targets import logits_of_views
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), np.uint8)
-
-
-def test_the_first_view_is_the_images_themselves() -> None:
-    views = make_views(IMAGES, 3, Augmentation(), seed=0)
-
-    assert views.shape == (9, 16, 16, 1)
-    np.testing.assert_array_equal(views[:3], IMAGES)
+N = 150  # more than are read at once
+IMAGES = np.random.default_rng(0).integers(0, 256, (N, 16, 16, 1), np.uint8)
+SOURCE = OnnxModel("toy", "stage", "fp32", (16, 16, 1), 256, Path("none"))
 
 
-def test_views_differ_from_each_other_and_are_the_same_for_the_same_seed() -> None:
-    views = make_views(IMAGES, 3, Augmentation(), seed=0)
+class Mirror:
+    """A network whose logits are the pixels."""
 
-    assert not np.array_equal(views[3:6], views[6:])
-    np.testing.assert_array_equal(views, make_views(IMAGES, 3, Augmentation(), seed=0))
-    assert not np.array_equal(views, make_views(IMAGES, 3, Augmentation(), seed=1))
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.calls += 1
+        return [feed["image"].reshape(len(feed["image"]), -1).astype(np.float32)]
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    mirror = Mirror()
+    monkeypatch.setattr("compress.distillation.targets.open_session", lambda file: mirror)
+    return mirror
+
+
+def context(folder: Path) -> Context:
+    return Context("distill", 0, 5, folder, lambda fraction, words: None, lambda line: None)
+
+
+def test_the_first_view_is_the_images_and_the_others_are_what_batches_make_of_them(
+    source: Mirror, tmp_path: Path
+) -> None:
+    logits = logits_of_views(SOURCE, IMAGES, 3, Augmentation(), context(tmp_path))
+
+    np.testing.assert_array_equal(logits[0], IMAGES.reshape(N, -1))
+
+    def choose(epoch: int) -> Epoch:
+        return Epoch(np.tile(np.arange(N), 3), np.repeat(np.arange(3), N), np.tile(np.arange(N), 3))
+
+    def targets(indices: np.ndarray, views: np.ndarray) -> Any:
+        return np.stack(logits)[views, indices]
+
+    for pixels, of_source, _ in Batches(IMAGES, targets, choose, 32, 5, Augmentation()).epoch(0):
+        np.testing.assert_array_equal(pixels.numpy().reshape(len(pixels), -1), of_source)
+
+
+def test_views_that_an_interrupted_try_has_left_are_not_computed_again(source: Mirror, tmp_path: Path) -> None:
+    before = logits_of_views(SOURCE, IMAGES, 2, Augmentation(), context(tmp_path))
+    calls = source.calls
+    (tmp_path / "logits1.npy").unlink()
+
+    after = logits_of_views(SOURCE, IMAGES, 2, Augmentation(), context(tmp_path))
+
+    assert source.calls == calls + calls // 2
+    for left, right in zip(before, after, strict=True):
+        np.testing.assert_array_equal(left, right)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compress.context import Context
-from compress.data.batches import epoch_batches
+from compress.data.batches import Batches, Epoch
 from compress.errors import CompressError
 from compress.training.fit import evaluate, fit
 from compress.training.schedules import OneCycle
@@ -43,13 +43,17 @@ def new_model() -> Any:
     return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
 
 
+def choose(epoch: int) -> Epoch:
+    return Epoch(np.arange(48), np.full(48, epoch + 1), np.arange(48))
+
+
 def train(context: Context, settings: TrainingSettings = SETTINGS, **options: Any) -> list[np.ndarray]:
     model = new_model()
     targets = smoothed_one_hot(LABELS, 3, 0.0)
     fit(
         model,
         keras.losses.CategoricalCrossentropy(from_logits=True),
-        lambda epoch: epoch_batches(IMAGES, targets, settings.batch_size, 0, epoch),
+        Batches(IMAGES, lambda indices, turns: targets[indices], choose, settings.batch_size, seed=0),
         (IMAGES, LABELS),
         settings,
         context,

@@ -1,4 +1,7 @@
-"""scikit-learn's handwritten digits: 1,797 real images of 8x8 (UCI, "Optical Recognition of Handwritten Digits")."""
+"""scikit-learn's handwritten digits: 1,797 real images of 8x8.
+
+From UCI's "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998).
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,32 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.store import sha256_file
+from compress.data.digests import file_digests
+from compress.data.samples import Samples
+from compress.data.sources import Part, array_samples, refuse_groups
+from compress.store import sha256_json
 
 BRIGHTEST = 16  # a pixel counts the dark ones in a square of 4x4
 
 
-def fingerprint() -> str:
-    """Return the sha256 of the file that holds images and labels."""
+def claims(spec: str) -> bool:
+    """Tell whether this is the data set's name."""
+    return spec == "digits"
+
+
+def fingerprint(spec: str, memo: Path) -> str:
+    """Return the sha256 over the file that holds images and labels."""
     package = importlib.util.find_spec("sklearn")  # found, not imported: that takes a second
     if package is None or package.origin is None:
         raise ModuleNotFoundError("scikit-learn")
-    return sha256_file(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz")
+    return sha256_json(file_digests([Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"], memo))
 
 
-def load() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return images `(1797, 8, 8, 1) uint8`, labels `(1797,) int64` and the names of the classes."""
+def load(spec: str, group: str) -> Samples:
+    """Return the images `(1797, 8, 8, 1)` in ten classes."""
     from sklearn.datasets import load_digits
 
+    refuse_groups(group)
     digits = load_digits()
     images = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)
-    return images[..., np.newaxis], digits.target.astype(np.int64), tuple(str(c) for c in digits.target_names)
+    return array_samples(spec, {"train": Part(images, digits.target, "images", "labels")})

@@ -1,0 +1,30 @@
+"""Classify image files with the model in this folder. Needs onnxruntime, numpy and Pillow; usage:
+
+    python classify.py IMAGE...
+
+This file lies in every bundle, beside the model and preparation.py.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import onnxruntime
+from preparation import open_image, prepare, read_file  # type: ignore[import-not-found]  # in the bundle it is there
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Print each file's name and its most probable label."""
+    settings = json.loads((HERE / "manifest.json").read_bytes())["image"]
+    labels = (HERE / "labels.txt").read_text("utf-8").splitlines()
+    session = onnxruntime.InferenceSession((HERE / "model.onnx").read_bytes())
+    for path in sys.argv[1:]:
+        pixels = prepare(open_image(read_file(Path(path))), **settings)[None]
+        probabilities = session.run(["probabilities"], {"image": pixels})[0]
+        print(path, labels[probabilities.argmax()], sep="\t")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Rare classes: weighed more, shown more often, or made more of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from compress.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.data.images import Images
+
+NEIGHBOURS = 5  # the paper's
+SMOTE_BYTES = 12  # a pixel: floats before and after, and what imbalanced-learn makes of them
+Method = Literal["none", "class_weights", "oversample", "undersample", "smote"]
+
+
+class Balance(BaseModel):
+    """What is done where some classes have far fewer images than others, in all trainings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Method = Field(
+        "none",
+        description="class_weights: rare ones count more; oversample: they are repeated; undersample: frequent ones "
+        "are left out in turn; smote: new ones are made between neighbours. With any of these the teacher is trained "
+        "twice, to show the difference.",
+    )
+
+    @field_validator("method")
+    @classmethod
+    def _smote_is_installed(cls, method: Method) -> Method:
+        import importlib.util
+
+        if method == "smote" and not importlib.util.find_spec("imblearn"):
+            raise ValueError("smote needs imbalanced-learn: pip install 'compress[balance]'")
+        return method
+
+
+def with_synthetic(images: Images, labels: np.ndarray, method: Method, seed: int) -> tuple[Images, np.ndarray]:
+    """Return the training images and labels `(n,) int64`, for smote with new images until all classes are equal.
+
+    SMOTE (Chawla et al., 2002) draws an image on the line between one and a near one of the same class, pixel by pixel.
+    Raises `BadInputError` where the images do not fit into memory.
+    """
+    if method != "smote":
+        return images, labels
+    import math
+
+    import numpy as np
+    import psutil
+    from imblearn.over_sampling import SMOTE, RandomOverSampler
+
+    counts = np.bincount(labels)
+    total = int(counts.max()) * len(counts)
+    needed = SMOTE_BYTES * total * math.prod(images.shape[1:])
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise BadInputError(
+            f"balance.method = 'smote': needs {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "
+            "should be oversample"
+        )
+    flat = np.asarray(images[:]).reshape(len(images), -1)
+    rarest = int(counts.min())
+    if rarest == 1:  # it has no neighbour
+        sampler = RandomOverSampler(random_state=seed)
+    else:
+        sampler = SMOTE(k_neighbors=min(NEIGHBOURS, rarest - 1), random_state=seed)
+    more, more_labels = sampler.fit_resample(flat.astype(np.float32), labels)
+    return np.rint(more).astype(np.uint8).reshape(-1, *images.shape[1:]), more_labels
+
+
+def image_weights(labels: np.ndarray, method: Method) -> np.ndarray:
+    """Return what each image counts in the loss, `(n,) float32`, 1 in the mean.
+
+    For class_weights every class counts the same in all: an image of a class with c of n images in k classes n / (k c)
+    (King and Zeng, "Logistic Regression in Rare Events Data", 2001). For the other methods all count 1.
+    """
+    import numpy as np
+
+    if method != "class_weights":
+        return np.ones(len(labels), np.float32)
+    counts = np.bincount(labels)
+    return (len(labels) / (np.count_nonzero(counts) * counts[labels])).astype(np.float32)
+
+
+def epoch_indices(labels: np.ndarray, method: Method, seed: int, epoch: int) -> np.ndarray:
+    """Return the indices `(m,) int64` of the images that an epoch trains on; m is the same for all epochs.
+
+    For oversample each class as often as the largest, its images repeated in whole rounds and a random rest; for
+    undersample as many of each class as the smallest has, others in each epoch.
+    """
+    import numpy as np
+
+    if method not in ("oversample", "undersample"):
+        return np.arange(len(labels))
+    counts = np.bincount(labels)
+    wanted = int(counts.max() if method == "oversample" else counts[counts > 0].min())
+    random = np.random.default_rng([seed, epoch])
+    chosen = []
+    for label in np.flatnonzero(counts):
+        members = np.flatnonzero(labels == label)
+        rounds, rest = divmod(wanted, len(members))
+        chosen += [members] * rounds + [random.permutation(members)[:rest]]
+    return np.concatenate(chosen)

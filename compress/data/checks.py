@@ -1,0 +1,68 @@
+"""Arrays of images and labels as people bring them, checked and brought to one form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from compress.errors import BadInputError
+
+CHANNELS = (1, 3, 4)
+
+
+def checked_images(array: np.ndarray, what: str) -> np.ndarray:
+    """Return images as `(n, height, width, 1, 3 or 4) uint8`; `what` names the array in messages.
+
+    Whole numbers of 0 to 255 are taken as they are, 16-bit ones lose their low byte, floats of 0 to 1 are scaled to 255
+    and floats of 0 to 255 rounded. Raises `BadInputError` for another shape or type, and for the first value that is
+    not a number, infinite or out of range.
+    """
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    if array.ndim != 4 or array.shape[3] not in CHANNELS or 0 in array.shape:
+        raise BadInputError(
+            f"{what}: has shape {array.shape}; should be (images, height, width) or (images, height, width, 1, 3 or 4)"
+        )
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "uif":
+        raise BadInputError(f"{what}: has type {array.dtype}; should be whole numbers of 0 to 255 or floats of 0 to 1")
+    if array.dtype.kind == "f":
+        _all_fine(array, np.isfinite(array), what, "should be a finite number")
+    low, high = array.min(), array.max()
+    if array.dtype == np.uint16 and high > 255:
+        return (array >> 8).astype(np.uint8)
+    if low < 0 or high > 255:
+        _all_fine(array, (array >= 0) & (array <= 255), what, "should be 0 to 255, or 0 to 1 in all images")
+    if array.dtype.kind == "f":
+        array = np.rint(array * (255.0 if high <= 1 else 1.0))
+    return array.astype(np.uint8)
+
+
+def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] = ()) -> np.ndarray:
+    """Return labels as `(n,) int64` of 0 to the last class, none left out; `n` is the number of images.
+
+    With `classes` the labels are indices into them. Raises `BadInputError` for another shape or type, a label out of
+    range, and a class without an image.
+    """
+    labels = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array  # as Keras keeps CIFAR's
+    if labels.shape != (n,):
+        raise BadInputError(f"{what}: has shape {array.shape}; should be ({n},), one label an image")
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "ui":
+        raise BadInputError(f"{what}: has type {array.dtype}; should be whole numbers")
+    limit = len(classes) or n
+    _all_fine(labels, (labels >= 0) & (labels < limit), what, f"should be 0 to {limit - 1}")
+    labels = labels.astype(np.int64)
+    counts = np.bincount(labels, minlength=len(classes))
+    if not counts.all():
+        raise BadInputError(f"{what}: no image has label {counts.argmin()}; labels should leave out none")
+    return labels
+
+
+def _all_fine(array: np.ndarray, fine: np.ndarray, what: str, right: str) -> None:
+    if not fine.all():
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(fine)), fine.shape))
+        raise BadInputError(f"{what}[{', '.join(map(str, index))}] = {array[index]}: {right}")

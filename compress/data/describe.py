@@ -1,0 +1,106 @@
+"""What is known of a data set before anything is trained on it: data.json, schema 1."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from compress.data.splits import Division
+from compress.data.survey import Look, Unreadable
+
+SCHEMA = 1
+EXAMPLES = 10  # names listed of a finding; all are counted
+IMBALANCED = 10.0  # times the images of the smallest class that the largest has
+COMMON = 10  # sizes and kinds listed, the most frequent first
+
+
+def describe(
+    names: Sequence[str],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    looks: Sequence[Look],
+    division: Division,
+    left_out: Sequence[Unreadable],
+) -> dict[str, Any]:
+    """Return counts, sizes, formats, duplicates, leaks and imbalance as JSON values.
+
+    `names`, `labels`, `looks` and the division's indices are of the same images. Images are the same
+    where the network sees the same pixels. A leak is an image that is in two splits.
+    """
+    indices = division.indices
+    split_of = np.empty(len(looks), object)
+    for split, members in indices.items():
+        split_of[members] = split
+    same: dict[bytes, list[int]] = defaultdict(list)
+    for i, look in enumerate(looks):
+        same[look.content].append(i)
+    repeated = [group for group in same.values() if len(group) > 1]
+    conflicts = [group for group in repeated if len({int(labels[i]) for i in group}) > 1]
+    leaks = {}
+    for first, second in combinations(indices, 2):
+        both = [group for group in repeated if {first, second} <= {split_of[i] for i in group}]
+        leaks[f"{first}/{second}"] = _finding(both, names)
+    counts = {split: np.bincount(labels[members], minlength=len(classes)) for split, members in indices.items()}
+    train = counts["train"]
+    return {
+        "schema": SCHEMA,
+        "images": len(looks),
+        "moved_to_fill_a_split": division.moved,
+        "splits": {split: len(members) for split, members in indices.items()},
+        "classes": {
+            name: {split: int(count[label]) for split, count in counts.items()} for label, name in enumerate(classes)
+        },
+        "imbalance": round(float(train.max() / max(1, train.min())), 2),
+        "sizes": {
+            "smallest": _size(min((look.size for look in looks), key=np.prod)),
+            "largest": _size(max((look.size for look in looks), key=np.prod)),
+            "common": dict(Counter(_size(look.size) for look in looks).most_common(COMMON)),
+        },
+        "kinds": dict(Counter(look.kind for look in looks).most_common(COMMON)),
+        "duplicates": {**_finding(repeated, names), "images": sum(len(group) - 1 for group in repeated)},
+        "conflicts": _finding(
+            conflicts, [f"{name} ({classes[label]})" for name, label in zip(names, labels, strict=True)]
+        ),
+        "leaks": leaks,
+        "left_out": [{"name": bad.name, "why": bad.why} for bad in left_out],
+    }
+
+
+def warnings(description: Mapping[str, Any]) -> list[str]:
+    """Return a line for each finding that a user should look at before training."""
+    lines = []
+    if description["left_out"]:
+        lines.append(f"{_images(len(description['left_out']), 'unreadable ')} left out")
+    if description["duplicates"]["images"]:
+        lines.append(f"{_images(description['duplicates']['images'])} copies of another")
+    conflicts = description["conflicts"]
+    if conflicts["count"]:
+        lines.append(
+            f"{_images(conflicts['count'])} under two labels, such as {' and '.join(conflicts['examples'][0])}"
+        )
+    for pair, leak in description["leaks"].items():
+        if leak["count"]:
+            such_as = " and ".join(leak["examples"][0])
+            lines.append(f"{_images(leak['count'])} in both {' and '.join(pair.split('/'))}, such as {such_as}")
+    if description["imbalance"] >= IMBALANCED:
+        lines.append(
+            f"the largest class has {description['imbalance']:.0f} times the images of the smallest; "
+            "balance.method = oversample may help"
+        )
+    return lines
+
+
+def _images(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind}image is" if count == 1 else f"{count:,} {kind}images are"
+
+
+def _finding(groups: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Any]:
+    return {"count": len(groups), "examples": [[names[i] for i in group[:EXAMPLES]] for group in groups[:EXAMPLES]]}
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

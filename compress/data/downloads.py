@@ -1,0 +1,45 @@
+"""Published data sets: found in Keras's folder, else downloaded into it as Keras does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from compress.errors import MachineError
+
+KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as tf_keras.datasets has it
+
+
+def keras_folder() -> Path:
+    """Return where Keras keeps data sets: KERAS_HOME/datasets, or ~/.keras/datasets."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser().absolute() / "datasets"
+
+
+def fetched(files: Mapping[str, str], url: str, folder: Path) -> list[Path]:
+    """Return the files in the folder, once those that were missing are downloaded.
+
+    `files` holds for each name its sha256 or md5, in hexadecimal, or an empty text where none is published; `url` is
+    what comes before the name. Raises `MachineError` where that fails.
+    """
+    missing = [name for name in files if not (folder / name).is_file()]
+    try:
+        for name in missing:
+            _download(url + name, folder / name, files[name])
+    except Exception as error:  # Keras raises plain ones
+        reason = str(error).partition("\n")[0]
+        raise MachineError(
+            f"{', '.join(missing)}: cannot be downloaded: {reason}: get from {url} and put into {folder}"
+        ) from error
+    return [folder / name for name in files]
+
+
+def _download(url: str, file: Path, digest: str) -> None:
+    from compress.training.tensorflow import keras
+
+    keras.utils.disable_interactive_logging()  # its own bar would run through ours
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(file.name + ".part")
+    unfinished.unlink(missing_ok=True)  # Keras would take a part for the whole
+    keras.utils.get_file(unfinished.name, origin=url, file_hash=digest or None, cache_subdir=str(file.parent))
+    unfinished.replace(file)

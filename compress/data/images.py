@@ -1,0 +1,112 @@
+"""A split's images as the network sees them, read from disk when they are asked for: any number fits into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from compress.artifacts import Dataset, Split
+from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
+from compress.data.samples import printable
+from compress.data.survey import in_order
+from compress.errors import BadInputError
+
+STORED = "images.npy"  # every image of the data, prepared
+LISTED = "files.json"  # where each one is, for data that is decoded anew each time
+READ_AT_ONCE = 128
+
+
+class Images(Protocol):
+    """What arrays and the images on disk have in common: `(n, height, width, channels) uint8`, by index."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all images together."""
+        ...
+
+    def __len__(self) -> int:
+        """Return n."""
+        ...
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Return the images of a slice or of an array of indices."""
+        ...
+
+
+def images_of(data: Dataset, split: Split) -> Images:
+    """Return a split's images; raises `BadInputError`, when they are read, for a file gone or changed since."""
+    positions = np.load(data.folder / f"{split}.npy", allow_pickle=False)
+    if (data.folder / STORED).exists():
+        read = _stored(data.folder / STORED)
+    else:
+        read = _decoded(json.loads((data.folder / LISTED).read_bytes()), data.preparation)
+    return _OnDisk(positions, data.image_shape, read)
+
+
+def in_batches(images: Images, size: int = READ_AT_ONCE) -> Iterator[np.ndarray]:
+    """Yield all images in order, `size` at a time, the next ones read while these are worked on."""
+    starts = range(0, len(images), size)
+    yield from in_order(lambda start: np.ascontiguousarray(images[start : start + size]), starts)
+
+
+@dataclass(frozen=True)
+class _OnDisk:
+    """Images of which `read(positions, into)` fills an array."""
+
+    positions: np.ndarray
+    image_shape: tuple[int, int, int]
+    read: Callable[[np.ndarray, np.ndarray], None]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.positions), *self.image_shape)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        positions = self.positions[key]
+        images = np.empty((len(positions), *self.image_shape), np.uint8)
+        self.read(positions, images)
+        return images
+
+
+def _stored(path: Path) -> Callable[[np.ndarray, np.ndarray], None]:
+    """Read from one array of all images; not memory-mapped, since mapped pages count as memory of the process."""
+    with path.open("rb") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, _ = np.lib.format.read_array_header_1_0(stream)
+        start, bytes_each = stream.tell(), math.prod(shape[1:])
+
+    def read(positions: np.ndarray, into: np.ndarray) -> None:
+        with path.open("rb", buffering=0) as stream:
+            for row, position in enumerate(positions.tolist()):
+                stream.seek(start + position * bytes_each)
+                stream.readinto(into[row])
+
+    return read
+
+
+def _decoded(listing: dict[str, Any], preparation: dict[str, Any]) -> Callable[[np.ndarray, np.ndarray], None]:
+    """Read from the image files themselves, each checked to be the one that was surveyed."""
+    root, paths, digests = Path(listing["root"]), listing["paths"], listing["sha256"]
+
+    def read(positions: np.ndarray, into: np.ndarray) -> None:
+        for row, position in enumerate(positions.tolist()):
+            path = root / paths[position]
+            try:
+                data = read_file(path)
+            except UnreadableImageError as error:
+                raise BadInputError(f"{printable(str(path))}: {error}; it was there when the run began") from error
+            if hashlib.sha256(data).hexdigest() != digests[position]:
+                raise BadInputError(f"{printable(str(path))}: has changed since the run began; start the run again")
+            into[row] = prepare(open_image(data), **preparation)
+
+    return read

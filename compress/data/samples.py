@@ -1,0 +1,160 @@
+"""What a data source found: labels and names at once, pixels one image at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from PIL import Image
+
+from compress.data.preparation import identify, is_grey, open_image, read_file
+from compress.errors import BadInputError
+
+if TYPE_CHECKING:
+    from compress.artifacts import Split
+
+
+class Images(Protocol):
+    """Images by index, not yet decoded."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return what a message calls the image: a path below the data's folder, or `images[17]`."""
+        ...
+
+    def grey(self, index: int) -> bool:
+        """Tell whether an image has no colour, without decoding it; raises `UnreadableImageError`."""
+        ...
+
+    def open(self, index: int) -> Image.Image:
+        """Return an image as it was stored, decoded; raises `UnreadableImageError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files below a folder; `paths` are relative to it, or absolute."""
+
+    root: Path
+    paths: Sequence[str]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.paths)
+
+    def name(self, index: int) -> str:
+        """Return the path, with what is no UTF-8 escaped."""
+        return printable(self.paths[index])
+
+    def file(self, index: int) -> Path:
+        """Return where the image is."""
+        return self.root / self.paths[index]
+
+    def grey(self, index: int) -> bool:
+        """Tell it from the file's header."""
+        return is_grey(identify(read_file(self.file(index))))
+
+    def open(self, index: int) -> Image.Image:
+        """Return the decoded image."""
+        return open_image(read_file(self.file(index)))
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images in one array `(n, height, width)` or `(n, height, width, 1, 3 or 4) uint8`; `what` is its name."""
+
+    array: np.ndarray
+    what: str = "images"
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.array)
+
+    def name(self, index: int) -> str:
+        """Return the array's name and the index in it."""
+        return f"{self.what}[{index}]"
+
+    def grey(self, index: int) -> bool:
+        """Tell it from the array's shape."""
+        return self.array.ndim == 3 or self.array.shape[3] == 1
+
+    def open(self, index: int) -> Image.Image:
+        """Return one image of the array."""
+        pixels = self.array[index]
+        return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Image files whose bytes are in memory; `what` is the name of the data."""
+
+    data: Sequence[bytes]
+    what: str
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.data)
+
+    def name(self, index: int) -> str:
+        """Return the data's name and the index in it."""
+        return f"{self.what}[{index}]"
+
+    def grey(self, index: int) -> bool:
+        """Tell it from the file's header."""
+        return is_grey(identify(self.data[index]))
+
+    def open(self, index: int) -> Image.Image:
+        """Return the decoded image."""
+        return open_image(self.data[index])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled images as a source gives them, before any is decoded.
+
+    `labels` is `(n,) int64`, indices into `classes`. `splits` holds the split of each image where the source has
+    splits of its own, else None. `groups` names for each image the person or scene that it belongs to, where asked for.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    images: Images
+    splits: Sequence[Split] | None = None
+    groups: Sequence[str] | None = None
+
+
+def printable(path: str) -> str:
+    """Return a path as text that can be printed and stored as UTF-8, other bytes escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the classes in order and the labels `(n,) int64` of images whose class names are given.
+
+    Names that are all whole numbers are ordered by value, so that 10 comes after 9. Raises `BadInputError` for a name
+    that cannot be a line of labels.txt.
+    """
+    found = set(names)
+    bad = next((name for name in sorted(found) if not _is_label(name)), None)
+    if bad is not None:
+        shown = ascii(printable(bad))
+        raise BadInputError(f"{where}: a class named {shown}: class names should be UTF-8 text of one line, not empty")
+    numeric = all(name.isdecimal() for name in found)
+    classes = tuple(sorted(found, key=(lambda name: (int(name), name)) if numeric else None))
+    index = {name: i for i, name in enumerate(classes)}
+    return classes, np.array([index[name] for name in names], np.int64)
+
+
+def _is_label(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return bool(name.strip()) and name.isprintable()

@@ -1,0 +1,133 @@
+"""A folder with one folder a class, or with train/, val/ and test/ of such folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from compress.artifacts import Split
+from compress.data.digests import file_digests
+from compress.data.samples import Files, Samples, by_class_name, printable
+from compress.data.sources import idx
+from compress.errors import BadInputError
+from compress.store import sha256_json
+
+SPLITS: dict[str, Split] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+NOT_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave behind, besides hidden files
+
+
+def claims(spec: str) -> bool:
+    """Tell whether this is a folder, but not one of IDX files."""
+    return Path(spec).is_dir() and not idx.claims(spec)
+
+
+def fingerprint(spec: str, memo: Path) -> str:
+    """Return the sha256 over the paths and the bytes of all files."""
+    root = Path(spec)
+    paths = [f"{folder}/{path}" for folder, path in _files(root)]
+    digests = file_digests([root / path for path in paths], memo)
+    return sha256_json(list(zip(paths, digests, strict=True)))
+
+
+def load(spec: str, group: str) -> Samples:
+    """Return the files, their classes and, if the folder has them, their splits.
+
+    A file deeper within a class's folder is of that class. `group` is a regular expression that is searched for in each
+    file's path below its class's folder; what its first group matches, or all of it, names the person or scene.
+    """
+    root = Path(spec)
+    files = list(_files(root))
+    if not files:
+        raise BadInputError(f"{spec}: has no folders with images; should hold one folder a class")
+    splits = None
+    if _has_splits(root):
+        splits = [SPLITS[folder.split("/")[0].lower()] for folder, _ in files]
+        if "train" not in splits:
+            raise BadInputError(f"{Path(spec) / 'train'}: has no image")
+    classes, labels = by_class_name([folder.rpartition("/")[2] for folder, _ in files], spec)
+    return Samples(
+        classes=classes,
+        labels=labels,
+        images=Files(root, [f"{folder}/{path}" for folder, path in files]),
+        splits=splits,
+        groups=[_group(group, path) for _, path in files] if group else None,
+    )
+
+
+def _has_splits(root: Path) -> bool:
+    """Tell whether there is a folder train/ with folders in it; without any, it is a class of that name."""
+    return any(name.lower() == "train" and _folders(root / name) for name in _folders(root))
+
+
+def _files(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield for every file the folder of its class, below `root`, and its path within; sorted by bytes.
+
+    Raises `BadInputError` for a class without files, and for folders beside train/ that are no split.
+    """
+    folders = _folders(root)
+    if _has_splits(root):
+        foreign = next((name for name in folders if name.lower() not in SPLITS), None)
+        if foreign is not None:
+            raise BadInputError(
+                f"{printable(str(root / foreign))}: beside train/ there should be only val/ (or validation/) and test/"
+            )
+        folders = [f"{split}/{name}" for split in folders for name in _folders(root / split)]
+    for folder in folders:
+        empty = True
+        for path in _walk(root / folder, "", ()):
+            empty = False
+            yield folder, path
+        if empty:
+            raise BadInputError(f"{printable(str(root / folder))}: a class without a file; should hold images")
+
+
+def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """Yield the paths of a folder's files, links followed; `above` holds the identities of the folders around it."""
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        raise BadInputError(f"{printable(str(folder))}: a link that leads back to a folder around it; remove it")
+    for entry in _entries(folder):
+        path = f"{below}{entry.name}"
+        if _is_folder(entry):
+            yield from _walk(folder / entry.name, f"{path}/", (*above, identity))
+        else:
+            yield path
+
+
+def _folders(folder: Path) -> list[str]:
+    return [entry.name for entry in _entries(folder) if _is_folder(entry)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in NOT_IMAGES]
+    except OSError as error:
+        raise BadInputError(f"{printable(str(folder))}: {error.strerror}") from error
+    return sorted(found, key=lambda entry: os.fsencode(entry.name))
+
+
+def _group(pattern: str, path: str) -> str:
+    try:
+        found = re.search(pattern, path)
+    except re.error as error:
+        raise BadInputError(f"data.group = {pattern!r}: is no regular expression: {error}") from error
+    if found is None:
+        raise BadInputError(f"data.group = {pattern!r}: does not match {printable(path)}; should match every file name")
+    return found.group(1) if found.re.groups and found.group(1) is not None else found.group(0)

@@ -1,0 +1,31 @@
+"""MNIST: 70,000 handwritten digits of 28x28, grey (LeCun, Bottou, Bengio and Haffner, 1998), as Keras keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.data.downloads import KERAS, fetched, keras_folder
+from compress.data.samples import Samples
+from compress.data.sources import npz
+
+FILES = {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"}
+
+
+def claims(spec: str) -> bool:
+    """Tell whether this is the data set's name."""
+    return spec == "mnist"
+
+
+def fingerprint(spec: str, memo: Path) -> str:
+    """Return the sha256 over the file, downloaded if missing."""
+    return npz.fingerprint(_file(), memo)
+
+
+def load(spec: str, group: str) -> Samples:
+    """Return 60,000 images to train on and 10,000 to test on, in ten classes."""
+    return npz.load(_file(), group)
+
+
+def _file() -> str:
+    [file] = fetched(FILES, KERAS, keras_folder())
+    return str(file)

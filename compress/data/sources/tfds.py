@@ -1,0 +1,91 @@
+"""A TensorFlow data set: tfds:NAME, where NAME is as in its catalogue, with configuration and version if need be."""
+
+from __future__ import annotations
+
+import io
+import logging
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.artifacts import Split
+from compress.data.checks import checked_labels
+from compress.data.digests import file_digests
+from compress.data.samples import Encoded, Samples
+from compress.data.sources import check_memory, checked_classes, refuse_groups
+from compress.errors import BadInputError, MachineError
+from compress.store import sha256_json
+
+PREFIX = "tfds:"
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def claims(spec: str) -> bool:
+    """Tell whether the spec begins with tfds:."""
+    return spec.startswith(PREFIX)
+
+
+def fingerprint(spec: str, memo: Path) -> str:
+    """Return the sha256 over the names and bytes of the prepared data set's files, downloaded if missing."""
+    folder = Path(_prepared(spec).data_path)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return sha256_json(list(zip(names, file_digests(files, memo), strict=True)))
+
+
+def load(spec: str, group: str) -> Samples:
+    """Return the images, not decoded, their classes, and which of the splits train, validation and test they are in."""
+    refuse_groups(group)
+    builder = _prepared(spec)
+    import tensorflow_datasets as tfds
+
+    check_memory(builder.info.dataset_size, spec)
+    image, label = builder.info.supervised_keys
+    data: list[bytes] = []
+    labels: list[int] = []
+    splits: list[Split] = []
+    for split in [split for split in SPLITS if split in builder.info.splits]:
+        for example in tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})):
+            data.append(example[image])
+            labels.append(example[label])
+            splits.append(split)
+    classes = checked_classes(builder.info.features[label].names, f"{spec}: classes")
+    indices = checked_labels(np.array(labels), len(data), f"{spec}: {label}", classes)
+    return Samples(classes, indices, Encoded(data, spec), splits if len(set(splits)) > 1 else None)
+
+
+def _prepared(spec: str) -> Any:
+    """Return the builder of a data set of images with a class each, its files on disk."""
+    from compress.training import tensorflow  # noqa: F401 - sets TensorFlow up before tfds imports it
+
+    try:
+        import tensorflow_datasets as tfds
+    except ModuleNotFoundError as error:
+        raise BadInputError(f"{spec}: needs {error.name}: pip install 'compress[tfds]'") from error
+    tfds.disable_progress_bar()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a warning for each of its ten attempts
+    try:
+        builder = tfds.builder(spec.removeprefix(PREFIX))
+    except (ValueError, AssertionError, ImportError) as error:
+        raise BadInputError(f"{spec}: {_first_line(error)}") from error
+    _check_features(builder.info, spec)
+    try:
+        with redirect_stdout(io.StringIO()):  # it says what it downloads, whatever the settings
+            builder.download_and_prepare()
+    except Exception as error:  # as many kinds as there are data sets
+        raise MachineError(f"{spec}: cannot be downloaded and prepared: {_first_line(error)}") from error
+    return builder
+
+
+def _check_features(info: Any, spec: str) -> None:
+    import tensorflow_datasets as tfds
+
+    kinds = [type(info.features[key]) for key in info.supervised_keys or ()]
+    if kinds != [tfds.features.Image, tfds.features.ClassLabel]:
+        raise BadInputError(f"{spec}: holds {', '.join(info.features)}; should be images with one class each")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

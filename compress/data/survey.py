@@ -1,0 +1,115 @@
+"""One look at every image: can it be decoded, what does the network see of it, which ones are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
+from compress.data.samples import Files, Images
+from compress.fingerprint import available_cores
+
+CHUNK = 64  # images that one thread prepares at a time
+AHEAD = 4  # chunks a thread that wait to be taken
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one image.
+
+    `content` is the sha256 of the prepared pixels: the same picture in another file or format has the same one. `file`
+    is that of the file's bytes (empty for images that were in no file), `size` width and height as stored, in pixels.
+    """
+
+    content: bytes
+    file: bytes
+    size: tuple[int, int]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that cannot be used: what messages call it, and why."""
+
+    name: str
+    why: str
+
+
+def channels_of(images: Images, color: Literal["auto", "grey", "rgb"]) -> int:
+    """Return 1 for grey or 3 for colour: what is wanted or, for auto, 3 where one image or more has colour."""
+    if color != "auto":
+        return 1 if color == "grey" else 3
+    return 1 if all(_grey_or_unreadable(images, i) for i in range(len(images))) else 3
+
+
+def survey(
+    images: Images,
+    preparation: dict[str, Any],
+    keep: Callable[[np.ndarray], None] | None,
+    progress: Callable[[float, str], None],
+) -> list[Look | Unreadable]:
+    """Prepare every image, in parallel and in order; return what was seen of each.
+
+    `preparation` holds the settings of `prepare`. `keep` is handed the prepared pixels in order, some at a time,
+    `(k, size, size, channels) uint8`; zeros stand for what is unreadable.
+    """
+    looks: list[Look | Unreadable] = []
+    for pixels, seen in in_order(
+        lambda indices: _prepare_chunk(images, indices, preparation),
+        [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)],
+    ):
+        if keep:
+            keep(pixels)
+        looks += seen
+        progress(len(looks) / len(images), f"{len(looks):,} of {len(images):,} images read")
+    return looks
+
+
+def in_order(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Yield `work(item)` of each item in order, worked on by a thread a core, some ahead of what is taken."""
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(available_cores()) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > AHEAD * available_cores():
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _prepare_chunk(
+    images: Images, indices: range, preparation: dict[str, Any]
+) -> tuple[np.ndarray, list[Look | Unreadable]]:
+    pixels = np.zeros((len(indices), preparation["size"], preparation["size"], preparation["channels"]), np.uint8)
+    looks: list[Look | Unreadable] = []
+    for row, index in enumerate(indices):
+        try:
+            if isinstance(images, Files):
+                data = read_file(images.file(index))
+                image, file = open_image(data), hashlib.sha256(data).digest()
+            else:
+                image, file = images.open(index), b""
+            kind = f"{image.format or 'array'} {image.mode}"
+            pixels[row] = prepare(image, **preparation)
+            content = hashlib.sha256(pixels[row]).digest()
+            looks.append(Look(content, file, image.size, kind))
+        except UnreadableImageError as error:
+            looks.append(Unreadable(images.name(index), str(error)))
+    return pixels, looks
+
+
+def _grey_or_unreadable(images: Images, index: int) -> bool:
+    try:
+        return images.grey(index)
+    except UnreadableImageError:
+        return True

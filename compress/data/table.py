@@ -1,0 +1,47 @@
+"""What is known of a data set as a table on the terminal."""
+
+from __future__ import annotations
+
+import json
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from compress.artifacts import Dataset
+
+MOST_ROWS = 40  # classes
+
+
+def data_table(data: Dataset) -> Table:
+    """Return the counts of each class and split."""
+    description = json.loads((data.folder / "data.json").read_bytes())
+    splits, classes = description["splits"], description["classes"]
+    table = Table(title=f"{data.name}: {description['images']:,} images", box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column("class")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name, counts in list(classes.items())[:MOST_ROWS]:
+        table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
+    if len(classes) > MOST_ROWS:
+        table.add_row(f"... {len(classes) - MOST_ROWS} more", *("" for _ in splits))
+    table.add_section()
+    table.add_row(f"{len(classes)} classes", *(f"{n:,}" for n in splits.values()), style="bold")
+    return table
+
+
+def data_facts(data: Dataset) -> list[str]:
+    """Return lines on sizes, formats, copies, leaks and imbalance."""
+    description = json.loads((data.folder / "data.json").read_bytes())
+    sizes, kinds = description["sizes"], description["kinds"]
+    height, width, channels = data.image_shape
+    common = ", ".join(f"{count:,} of {size}" for size, count in list(sizes["common"].items())[:3])
+    leaks = ", ".join(f"{pair} {leak['count']}" for pair, leak in description["leaks"].items())
+    return [
+        f"sizes: {sizes['smallest']} to {sizes['largest']}; {common}",
+        f"formats: {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}",
+        f"what the network sees: {width}x{height}, {'grey' if channels == 1 else 'RGB'}, {data.preparation['fit']}",
+        f"copies: {description['duplicates']['images']}; under two labels: {description['conflicts']['count']}; "
+        f"in two splits: {leaks}",
+        f"largest to smallest class: {description['imbalance']:.1f}; left out: {len(description['left_out'])}",
+    ]

@@ -1,0 +1,25 @@
+"""Where classes are balanced, train the teacher once more without, to show what balance gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.artifacts import Control, Dataset, Score
+from compress.context import Context
+from compress.data.balance import Balance
+from compress.stages import teacher
+
+Config = teacher.Config
+
+
+def run(config: Config, balance: Balance, data: Dataset, out: Path, context: Context) -> Control:
+    """Return how a teacher that was trained alike, but not balanced, does on the test images of each class."""
+    if balance.method == "none":
+        return Control(None)
+    from compress.data.images import images_of
+    from compress.metrics.classification import class_counts
+    from compress.training.fit import logits_of
+
+    model = teacher.train(config, Balance(), data, context)
+    counts = class_counts(data.labels("test"), logits_of(model, images_of(data, "test")))
+    return Control(tuple(Score("test", correct, n) for correct, n in counts))

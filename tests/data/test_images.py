@@ -1,0 +1,149 @@
+"""Images on disk: stored or decoded anew, read in any order, remembered by their digests."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.artifacts import Dataset
+from compress.config import load
+from compress.context import Context
+from compress.data.digests import file_digests
+from compress.data.images import LISTED, STORED, images_of, in_batches
+from compress.stages import data
+
+
+def context(folder: Path) -> Context:
+    return Context("data", 0, 0, folder, lambda fraction, words: None, lambda line: None)
+
+
+def make(folder: Path, *settings: str) -> Dataset:
+    config = load(assignments=[f"data.source={folder / 'images'}", "image.size=8", *settings])
+    out = folder / f"out{len(list(folder.iterdir()))}"
+    out.mkdir()
+    return data.run(config.data, config.image, out, context(folder))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(30):
+            shape = (*random.integers(5, 30, 2), 3)
+            Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(tmp_path / "images" / label / f"{i}.png")
+    return tmp_path
+
+
+def test_stored_and_decoded_images_are_the_same_in_any_order(folder: Path) -> None:
+    stored, decoded = make(folder), make(folder, "data.cache=false")
+
+    assert (stored.folder / STORED).exists()
+    assert not (stored.folder / LISTED).exists()
+    assert not (decoded.folder / STORED).exists()
+    for split in ("train", "validation", "test"):
+        one, other = images_of(stored, split), images_of(decoded, split)
+        assert one.shape == other.shape == (stored.sizes[split], 8, 8, 3)
+        some = np.array([3, 0, 3, 1])
+        np.testing.assert_array_equal(one[some], other[some])
+        np.testing.assert_array_equal(one[1:4], other[1:4])
+        np.testing.assert_array_equal(np.concatenate(list(in_batches(other, 4))), one[:])
+
+
+def test_the_same_images_as_folder_npz_idx_and_table_give_the_same_splits_and_test_images(folder: Path) -> None:
+    whole = make(folder)
+    images = np.load(whole.folder / STORED)
+    names = sorted((folder / "images").rglob("*.png"), key=lambda path: os.fsencode(path))
+    labels = np.array([path.parent.name == "b" for path in names], np.uint8)
+    order = np.random.default_rng(1).permutation(60)
+    np.savez(folder / "images.npz", images=images[order], labels=np.array(["a", "b"])[labels[order]])
+    rows = [f"images/{names[i].parent.name}/{names[i].name},{names[i].parent.name}" for i in order]
+    (folder / "table.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    (folder / "idx").mkdir()
+    header = bytes([0, 0, 8, 4]) + b"".join(n.to_bytes(4, "big") for n in images.shape)
+    (folder / "idx" / "train-images-idx4-ubyte").write_bytes(header + images[order].tobytes())
+    header = bytes([0, 0, 8, 1]) + (60).to_bytes(4, "big")
+    (folder / "idx" / "train-labels-idx1-ubyte").write_bytes(header + labels[order].tobytes())
+
+    for source in ("images.npz", "table.csv", "idx"):
+        other = make(folder, f"data.source={folder / source}")
+        for split in ("train", "validation", "test"):
+            np.testing.assert_array_equal(images_of(other, split)[:], images_of(whole, split)[:])
+            np.testing.assert_array_equal(other.labels(split), whole.labels(split))
+
+
+def test_colour_is_what_the_images_have_or_what_is_asked_for(folder: Path) -> None:
+    assert make(folder).image_shape == (8, 8, 3)
+    assert make(folder, "image.color=grey").image_shape == (8, 8, 1)
+    for path in (folder / "images").rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    assert make(folder).image_shape == (8, 8, 1)
+    assert make(folder, "image.color=rgb").image_shape == (8, 8, 3)
+
+
+def test_groups_are_taken_from_the_file_names(folder: Path) -> None:
+    dataset = make(folder, "data.group=^(.)")  # the first digit of a name
+
+    paths = sorted(path.relative_to(folder / "images").as_posix() for path in (folder / "images").rglob("*.png"))
+    splits = {
+        split: {Path(paths[i]).name[0] for i in np.load(dataset.folder / f"{split}.npy")}
+        for split in ("train", "validation", "test")
+    }
+    assert not splits["train"] & splits["test"]
+    assert not splits["train"] & splits["validation"]
+    assert not splits["validation"] & splits["test"]
+
+
+def test_data_json_counts_what_is_there(folder: Path) -> None:
+    Image.open(folder / "images" / "a" / "0.png").save(folder / "images" / "a" / "copy.bmp")
+    description = json.loads((make(folder).folder / "data.json").read_bytes())
+
+    assert description["images"] == 61
+    assert sum(description["classes"]["a"].values()) == 31
+    assert description["kinds"] == {"PNG RGB": 60, "BMP RGB": 1}
+    assert description["duplicates"] == {"count": 1, "images": 1, "examples": [["a/0.png", "a/copy.bmp"]]}
+    assert all(leak["count"] == 0 for leak in description["leaks"].values())
+
+
+def test_digests_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / name for name in ("old", "changed", "gone")]
+    for file in files[:2]:
+        file.write_bytes(b"one")
+    monkeypatch.setattr("compress.data.digests.YOUNG_NS", -1)
+    memo = tmp_path / "folder" / "memo.json"
+    first = file_digests(files, memo)
+    files[1].write_bytes(b"two")
+    hashed: list[Path] = []
+
+    def sha256_file(path: Path) -> str:
+        hashed.append(path)
+        return "new"
+
+    monkeypatch.setattr("compress.data.digests.sha256_file", sha256_file)
+
+    assert file_digests(files, memo)[:2] == [first[0], "new"]
+    assert hashed == [files[1]]
+    assert "No such file" in first[2]
+
+
+def test_a_file_that_is_young_is_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could change once more within the same tick of the file system's clock."""
+    (tmp_path / "young").write_bytes(b"one")
+    file_digests([tmp_path / "young"], tmp_path / "memo.json")
+    monkeypatch.setattr("compress.data.digests.sha256_file", lambda path: "again")
+
+    assert file_digests([tmp_path / "young"], tmp_path / "memo.json") == ["again"]
+
+
+def test_a_broken_memo_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "memo.json").write_bytes(b"{")
+    (tmp_path / "file").write_bytes(b"one")
+
+    assert file_digests([tmp_path / "file"], tmp_path / "memo.json") == [
+        "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
+    ]

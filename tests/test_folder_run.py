@@ -1,0 +1,116 @@
+"""The whole pipeline on a folder of people's own images: colour, transparency, mixed sizes, a rare class, bad files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import TINY, run_main
+
+FEW = ["teacher.epochs=2", "prune.epochs=1", "distill.epochs=2", "bench.seconds=0.1", "distill.views=2"]
+ARGUMENTS = ["--data", "images", "--skip-bad", "--set", "balance.method=oversample", "--config", str(TINY)]
+ARGUMENTS += [part for setting in FEW for part in ("--set", setting)]
+
+
+def make_images(folder: Path) -> None:
+    """100 images with one unreadable file, nine of ten more red and the tenth more blue, half of each clear."""
+    random = np.random.default_rng(0)
+    for label in ("red", "blue"):
+        (folder / label).mkdir(parents=True)
+    for i in range(99):
+        height, width = random.integers(30, 80, 2)
+        pixels = random.integers(0, 128, (height, width, 4))
+        pixels[..., 2 if i % 10 == 0 else 0] += 100
+        pixels[..., 3] = 255 * (np.arange(width) < width * 2 // 3)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / ("blue" if i % 10 == 0 else "red") / f"{i}.png")
+    (folder / "red" / "broken.png").write_bytes(b"no image")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folder")
+    make_images(folder / "images")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert run_main(monkeypatch, folder, "all", *ARGUMENTS) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "exported" / "images" / "report.json").read_bytes())
+
+
+def test_the_report_says_what_the_data_was(folder: Path, report: dict[str, Any]) -> None:
+    assert report["run"]["classes"] == ["blue", "red"]
+    assert [bad["name"] for bad in report["data"]["left_out"]] == ["red/broken.png"]
+    description = json.loads((folder / "exported" / "images" / "data.json").read_bytes())
+    assert description["kinds"] == {"PNG RGBA": 99}
+    assert description["images"] == 99
+    assert all(0 <= model["test"]["auc"] <= 1 for model in report["models"])
+
+
+def test_the_report_shows_each_classs_recall_without_and_with_balance(report: dict[str, Any]) -> None:
+    assert report["balance"]["method"] == "oversample"
+    rows = {row["class"]: row for row in report["balance"]["recall"]}
+    assert set(rows) == {"red", "blue"}
+    assert rows["blue"]["train"] < rows["red"]["train"]
+    for name, row in rows.items():
+        assert row["with"] == report["models"][0]["test"]["class_recall"][name]
+        assert 0 <= row["without"] <= 1
+
+
+def test_the_manifest_states_how_images_are_prepared_and_the_bundle_does_so(folder: Path) -> None:
+    bundle = folder / "exported" / "images"
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    assert manifest["image"] == {"size": 32, "fit": "crop", "channels": 3, "background": [255, 255, 255]}
+
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import json, numpy, preparation as p; from pathlib import Path\n"
+        "settings = json.load(open(sys.argv[1] + '/manifest.json'))['image']\n"
+        "images = [p.prepare(p.open_image(p.read_file(Path(f))), **settings) for f in sys.argv[2:]]\n"
+        "numpy.save('seen.npy', images)"
+    )
+    files = sorted((folder / "images").rglob("[0-9]*.png"), key=lambda path: os.fsencode(path))
+    subprocess.run([sys.executable, "-I", "-c", code, str(bundle), *map(str, files)], cwd=folder, check=True)
+
+    [data] = (folder / ".compress" / "store" / "data").iterdir()
+    stored = np.load(data / "images.npy")
+    kept = np.sort(np.concatenate([np.load(data / f"{split}.npy") for split in ("train", "validation", "test")]))
+    np.testing.assert_array_equal(np.load(folder / "seen.npy"), stored[kept])
+
+
+def test_the_bundles_program_names_a_class(folder: Path) -> None:
+    command = [sys.executable, str(folder / "exported" / "images" / "classify.py"), str(folder / "images/red/1.png")]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    assert answer.strip().split("\t")[1] in ("red", "blue")
+
+
+def test_a_second_run_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(data: bytes) -> None:
+        raise AssertionError("an image was decoded")
+
+    monkeypatch.setattr("compress.data.preparation.open_image", decode)
+    monkeypatch.setattr("compress.data.survey.open_image", decode)
+
+    assert run_main(monkeypatch, folder, "all", *ARGUMENTS) == 0
+
+
+def test_the_data_command_draws_a_contact_sheet(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, folder, "data", "images", "--skip-bad") == 0
+
+    assert "99 images" in capsys.readouterr().out
+    sheet = Image.open(folder / ".compress" / "inspection" / "images" / "contact-sheet.png")
+    colours = sheet.resize((1, 1), box=(120, 64, sheet.width, 128)).getpixel((0, 0))
+    assert isinstance(colours, tuple)
+    assert colours[2] > colours[0]  # the first row is of blue images
