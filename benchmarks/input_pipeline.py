@@ -4,7 +4,7 @@
 
 FOLDER (default: benchmarks/runs/jpegs) is filled with that many JPEGs of 96x96 in ten classes, if it is new. Prints,
 for images of SIZE with the default augmentation, three turns of each rate and their medians: files read, decoded and
-brought to size by one thread a core and nothing else; the same as augmented batches; the same from the cache. Then the
+brought to size by one process a core and nothing else; the same as augmented batches; the same from the cache. Then the
 part of a training's time that it waited for a batch, for the teacher at WIDTH. About 3 minutes on 2 cores.
 """
 
@@ -48,6 +48,8 @@ def main() -> None:
     settings = [f"data.source={arguments.folder}", f"image.size={arguments.size}"]
     decoded = dataset(settings, arguments.folder.parent / "decoded", "data.cache=false")
     cached = dataset(settings, arguments.folder.parent / "cached", "data.cache=true")
+    for warm_up in (bare, epoch):  # starts the processes, compiles the augmentation
+        warm_up(decoded)
     rates: dict[str, list[float]] = {}
     for _ in range(TURNS):  # interleaved: what disturbs the machine hurts all alike
         measure(rates, "bare decoder, images a second", decoded.sizes["train"], lambda: bare(decoded))
@@ -90,7 +92,7 @@ def measure(rates: dict[str, list[float]], what: str, n: int, work: Callable[[],
 
 
 def bare(dataset: Dataset) -> None:
-    """Read all training images, a thread a core."""
+    """Read all training images, a process a core."""
     for _ in in_batches(images_of(dataset, "train")):
         pass
 

@@ -16,6 +16,8 @@ from compress.fingerprint import available_cores
 from compress.training.tensorflow import tf
 
 PREFETCHED = 2
+READ_AHEAD = 2  # for each core, so that the processes that decode always have more to do
+MOST_READ, READ_BYTES = 128, 4 << 20  # at once: images and their bytes; each call costs as much as reading a few images
 NOT_MIXED = Mixing()
 
 
@@ -82,23 +84,33 @@ class Batches:
             targets, weights = self.targets(indices, turns), self.weights[indices]
             return images, targets, weights, random, lambdas(random, self.mixing), turns > 0
 
-        def finish(images: Any, targets: Any, weights: Any, random: Any, kept: Any, moves: Any) -> tuple[Any, Any, Any]:
+        def move(images: Any, targets: Any, weights: Any, random: Any, kept: Any, moves: Any) -> tuple[Any, ...]:
             images = tf.ensure_shape(images, (None, *self.images.shape[1:]))
             targets, weights = tf.ensure_shape(targets, (None, None)), tf.ensure_shape(weights, (None,))
             random, kept = tf.ensure_shape(random, (None, DRAWS)), tf.ensure_shape(kept, (None,))
             if self.augmentation:
                 changed = augment(images, random, self.augmentation)
                 images = changed if chosen.turns.all() else tf.where(moves[:, None, None, None], changed, images)
+            return images, targets, weights, random, kept
+
+        def finish(images: Any, targets: Any, weights: Any, random: Any, kept: Any) -> tuple[Any, Any, Any]:
             return mix(tf.cast(images, tf.float32), targets, weights, random, kept, self.mixing)
 
+        # not stateful: with deterministic operations, TensorFlow would read one after the other
         types = (tf.uint8, *[tf.float32] * 4, tf.bool)
-        dataset = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
-        # not stateful: with deterministic operations, TensorFlow would read such batches one after the other
-        dataset = dataset.map(
-            lambda positions: finish(*tf.numpy_function(read, [positions], types, stateful=False)),
-            num_parallel_calls=available_cores(),
-            deterministic=True,
-        ).prefetch(PREFETCHED)
+        dataset = tf.data.Dataset.from_tensor_slices(order).batch(self._read_at_once())
+        for work, calls in (
+            (lambda positions: tf.numpy_function(read, [positions], types, stateful=False), READ_AHEAD),
+            (move, 1),
+        ):
+            dataset = dataset.map(work, num_parallel_calls=calls * available_cores(), deterministic=True)
+        dataset = dataset.rebatch(self.batch_size).map(finish).prefetch(PREFETCHED)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
         return dataset.with_options(options)
+
+    def _read_at_once(self) -> int:
+        """Return how many images are read and augmented in one go: some batches, where these are small."""
+        wanted = min(MOST_READ, READ_BYTES // math.prod(self.images.shape[1:]))
+        return self.batch_size * max(1, wanted // self.batch_size)

@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +17,9 @@ import numpy as np
 from compress.artifacts import Dataset, Split
 from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
 from compress.data.samples import printable
-from compress.data.survey import in_order
+from compress.data.workers import WORTH_PROCESSES, Workers, in_order
 from compress.errors import BadInputError
+from compress.fingerprint import available_cores
 
 STORED = "images.npy"  # every image of the data, prepared
 LISTED = "files.json"  # where each one is, for data that is decoded anew each time
@@ -46,14 +49,19 @@ def images_of(data: Dataset, split: Split) -> Images:
     if (data.folder / STORED).exists():
         read = _stored(data.folder / STORED)
     else:
-        read = _decoded(json.loads((data.folder / LISTED).read_bytes()), data.preparation)
+        read = _decoded((data.folder / LISTED).resolve(), json.dumps(data.preparation))
     return _OnDisk(positions, data.image_shape, read)
 
 
 def in_batches(images: Images, size: int = READ_AT_ONCE) -> Iterator[np.ndarray]:
     """Yield all images in order, `size` at a time, the next ones read while these are worked on."""
     starts = range(0, len(images), size)
-    yield from in_order(lambda start: np.ascontiguousarray(images[start : start + size]), starts)
+
+    def read(start: int) -> np.ndarray:
+        return np.ascontiguousarray(images[start : start + size])
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        yield from in_order(lambda start: pool.submit(read, start), starts)
 
 
 @dataclass(frozen=True)
@@ -94,19 +102,39 @@ def _stored(path: Path) -> Callable[[np.ndarray, np.ndarray], None]:
     return read
 
 
-def _decoded(listing: dict[str, Any], preparation: dict[str, Any]) -> Callable[[np.ndarray, np.ndarray], None]:
-    """Read from the image files themselves, each checked to be the one that was surveyed."""
-    root, paths, digests = Path(listing["root"]), listing["paths"], listing["sha256"]
+@dataclass(frozen=True)
+class _Listing:
+    """The image files of a data set, the sha256 of each, and how they are prepared."""
+
+    root: Path
+    paths: list[str]
+    sha256: list[str]
+    preparation: dict[str, Any]
+
+
+@lru_cache(maxsize=1)
+def _decoded(listing: Path, preparation: str) -> Callable[[np.ndarray, np.ndarray], None]:
+    """Read from the image files themselves; one reader, and its processes, serve all splits and stages."""
+    found = json.loads(listing.read_bytes())
+    files = _Listing(Path(found["root"]), found["paths"], found["sha256"], json.loads(preparation))
+    workers = Workers(files) if len(files.paths) >= WORTH_PROCESSES else None
 
     def read(positions: np.ndarray, into: np.ndarray) -> None:
-        for row, position in enumerate(positions.tolist()):
-            path = root / paths[position]
-            try:
-                data = read_file(path)
-            except UnreadableImageError as error:
-                raise BadInputError(f"{printable(str(path))}: {error}; it was there when the run began") from error
-            if hashlib.sha256(data).hexdigest() != digests[position]:
-                raise BadInputError(f"{printable(str(path))}: has changed since the run began; start the run again")
-            into[row] = prepare(open_image(data), **preparation)
+        into[:] = workers.submit(_decode, positions).result() if workers else _decode(files, positions)
 
     return read
+
+
+def _decode(files: _Listing, positions: np.ndarray) -> np.ndarray:
+    """Return prepared images, each file checked to be the one that was surveyed."""
+    images = []
+    for position in positions.tolist():
+        path = files.root / files.paths[position]
+        try:
+            data = read_file(path)
+        except UnreadableImageError as error:
+            raise BadInputError(f"{printable(str(path))}: {error}; it was there when the run began") from error
+        if hashlib.sha256(data).hexdigest() != files.sha256[position]:
+            raise BadInputError(f"{printable(str(path))}: has changed since the run began; start the run again")
+        images.append(prepare(open_image(data), **files.preparation))
+    return np.stack(images)

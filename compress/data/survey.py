@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,10 +11,9 @@ import numpy as np
 
 from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
 from compress.data.samples import Files, Images
-from compress.fingerprint import available_cores
+from compress.data.workers import WORTH_PROCESSES, Workers, in_order
 
-CHUNK = 64  # images that one thread prepares at a time
-AHEAD = 4  # chunks a thread that wait to be taken
+CHUNK = 64  # images that are prepared at a time
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,15 @@ def survey(
     `preparation` holds the settings of `prepare`. `keep` is handed the prepared pixels in order, some at a time,
     `(k, size, size, channels) uint8`; zeros stand for what is unreadable.
     """
+    chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
+    state = (images, preparation)
+    if isinstance(images, Files) and len(images) >= WORTH_PROCESSES:
+        workers = Workers(state)
+        prepared = in_order(lambda chunk: workers.submit(_prepare_chunk, chunk), chunks)
+    else:
+        prepared = (_prepare_chunk(state, chunk) for chunk in chunks)
     looks: list[Look | Unreadable] = []
-    for pixels, seen in in_order(
-        lambda indices: _prepare_chunk(images, indices, preparation),
-        [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)],
-    ):
+    for pixels, seen in prepared:
         if keep:
             keep(pixels)
         looks += seen
@@ -71,25 +72,8 @@ def survey(
     return looks
 
 
-def in_order(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Yield `work(item)` of each item in order, worked on by a thread a core, some ahead of what is taken."""
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(available_cores()) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > AHEAD * available_cores():
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _prepare_chunk(
-    images: Images, indices: range, preparation: dict[str, Any]
-) -> tuple[np.ndarray, list[Look | Unreadable]]:
+def _prepare_chunk(state: tuple[Images, dict[str, Any]], indices: range) -> tuple[np.ndarray, list[Look | Unreadable]]:
+    images, preparation = state
     pixels = np.zeros((len(indices), preparation["size"], preparation["size"], preparation["channels"]), np.uint8)
     looks: list[Look | Unreadable] = []
     for row, index in enumerate(indices):

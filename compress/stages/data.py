@@ -76,9 +76,12 @@ class Image(BaseModel):
 
 
 def source_of(spec: str) -> Any:
-    """Return the module of the source that a spec belongs to; raises `ValueError` with the nearest known name."""
+    """Return the module of the source that a spec belongs to; raises `ValueError` with the nearest known name.
+
+    The name of a data set goes before a folder of that name, which is `./NAME`.
+    """
     known = plugins.names(SOURCES)
-    modules = [plugins.find(SOURCES, name) for name in known]
+    modules = (plugins.find(SOURCES, name) for name in sorted(known, key=lambda name: name != spec))
     claimants = [module for module in modules if module.claims(spec)]
     if not claimants:
         raise ValueError(
@@ -88,8 +91,9 @@ def source_of(spec: str) -> Any:
 
 
 def fingerprint(config: Config, memo: Path) -> str:
-    """Return the sha256 of the bytes of the images and labels."""
-    return source_of(config.source).fingerprint(config.source, memo)
+    """Return the sha256 of the bytes of the images and labels; and where they are, if they are to be read again."""
+    content = source_of(config.source).fingerprint(config.source, memo)
+    return content if config.cache else f"{content} at {Path(config.source).resolve()}"
 
 
 def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:

@@ -412,7 +412,7 @@ def test_a_file_removed_or_replaced_in_mid_run_ends_it_with_one_line(
     train = teacher.train
 
     def change_and_train(*arguments: Any) -> Any:
-        for path in images.rglob("*.png"):
+        for path in list(images.rglob("*.png")):
             path.unlink() if change == "removed" else path.write_bytes(encoded(red()))
         return train(*arguments)
 

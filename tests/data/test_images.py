@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -15,7 +19,9 @@ from compress.config import load
 from compress.context import Context
 from compress.data.digests import file_digests
 from compress.data.images import LISTED, STORED, images_of, in_batches
+from compress.errors import BadInputError
 from compress.stages import data
+from tests.conftest import REPOSITORY
 
 
 def context(folder: Path) -> Context:
@@ -147,3 +153,41 @@ def test_a_broken_memo_is_done_without(tmp_path: Path) -> None:
     assert file_digests([tmp_path / "file"], tmp_path / "memo.json") == [
         "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
     ]
+
+
+def test_processes_read_what_this_process_would_and_tell_what_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = make(folder)
+    monkeypatch.setattr("compress.data.survey.WORTH_PROCESSES", 1)
+    monkeypatch.setattr("compress.data.images.WORTH_PROCESSES", 1)
+    shared = make(folder, "data.cache=false")
+
+    images = images_of(shared, "train")
+    np.testing.assert_array_equal(images[:], images_of(alone, "train")[:])
+    np.testing.assert_array_equal(np.load(shared.folder / "train.npy"), np.load(alone.folder / "train.npy"))
+    for path in (folder / "images").rglob("*.png"):
+        path.unlink()
+    with pytest.raises(BadInputError, match="it was there when the run began"):
+        images[:3]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_processes_end_with_the_one_that_started_them_even_if_that_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\nfrom compress.data.workers import Workers\n"
+        "def pid(state, item): return os.getpid()\n"
+        "if __name__ == '__main__':\n"
+        "    print(Workers(None).submit(pid, None).result(), flush=True)\n    sys.stdin.read()"
+    )
+    command = [sys.executable, str(program)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout
+    worker = psutil.Process(int(parent.stdout.readline()))
+
+    parent.kill()
+    parent.communicate()
+
+    worker.wait(timeout=20)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from compress.artifacts import Split
+from compress.data.array_samples import Part, array_samples, refuse_groups
 from compress.data.digests import file_digests
 from compress.data.downloads import fetched, keras_folder
 from compress.data.samples import Samples
-from compress.data.sources import Part, array_samples, refuse_groups
 from compress.errors import BadInputError
 from compress.store import sha256_json
 

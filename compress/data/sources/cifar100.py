@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.artifacts import Split
+from compress.data.array_samples import Part, array_samples, checked_classes, refuse_groups
 from compress.data.digests import file_digests
 from compress.data.downloads import fetched, keras_folder
 from compress.data.samples import Samples
-from compress.data.sources import Part, array_samples, checked_classes, refuse_groups
 from compress.data.sources.cifar10 import URL, read_members, records
 from compress.store import sha256_json
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compress.data.array_samples import refuse_groups
 from compress.data.downloads import KERAS, fetched, keras_folder
 from compress.data.samples import Samples
 from compress.data.sources import npz
@@ -23,6 +24,7 @@ def fingerprint(spec: str, memo: Path) -> str:
 
 def load(spec: str, group: str) -> Samples:
     """Return 60,000 images to train on and 10,000 to test on, in ten classes."""
+    refuse_groups(group)
     return npz.load(_file(), group)
 
 

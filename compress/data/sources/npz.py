@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from compress.artifacts import Split
+from compress.data.array_samples import TEXT, Part, array_samples, check_memory, checked_classes, refuse_groups, texts
 from compress.data.digests import file_digests
 from compress.data.samples import Samples
-from compress.data.sources import TEXT, Part, array_samples, check_memory, checked_classes, refuse_groups, texts
 from compress.errors import BadInputError
 from compress.store import sha256_json
 

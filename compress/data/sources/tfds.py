@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts import Split
+from compress.data.array_samples import check_memory, checked_classes, refuse_groups
 from compress.data.checks import checked_labels
 from compress.data.digests import file_digests
 from compress.data.samples import Encoded, Samples
-from compress.data.sources import check_memory, checked_classes, refuse_groups
 from compress.errors import BadInputError, MachineError
 from compress.store import sha256_json
 
@@ -39,21 +40,35 @@ def load(spec: str, group: str) -> Samples:
     """Return the images, not decoded, their classes, and which of the splits train, validation and test they are in."""
     refuse_groups(group)
     builder = _prepared(spec)
-    import tensorflow_datasets as tfds
-
+    if "train" not in builder.info.splits:
+        raise BadInputError(f"{spec}: has no split train; holds {', '.join(builder.info.splits)}")
     check_memory(builder.info.dataset_size, spec)
     image, label = builder.info.supervised_keys
     data: list[bytes] = []
     labels: list[int] = []
     splits: list[Split] = []
     for split in [split for split in SPLITS if split in builder.info.splits]:
-        for example in tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})):
+        for example in _examples(builder, split, image):
             data.append(example[image])
             labels.append(example[label])
             splits.append(split)
     classes = checked_classes(builder.info.features[label].names, f"{spec}: classes")
     indices = checked_labels(np.array(labels), len(data), f"{spec}: {label}", classes)
     return Samples(classes, indices, Encoded(data, spec), splits if len(set(splits)) > 1 else None)
+
+
+def _examples(builder: Any, split: Split, image: str) -> Iterator[dict[str, Any]]:
+    """Yield the examples of a split, their images as bytes of image files."""
+    import tensorflow_datasets as tfds
+
+    from compress.training.tensorflow import tf
+
+    try:
+        yield from tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}))
+    except tf.errors.OpError as error:
+        raise BadInputError(
+            f"{builder.data_path}: cannot be read: {_first_line(error)}; delete it to have it prepared anew"
+        ) from error
 
 
 def _prepared(spec: str) -> Any:

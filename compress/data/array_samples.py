@@ -1,0 +1,102 @@
+"""What sources of arrays share: from parts with images and labels to checked samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+from compress.artifacts import Split
+from compress.data.checks import checked_images, checked_labels
+from compress.data.samples import Pixels, Samples, by_class_name
+from compress.errors import BadInputError
+
+TEXT = "US"  # numpy's kinds of text: Unicode and bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one split and their labels, each with the name that messages give it."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    images_name: str
+    labels_name: str
+
+
+def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str] = ()) -> Samples:
+    """Return the images and labels of all parts, checked and joined; train alone is no split of one's own.
+
+    Labels are indices into `classes`; without these they are names, or whole numbers that name themselves. Raises
+    `BadInputError`, where `where` is the file or folder, as `checked_images` and `checked_labels` do, and for parts
+    that do not fit each other.
+    """
+    images = np.concatenate(_alike(where, parts))
+    labels = [_one_an_image(where, part) for part in parts.values()]
+    name = " + ".join(part.labels_name for part in parts.values())
+    what = f"{where}: {name if len(parts) == 1 else f'({name})'}"
+    if len({array.dtype.kind in TEXT for array in labels}) > 1:
+        raise BadInputError(f"{what}: text and numbers; should be the same in all")
+    if labels[0].dtype.kind in TEXT and not classes:
+        classes, indices = by_class_name([name for array in labels for name in texts(array, what)], what)
+    else:
+        indices = checked_labels(np.concatenate(labels), len(images), what, classes)
+        classes = classes or [str(i) for i in range(indices.max() + 1)]
+    splits = [split for split, part in parts.items() for _ in range(len(part.images))]
+    return Samples(tuple(classes), indices, Pixels(images), splits if len(parts) > 1 else None)
+
+
+def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:
+    arrays = [checked_images(part.images, f"{where}: {part.images_name}") for part in parts.values()]
+    for part, array in zip(parts.values(), arrays, strict=True):
+        if array.shape[1:] != arrays[0].shape[1:]:
+            first = parts["train"].images_name
+            raise BadInputError(
+                f"{where}: {part.images_name}: has images of {array.shape[1:]}, {first} of {arrays[0].shape[1:]}; "
+                "should be the same"
+            )
+    return arrays
+
+
+def _one_an_image(where: str, part: Part) -> np.ndarray:
+    n = len(part.images)
+    if part.labels.shape not in ((n,), (n, 1)):  # the latter as Keras keeps CIFAR's
+        raise BadInputError(
+            f"{where}: {part.labels_name}: has shape {part.labels.shape}; should be ({n},), one label an image"
+        )
+    return part.labels.reshape(n)
+
+
+def texts(array: np.ndarray, what: str) -> list[str]:
+    """Return an array of text as Python's; bytes that are not UTF-8 stay as surrogates, which no class may hold."""
+    try:
+        values = array.tolist()
+    except (ValueError, SystemError) as error:  # which of them depends on the code point
+        raise BadInputError(f"{what}: holds numbers that are no characters; should be Unicode text") from error
+    return [value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for value in values]
+
+
+def checked_classes(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """Return the names of classes in the order given; raises `BadInputError` for a bad name and one given twice."""
+    by_class_name(names, what)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInputError(f"{what}: {twice!r} is there twice; should name every class once")
+    return tuple(names)
+
+
+def refuse_groups(group: str) -> None:
+    """Raise `BadInputError` where data.group is set."""
+    if group:
+        raise BadInputError(
+            f"data.group = {group!r}: arrays have no file names or columns to group by; should be empty"
+        )
+
+
+def check_memory(n: int, what: str) -> None:
+    """Raise `BadInputError` if `n` bytes are more than this machine has free."""
+    free = psutil.virtual_memory().available
+    if n > free:
+        raise BadInputError(f"{what}: needs {n:,} bytes of memory, {free:,} are free; give a folder of files instead")

@@ -1,0 +1,69 @@
+"""Processes for what Python's lock would keep to one core: Pillow decodes small images no faster in two threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+from compress.fingerprint import available_cores
+
+AHEAD = 4  # results a worker that wait to be taken
+WORTH_PROCESSES = 2000  # images; starting processes takes half a second
+
+_state: Any = None  # in a worker: what it was started with
+
+
+class Workers:
+    """A process a core, each started with the same state.
+
+    They are spawned, not forked (TensorFlow's threads would not survive that), ignore an interrupt, which is the main
+    process's to handle, and end when it does, however it ends.
+    """
+
+    def __init__(self, state: Any) -> None:
+        self.pool = ProcessPoolExecutor(
+            available_cores(), multiprocessing.get_context("spawn"), initializer=_begin, initargs=(state,)
+        )
+
+    def submit(self, function: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
+        """Let a worker call `function(state, item)`; function, item and result must be picklable."""
+        return self.pool.submit(_call, function, item)
+
+
+def in_order(submit: Callable[[Any], Future[Any]], items: Sequence[Any]) -> Iterator[Any]:
+    """Yield the results of `submit(item)` for each item in order, some submitted ahead of what is taken."""
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for item in items:
+            waiting.append(submit(item))
+            if len(waiting) > AHEAD * available_cores():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _begin(state: Any) -> None:
+    global _state
+    _state = state
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+def _call(function: Callable[[Any, Any], Any], item: Any) -> Any:
+    return function(_state, item)

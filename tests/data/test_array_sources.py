@@ -1,0 +1,591 @@
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.data import downloads
+from compress.data.samples import Pixels, Samples
+from compress.data.sources import cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds
+from compress.errors import BadInputError, MachineError
+
+IMAGES = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(4, 2, 3)
+LABELS = np.array([1, 0, 1, 0])
+SPLIT = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:2], "y_test": LABELS[:2]}
+ALL = [cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds]
+
+
+@pytest.fixture(autouse=True)
+def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras" / "datasets"
+
+
+def array(samples: Samples) -> np.ndarray:
+    assert isinstance(samples.images, Pixels)
+    assert samples.images.array.dtype == np.uint8
+    return samples.images.array
+
+
+def saved(folder: Path, **arrays: Any) -> Path:
+    np.savez(folder / "data.npz", **arrays)
+    return folder / "data.npz"
+
+
+def idx_bytes(values: np.ndarray, start: bytes | None = None, shape: tuple[int, ...] | None = None) -> bytes:
+    shape = shape or values.shape
+    return (start or bytes([0, 0, 8, len(shape)])) + struct.pack(f">{len(shape)}I", *shape) + values.tobytes()
+
+
+IDX_FILES = {
+    "train-images-idx3-ubyte": idx_bytes(IMAGES),
+    "train-labels-idx1-ubyte": idx_bytes(LABELS.astype(np.uint8)),
+    "t10k-images-idx3-ubyte": idx_bytes(IMAGES[:2]),
+    "t10k-labels-idx1-ubyte": idx_bytes(LABELS[:2].astype(np.uint8)),
+}
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write files into a folder, those with a name in .gz compressed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
+    return folder
+
+
+def archive(folder: Path, name: str, members: dict[str, bytes]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / name, "w:gz") as tar:
+        for member, data in members.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return folder / name
+
+
+def record(*labels: int) -> bytes:
+    """Return one record of CIFAR: its red pixels hold the label, the green ones 100, the blue ones 200."""
+    return bytes(labels) + bytes([labels[-1]] * 1024 + [100] * 1024 + [200] * 1024)
+
+
+CIFAR10 = {
+    "cifar-10-batches-bin/batches.meta.txt": b"airplane\n",
+    **{f"cifar-10-batches-bin/data_batch_{i}.bin": record(2 * i - 2) + record(2 * i - 1) for i in range(1, 6)},
+    "cifar-10-batches-bin/test_batch.bin": record(7),
+}
+CIFAR100 = {
+    "cifar-100-binary/fine_label_names.txt": b"apple\naquarium_fish\nbaby\n\n",
+    "cifar-100-binary/test.bin": record(4, 2),
+    "cifar-100-binary/train.bin": record(4, 1) + record(0, 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "owner"),
+    [
+        ("data.NPZ", npz),
+        ("missing/data.npz", npz),
+        ("digits", digits),
+        ("mnist", mnist),
+        ("fashion_mnist", fashion_mnist),
+        ("cifar10", cifar10),
+        ("cifar100", cifar100),
+        ("tfds:mnist", tfds),
+        ("mnist.csv", None),
+        ("", None),
+    ],
+)
+def test_one_source_claims_a_spec(spec: str, owner: ModuleType | None) -> None:
+    assert [source for source in ALL if source.claims(spec)] == ([owner] if owner else [])
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images.idx3-ubyte.gz", "train-images-idx4-ubyte"])
+def test_a_folder_is_of_idx_files_if_it_has_images_to_train_on(name: str, tmp_path: Path) -> None:
+    assert not idx.claims(str(tmp_path))
+    assert [source for source in ALL if source.claims(str(written(tmp_path, {name: b""})))] == [idx]
+
+
+@pytest.mark.parametrize("source", [source for source in ALL if source is not npz])
+def test_arrays_cannot_be_grouped(source: Any) -> None:
+    with pytest.raises(BadInputError, match=r"data\.group = 'person': .* should be empty"):
+        source.load("spec", "person")
+
+
+def test_npz_with_images_and_labels_has_no_splits(tmp_path: Path) -> None:
+    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=LABELS)), "")
+
+    assert samples.classes == ("0", "1")
+    assert samples.labels.tolist() == [1, 0, 1, 0]
+    assert samples.labels.dtype == np.int64
+    assert samples.splits is None
+    np.testing.assert_array_equal(array(samples), IMAGES[..., np.newaxis])
+
+
+def test_npz_as_keras_has_it_keeps_its_splits_and_one_list_of_classes(tmp_path: Path) -> None:
+    samples = npz.load(str(saved(tmp_path, **SPLIT, x_val=IMAGES[3:] / 255, y_val=[[2]])), "")
+
+    assert samples.classes == ("0", "1", "2")
+    assert samples.labels.tolist() == [1, 0, 1, 0, 2, 1, 0]
+    assert samples.splits == ["train"] * 4 + ["validation"] + ["test"] * 2
+    np.testing.assert_array_equal(array(samples)[..., 0], IMAGES[[0, 1, 2, 3, 3, 0, 1]])
+
+
+@pytest.mark.parametrize("kind", ["U", "S"])
+def test_labels_that_are_text_name_their_classes(kind: str, tmp_path: Path) -> None:
+    names = ["hen", "cat", "hen", "äpfel"]
+    labels = np.array([name.encode() for name in names] if kind == "S" else names)
+
+    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=labels)), "")
+
+    assert samples.classes == ("cat", "hen", "äpfel")
+    assert samples.labels.tolist() == [1, 0, 1, 2]
+
+
+def test_classes_that_are_given_name_the_labels(tmp_path: Path) -> None:
+    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=LABELS, classes=["hen", "cat"])), "")
+
+    assert samples.classes == ("hen", "cat")
+    assert samples.labels.tolist() == [1, 0, 1, 0]
+
+
+def test_npz_may_be_compressed_big_endian_and_in_fortran_order(tmp_path: Path) -> None:
+    images = np.asfortranarray(IMAGES.astype(">u2") * 256)
+    np.savez_compressed(tmp_path / "data.npz", images=images, labels=LABELS)
+
+    np.testing.assert_array_equal(array(npz.load(str(tmp_path / "data.npz"), ""))[..., 0], IMAGES)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_files_are_read_plain_and_compressed(suffix: str, tmp_path: Path) -> None:
+    written(tmp_path, {name + suffix: data for name, data in IDX_FILES.items()})
+
+    samples = idx.load(str(tmp_path), "")
+
+    assert samples.classes == ("0", "1")
+    assert samples.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert samples.splits == ["train"] * 4 + ["test"] * 2
+    np.testing.assert_array_equal(array(samples)[..., 0], IMAGES[[0, 1, 2, 3, 0, 1]])
+
+
+def test_idx4_holds_colour_and_without_t10k_there_are_no_splits(tmp_path: Path) -> None:
+    colour = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    labels = idx_bytes(np.array([0, 1], np.uint8))
+    written(tmp_path, {"train-images.idx4-ubyte": idx_bytes(colour), "train-labels.idx1-ubyte.gz": labels})
+
+    samples = idx.load(str(tmp_path), "")
+
+    assert samples.splits is None
+    np.testing.assert_array_equal(array(samples), colour)
+
+
+def test_of_a_compressed_and_a_plain_idx_file_the_plain_one_is_read(tmp_path: Path) -> None:
+    written(tmp_path, {**IDX_FILES, "train-images-idx3-ubyte.gz": b"nothing"})
+
+    assert len(idx.load(str(tmp_path), "").images) == 6
+
+
+def test_cifar10_is_read_from_its_archive(keras_home: Path) -> None:
+    archive(keras_home, "cifar-10-binary.tar.gz", CIFAR10)
+
+    samples = cifar10.load("cifar10", "")
+
+    assert samples.classes[7] == "horse"
+    assert samples.labels.tolist() == [*range(10), 7]
+    assert samples.splits == ["train"] * 10 + ["test"]
+    assert array(samples).shape == (11, 32, 32, 3)
+    assert array(samples)[3, 5, 6].tolist() == [3, 100, 200]
+
+
+def test_cifar100_has_its_fine_classes(keras_home: Path) -> None:
+    archive(keras_home, "cifar-100-binary.tar.gz", CIFAR100)
+
+    samples = cifar100.load("cifar100", "")
+
+    assert samples.classes == ("apple", "aquarium_fish", "baby")
+    assert samples.labels.tolist() == [1, 0, 2]
+    assert samples.splits == ["train", "train", "test"]
+    assert array(samples)[0, 31, 31].tolist() == [1, 100, 200]
+
+
+def test_mnist_is_read_where_keras_keeps_it(keras_home: Path, tmp_path: Path) -> None:
+    keras_home.mkdir(parents=True)
+    saved(tmp_path, **SPLIT).rename(keras_home / "mnist.npz")
+
+    assert mnist.load("mnist", "").splits == ["train"] * 4 + ["test"] * 2
+
+
+def test_fashion_mnist_is_looked_for_in_keras_folder_first(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = idx_bytes(np.arange(10, dtype=np.uint8))
+    files = {
+        name: idx_bytes(np.zeros((10, 2, 2), np.uint8)) if "images" in name else labels for name in fashion_mnist.FILES
+    }
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", written(keras_home / "debian", files))
+
+    assert len(fashion_mnist.load("fashion_mnist", "").images) == 20
+
+    files["t10k-images-idx3-ubyte.gz"] = idx_bytes(np.ones((10, 2, 2), np.uint8))
+    written(keras_home / "fashion-mnist", files)
+    samples = fashion_mnist.load("fashion_mnist", "")
+    assert samples.classes[9] == "Ankle boot"
+    assert array(samples)[10:].all()
+
+
+@pytest.mark.skipif(not fashion_mnist.DEBIAN.is_dir(), reason="without Debian's package dataset-fashion-mnist")
+def test_fashion_mnist_is_what_debian_packs() -> None:
+    samples = fashion_mnist.load("fashion_mnist", "")
+
+    assert array(samples).shape == (70000, 28, 28, 1)
+    assert np.bincount(samples.labels).tolist() == [7000] * 10
+    assert samples.labels[:3].tolist() == [9, 0, 0]
+    assert samples.splits == ["train"] * 60000 + ["test"] * 10000
+
+
+def test_digits_are_1797_images_in_ten_classes() -> None:
+    samples = digits.load("digits", "")
+
+    assert array(samples).shape == (1797, 8, 8, 1)
+    assert array(samples)[0, 0, :, 0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
+    assert samples.classes == tuple("0123456789")
+    assert samples.splits is None
+
+
+def test_a_fingerprint_changes_with_any_byte_and_with_nothing_else(tmp_path: Path, keras_home: Path) -> None:
+    def fingerprints() -> list[str]:
+        specs: list[tuple[Any, str]] = [(npz, str(file)), (idx, str(folder)), (cifar10, "cifar10"), (digits, "digits")]
+        return [source.fingerprint(spec, tmp_path / "memo.json") for source, spec in specs]
+
+    file, folder = saved(tmp_path, images=IMAGES, labels=LABELS), written(tmp_path / "idx", IDX_FILES)
+    archive(keras_home, "cifar-10-binary.tar.gz", CIFAR10)
+    before = fingerprints()
+    assert fingerprints() == before
+    assert all(len(one) == 64 for one in before)
+
+    saved(tmp_path, images=IMAGES, labels=LABELS[::-1])
+    written(folder, {"t10k-labels-idx1-ubyte": IDX_FILES["t10k-labels-idx1-ubyte"] + b"\0"})
+    archive(keras_home, "cifar-10-binary.tar.gz", {**CIFAR10, "more": b""})
+    assert [one == two for one, two in zip(fingerprints(), before, strict=True)] == [False, False, False, True]
+
+
+Made = tuple[Any, str, Path]  # the source, the spec and the file that the message should name
+
+
+def bad_npz(**arrays: Any) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        file = saved(folder, **arrays)
+        return npz, str(file), file
+
+    return make
+
+
+def bad_zip(images: bytes, compression: int = zipfile.ZIP_STORED) -> Callable[[Path], Made]:
+    """Return what makes a .npz whose images.npy holds these bytes."""
+
+    def make(folder: Path) -> Made:
+        file = saved(folder, labels=LABELS)
+        with zipfile.ZipFile(file, "a", compression) as zipped:
+            zipped.writestr("images.npy", images)
+        return npz, str(file), file
+
+    return make
+
+
+def bad_bytes(change: Callable[[bytes], bytes]) -> Callable[[Path], Made]:
+    """Return what makes a good .npz, then changes its bytes."""
+
+    def make(folder: Path) -> Made:
+        file = saved(folder, images=IMAGES, labels=LABELS)
+        file.write_bytes(change(file.read_bytes()))
+        return npz, str(file), file
+
+    return make
+
+
+def npy(shape: tuple[int, ...], data: bytes, descr: str = "|u1") -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
+    return stream.getvalue() + data
+
+
+def bad_idx(name: str, data: bytes | None) -> Callable[[Path], Made]:
+    """Return what makes a folder of good IDX files but for one, which is left out if None."""
+
+    def make(folder: Path) -> Made:
+        plain = name.removesuffix(".gz")
+        written(folder, {**{good: IDX_FILES[good] for good in IDX_FILES if good != plain}, name: data or b""})
+        if data is None:
+            (folder / name).unlink()
+        return idx, str(folder), folder / name
+
+    return make
+
+
+def bad_gzip(change: Callable[[bytes], bytes]) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        source, spec, file = bad_idx("train-images-idx3-ubyte.gz", idx_bytes(IMAGES))(folder)
+        file.write_bytes(change(file.read_bytes()))
+        return source, spec, file
+
+    return make
+
+
+def bad_cifar(source: Any, members: dict[str, bytes], without: str = "") -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        name = {cifar10: "cifar-10-binary.tar.gz", cifar100: "cifar-100-binary.tar.gz"}[source]
+        held = {member: data for member, data in members.items() if member != without}
+        return source, source.__name__.rpartition(".")[2], archive(folder / "keras" / "datasets", name, held)
+
+    return make
+
+
+def bad_archive(change: Callable[[bytes], bytes]) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        source, spec, file = bad_cifar(cifar10, CIFAR10)(folder)
+        file.write_bytes(change(file.read_bytes()))
+        return source, spec, file
+
+    return make
+
+
+def nowhere(folder: Path) -> Made:
+    return npz, str(folder / "no.npz"), folder / "no.npz"
+
+
+def flipped(data: bytes) -> bytes:
+    """Change a byte of the images."""
+    at = data.index(IMAGES.tobytes())
+    return data[:at] + b"\xff" + data[at + 1 :]
+
+
+def floats(value: float) -> np.ndarray:
+    images = IMAGES / 255
+    images[2, 1, 0] = value
+    return images
+
+
+BATCH = "cifar-10-batches-bin/data_batch_3.bin"
+FINE = "cifar-100-binary/fine_label_names.txt"
+BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
+    "not a number": (bad_npz(images=floats(np.nan), labels=LABELS), "images[2, 1, 0, 0] = nan"),
+    "infinite": (bad_npz(images=floats(np.inf), labels=LABELS), "images[2, 1, 0, 0] = inf"),
+    "negative pixel": (bad_npz(images=floats(-1), labels=LABELS), "images[2, 1, 0, 0] = -1.0"),
+    "pixel too large": (bad_npz(images=IMAGES.astype(int) * 100, labels=LABELS), "images[0, 1, 0, 0] = 300"),
+    "complex": (bad_npz(images=IMAGES.astype(complex), labels=LABELS), "images: has type complex128"),
+    "true and false": (bad_npz(images=IMAGES > 3, labels=LABELS), "images: has type bool"),
+    "flat images": (bad_npz(images=IMAGES.reshape(4, 6), labels=LABELS), "images: has shape (4, 6)"),
+    "two channels": (bad_npz(images=np.zeros((4, 2, 2, 2)), labels=LABELS), "images: has shape (4, 2, 2, 2)"),
+    "no images": (bad_npz(images=IMAGES[:0], labels=LABELS[:0]), "images: has shape (0, 2, 3, 1)"),
+    "a number": (bad_npz(images=np.array(3), labels=LABELS), "images: has shape ()"),
+    "label too large": (bad_npz(images=IMAGES, labels=[0, 1, 2, 9]), "labels[3] = 9"),
+    "negative label": (bad_npz(images=IMAGES, labels=[0, 1, -1, 2]), "labels[2] = -1"),
+    "broken label": (bad_npz(images=IMAGES, labels=[0, 1, 0.5, 2]), "labels: has type float64"),
+    "class left out": (bad_npz(images=IMAGES, labels=[0, 2, 0, 2]), "labels: no image has label 1"),
+    "too few labels": (bad_npz(images=IMAGES, labels=LABELS[:3]), "labels: has shape (3,); should be (4,)"),
+    "one-hot labels": (bad_npz(images=IMAGES, labels=np.eye(4)), "labels: has shape (4, 4)"),
+    "dates as labels": (bad_npz(images=IMAGES, labels=LABELS.astype("M8[D]")), "labels: has type datetime64[D]"),
+    "empty name": (bad_npz(images=IMAGES, labels=["a", "", "a", "b"]), "labels: a class named ''"),
+    "name of two lines": (bad_npz(images=IMAGES, labels=["a", "b\nc", "a", "b"]), r"a class named 'b\nc'"),
+    "name not UTF-8": (bad_npz(images=IMAGES, labels=np.array([b"a", b"\xff", b"a", b"b"])), "labels: a class named"),
+    "name not Unicode": (
+        bad_npz(images=IMAGES, labels=np.array([1, 1 << 30, 1, 1], np.uint32).view("U1")),
+        "labels: holds numbers that are no characters",
+    ),
+    "label without a class": (bad_npz(images=IMAGES, labels=[0, 1, 2, 0], classes=["a", "b"]), "labels[2] = 2"),
+    "class without an image": (bad_npz(images=IMAGES, labels=LABELS, classes=["a", "b", "c"]), "has label 2"),
+    "class named twice": (bad_npz(images=IMAGES, labels=LABELS, classes=["a", "a"]), "classes: 'a' is there twice"),
+    "classes and text": (bad_npz(images=IMAGES, labels=list("abab"), classes=["a", "b"]), "should be whole numbers"),
+    "classes as numbers": (bad_npz(images=IMAGES, labels=LABELS, classes=[0, 1]), "classes: is int64 of shape (2,)"),
+    "other shape in test": (bad_npz(**{**SPLIT, "x_test": IMAGES[:2, :1]}), "x_test: has images of (1, 3, 1), x_train"),
+    "bad value in test": (bad_npz(**{**SPLIT, "x_test": floats(np.nan)[1:3]}), "x_test[1, 1, 0, 0] = nan"),
+    "bad label in test": (bad_npz(**{**SPLIT, "y_test": [9, 0]}), "(y_train + y_test)[4] = 9"),
+    "too few labels in test": (bad_npz(**{**SPLIT, "y_test": [0]}), "y_test: has shape (1,); should be (2,)"),
+    "text in test only": (bad_npz(**{**SPLIT, "y_test": ["a", "b"]}), "(y_train + y_test): text and numbers"),
+    "no test": (bad_npz(x_train=IMAGES, y_train=LABELS), "has no x_test, y_test; holds 'x_train', 'y_train'"),
+    "half a validation": (bad_npz(**SPLIT, x_val=IMAGES), "has no y_val"),
+    "no labels": (bad_npz(images=IMAGES), "has no labels; holds 'images'"),
+    "foreign names": (bad_npz(**{"two\nlines": IMAGES}), r"holds 'two\nlines'; should hold images and labels"),
+    "Python objects": (bad_npz(images=IMAGES, labels=np.array([{}] * 4)), "labels: holds Python objects, which are"),
+    "header too small": (bad_zip(npy((4, 2, 3), bytes(25))), "images: has 25 bytes"),
+    "header too large": (bad_zip(npy((4, 2, 300_000_000_000), bytes(24))), "images: has 24 bytes"),
+    "negative shape": (bad_zip(npy((-4, -6), bytes(24))), "images: has 24 bytes"),
+    "empty type": (bad_zip(npy((1 << 60,), b"", "|S0")), "images: has type |S0"),
+    "records": (bad_zip(npy((4,), bytes(4), [("a", "u1")])), "images: has type [('a', 'u1')]"),  # type: ignore[arg-type]
+    "no array": (bad_zip(b"PNG"), "images: cannot be read"),
+    "header of nonsense": (bad_zip(b"\x93NUMPY\x01\x00\x05\x00((((\n"), "images: cannot be read"),
+    "endless header": (bad_zip(b"\x93NUMPY\x01\x00\xff\xff" + b" " * 65535), "images: cannot be read"),
+    "bomb": (bad_zip(npy((70, 1024, 1024), bytes(70 << 20)), zipfile.ZIP_DEFLATED), "-fold, which images do not"),
+    "truncated zip": (bad_bytes(lambda data: data[:-40]), "cannot be read as .npz"),
+    "flipped byte": (bad_bytes(flipped), "images: cannot be read as .npz: Bad CRC-32"),
+    "no zip": (bad_bytes(lambda data: b"images"), "cannot be read as .npz: File is not a zip file"),
+    "no file": (nowhere, "no such file"),
+    "IDX: magic": (bad_idx("train-images-idx3-ubyte", b"\x89PNG"), "is no IDX file"),
+    "IDX: empty": (bad_idx("t10k-labels-idx1-ubyte", b""), "is no IDX file"),
+    "IDX: floats": (
+        bad_idx("train-images-idx3-ubyte", idx_bytes(IMAGES, b"\0\0\x0d\3")),
+        "has type 0x0d and 3 dimensions; should have type 0x08",
+    ),
+    "IDX: labels for images": (bad_idx("train-images-idx3-ubyte", idx_bytes(LABELS)), "0x08 and 1 dimensions"),
+    "IDX: ends in header": (bad_idx("train-images-idx3-ubyte", b"\0\0\x08\3\0\0\0"), "ends within its header"),
+    "IDX: short": (bad_idx("train-images-idx3-ubyte", idx_bytes(IMAGES)[:-1]), "holds 23 bytes of values"),
+    "IDX: long": (bad_idx("train-images-idx3-ubyte", idx_bytes(IMAGES) + b"0"), "holds more bytes of values"),
+    "IDX: lying": (bad_idx("train-images-idx3-ubyte", idx_bytes(IMAGES, shape=(4, 2, 4))), "(4, 2, 4) are 32"),
+    "IDX: huge": (
+        bad_idx("train-images-idx3-ubyte", idx_bytes(IMAGES, shape=(2**32 - 1,) * 3)),
+        "is too short for the 79,228,162,458,924,105,385,300,197,375 bytes",
+    ),
+    "IDX: short, gz": (bad_idx("train-images-idx3-ubyte.gz", idx_bytes(IMAGES)[:-1]), "holds 23 bytes"),
+    "IDX: long, gz": (bad_idx("train-images-idx3-ubyte.gz", idx_bytes(IMAGES) + b"0"), "holds more bytes"),
+    "IDX: huge, gz": (
+        bad_idx("train-images-idx3-ubyte.gz", idx_bytes(IMAGES, shape=(1000, 1000, 1000))),
+        "is too short for the 1,000,000,000 bytes",
+    ),
+    "IDX: truncated gz": (bad_gzip(lambda data: data[:-9]), "ended before the end-of-stream marker"),
+    "IDX: wrong checksum": (bad_gzip(lambda data: data[:-8] + bytes(8)), "CRC check failed"),
+    "IDX: no gz": (bad_gzip(lambda data: b"GIF89a"), "Not a gzipped file"),
+    "IDX: broken gz": (bad_gzip(lambda data: data[:10] + b"\xff" * 20), "Error -3 while decompressing"),
+    "IDX: no labels": (bad_idx("train-labels-idx1-ubyte", None), "no such file"),
+    "IDX: half a test": (bad_idx("t10k-images-idx3-ubyte", None), "no such file"),
+    "CIFAR: no archive": (bad_archive(lambda data: b"<html>"), "cannot be read: Not a gzipped file"),
+    "CIFAR: truncated": (bad_archive(lambda data: data[: len(data) // 2]), "cannot be read"),
+    "CIFAR: no tar": (bad_archive(lambda data: gzip.compress(b"<html>" * 200)), "cannot be read"),
+    "CIFAR: wrong checksum": (bad_archive(lambda data: data[:-8] + bytes(8)), "cannot be read: CRC check failed"),
+    "CIFAR: no batch": (bad_cifar(cifar10, CIFAR10, without=BATCH), f"has no {BATCH}"),
+    "CIFAR: short batch": (
+        bad_cifar(cifar10, {**CIFAR10, BATCH: record(4) + record(5)[:-1]}),
+        f"{BATCH}: has 6,145 bytes; should be records of 3,073",
+    ),
+    "CIFAR: empty test": (
+        bad_cifar(cifar10, {**CIFAR10, "cifar-10-batches-bin/test_batch.bin": b""}),
+        "(0, 32, 32, 3)",
+    ),
+    "CIFAR: label too large": (bad_cifar(cifar10, {**CIFAR10, BATCH: record(10)}), "[4] = 10: should be 0 to 9"),
+    "CIFAR: class left out": (bad_cifar(cifar10, {**CIFAR10, BATCH: record(4)}), "no image has label 5"),
+    "CIFAR-100: no names": (bad_cifar(cifar100, CIFAR100, without=FINE), f"has no {FINE}"),
+    "CIFAR-100: a name too few": (bad_cifar(cifar100, {**CIFAR100, FINE: b"apple\nbaby\n"}), "[2] = 2"),
+    "CIFAR-100: a name twice": (bad_cifar(cifar100, {**CIFAR100, FINE: b"a\nb\na\n"}), f"{FINE}: 'a' is there twice"),
+    "CIFAR-100: no text": (bad_cifar(cifar100, {**CIFAR100, FINE: b"a\nb\n\xff\n"}), f"{FINE}: a class named"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+def test_bad_arrays_are_refused_with_one_line_that_names_the_file(
+    make: Callable[[Path], Made], said: str, tmp_path: Path
+) -> None:
+    source, spec, file = make(tmp_path)
+
+    with pytest.raises(BadInputError) as caught:
+        source.load(spec, "")
+
+    line = str(caught.value)
+    assert said in line
+    assert file.name in line
+    assert line.startswith(spec) or line.startswith(str(file))
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("source", [npz, idx])
+def test_what_does_not_fit_into_memory_is_not_read(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20))
+    spec = saved(tmp_path, images=IMAGES, labels=LABELS) if source is npz else written(tmp_path / "idx", IDX_FILES)
+
+    with pytest.raises(BadInputError, match="bytes of memory, 20 are free; give a folder of files instead"):
+        source.load(str(spec), "")
+
+
+def test_the_fingerprint_of_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"no\.npz: no such file"):
+        npz.fingerprint(str(tmp_path / "no.npz"), tmp_path / "memo.json")
+
+
+def test_a_failed_download_says_what_to_put_where(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(url: str, file: Path, digest: str) -> None:
+        raise OSError(f"no route to {url}\nat all")
+
+    monkeypatch.setattr(downloads, "_download", no_network)
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", keras_home)
+    for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        source: Any = sys.modules[f"compress.data.sources.{name}"]
+        for ask in (source.load, source.fingerprint):
+            with pytest.raises(MachineError) as caught:
+                ask(name, "")
+            line = str(caught.value)
+            assert all(file in line for file in source.FILES)
+            assert f"put into {keras_home}" in line
+            assert line.isprintable()
+
+
+def test_a_download_appears_once_it_is_whole(tmp_path: Path) -> None:
+    origin = written(tmp_path / "origin", {"good.bin": b"data"})
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "good.bin.part").write_bytes(b"da")
+
+    [file] = downloads.fetched(
+        {"good.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here"
+    )
+
+    assert file.read_bytes() == b"data"
+    assert [path.name for path in file.parent.iterdir()] == ["good.bin"]
+
+
+def test_a_download_with_another_digest_is_refused(tmp_path: Path) -> None:
+    origin = written(tmp_path / "origin", {"bad.bin": b"other"})
+
+    with pytest.raises(MachineError, match=r"bad\.bin: cannot be downloaded: .* hash does not match"):
+        downloads.fetched({"bad.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here")
+
+    assert not (tmp_path / "here" / "bad.bin").exists()
+
+
+def test_tfds_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+
+    with pytest.raises(BadInputError, match=r"^tfds:mnist: needs .*: pip install 'compress\[tfds\]'$"):
+        tfds.load("tfds:mnist", "")
+
+
+def test_tfds_gives_images_as_they_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("tensorflow_datasets")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+
+    base: Any = package.core.GeneratorBasedBuilder
+
+    class TinyShapes(base):
+        VERSION = package.core.Version("1.0.0")
+
+        def _info(self) -> Any:
+            kinds = {
+                "image": package.features.Image(shape=(4, 4, 3)),
+                "label": package.features.ClassLabel(names=["hen", "cat"]),
+            }
+            features = package.features.FeaturesDict(kinds)
+            return package.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"))
+
+        def _split_generators(self, manager: Any) -> Any:
+            return {"train": self._generate_examples(0, 4), "test": self._generate_examples(100, 2)}
+
+        def _generate_examples(self, first: int, n: int) -> Any:
+            for i in range(first, first + n):
+                yield i, {"image": np.full((4, 4, 3), i, np.uint8), "label": i % 2}
+
+    samples = tfds.load("tfds:tiny_shapes", "")
+
+    values = [samples.images.open(i).getpixel((0, 0))[0] for i in range(6)]  # type: ignore[index]
+    assert sorted(values) == [0, 1, 2, 3, 100, 101]
+    assert samples.labels.tolist() == [value % 2 for value in values]
+    assert samples.classes == ("hen", "cat")
+    assert samples.splits == ["train"] * 4 + ["test"] * 2
+    first, second = (tfds.fingerprint("tfds:tiny_shapes", tmp_path / "memo") for _ in range(2))
+    assert first == second
+    with pytest.raises(BadInputError, match=r"^tfds:tiny_shapez: .*not found"):
+        tfds.load("tfds:tiny_shapez", "")
