@@ -17,7 +17,7 @@ from compress.training.tensorflow import tf
 
 PREFETCHED = 2
 READ_AHEAD = 2  # for each core, so that the processes that decode always have more to do
-MOST_READ, READ_BYTES = 128, 4 << 20  # at once: images and their bytes; each call costs as much as reading a few images
+MOST_READ, READ_BYTES = 256, 4 << 20  # at once: images and their bytes; each call costs as much as reading a few images
 NOT_MIXED = Mixing()
 
 
