@@ -2,10 +2,10 @@
 
     python benchmarks/imbalance.py [FOLDER] [METHOD...]
 
-Runs the whole pipeline with a narrow teacher (width 0.25, 4 epochs) on 4,000 training images of classes 0 to 4 and 40 of
-classes 5 to 9, with the 10,000 test images as they are, once for each method of balance (default: all), and prints the
-teacher's mean recall of rare and frequent classes as the reports have it. About 3 minutes a method on 2 cores. Needs
-Fashion-MNIST, from Keras's folder or Debian's package dataset-fashion-mnist.
+Runs the whole pipeline with a narrow teacher (width 0.25, 4 epochs) on 4,000 training images of classes 0 to 4 and 40
+of classes 5 to 9, with the 10,000 test images as they are, once for each method of balance (default: all), and prints
+the teacher's mean recall of rare and frequent classes as the reports have it. About 3 minutes a method on 2 cores.
+Needs Fashion-MNIST, from Keras's folder or Debian's package dataset-fashion-mnist.
 """
 
 from __future__ import annotations

@@ -32,15 +32,11 @@ Assignments = Annotated[
     list[str],
     typer.Option("--set", help="One setting, over all others: prune.sparsity=0.9", metavar="KEY=VALUE"),
 ]
-DataSpec = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        help="Images: a folder of class folders (or of train/, val/, test/ with such), a .npz, a folder of IDX files, "
-        "a .csv or .parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100.",
-        metavar="SPEC",
-    ),
-]
+SPEC = (
+    "Images: a folder of class folders (or of train/, val/, test/ with such), a .npz, a folder of IDX files, a .csv or "
+    ".parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
+)
+DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
 DEBUG = "--debug"
 
@@ -148,7 +144,7 @@ def _stage_command(name: str, summary: str) -> Callable[..., None]:
 
 @app.command("data", rich_help_panel="Stages, in order")
 def inspect(
-    spec: Annotated[str | None, typer.Argument(help="As --data of the other commands.", metavar="[SPEC]")] = None,
+    spec: Annotated[str | None, typer.Argument(help=SPEC, metavar="SPEC")] = None,
     config: ConfigFile = None,
     preset: Preset = None,
     assignments: Assignments = [],  # noqa: B006

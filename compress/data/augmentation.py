@@ -143,7 +143,7 @@ def augment(images: Any, draws: Any, limits: Augmentation) -> Any:
 
     - flip, shift, rotation, zoom, crop (Szegedy et al., "Going deeper with convolutions", 2015; the aspect ratio is
       kept) and RandAugment's geometric operations: one affine map, so that pixels are interpolated (bilinearly) once;
-      outside is black;
+      outside of an image its edge goes on, whatever its background is;
     - contrast, brightness and saturation, cut to the range once;
     - RandAugment (Cubuk et al., 2020) with the ranges of AutoAugment (2019). It differs from the paper in its order:
       an image's geometric operations come first, then those that map each value to another, then colour and sharpness;
@@ -288,7 +288,7 @@ def _move(limits: Augmentation) -> Any:
 
 
 def _interpolated(images: Any, maps: Any) -> Any:
-    """Return each pixel from where its map `(batch, 2, 3) int32` says, bilinearly; outside is black."""
+    """Return each pixel from where its map `(batch, 2, 3) int32` says, bilinearly; its edge goes on outside of an image."""
     from compress.training.tensorflow import tf
 
     batch, height, width, channels = (tf.shape(images)[axis] for axis in range(4))
@@ -297,13 +297,12 @@ def _interpolated(images: Any, maps: Any) -> Any:
     x, y = (maps[:, i, 0] * column + maps[:, i, 1] * row + maps[:, i, 2] for i in (0, 1))
     left, top = x // _ONE, y // _ONE
     right_share, lower_share = ((z % _ONE // (_ONE // 256))[..., None] for z in (x, y))
-    # a border of one black pixel stands for all that is outside
-    bordered = tf.reshape(tf.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))), (-1, channels))
-    first = tf.range(batch)[:, None, None] * (height + 2)
+    flat = tf.reshape(images, (-1, channels))
+    first = tf.range(batch)[:, None, None] * height
 
     def pixels(y: Any, x: Any) -> Any:
-        y, x = tf.clip_by_value(y, -1, height) + 1, tf.clip_by_value(x, -1, width) + 1
-        return tf.cast(tf.gather(bordered, (first + y) * (width + 2) + x), tf.int32)
+        y, x = tf.clip_by_value(y, 0, height - 1), tf.clip_by_value(x, 0, width - 1)
+        return tf.cast(tf.gather(flat, (first + y) * width + x), tf.int32)
 
     upper = pixels(top, left) * (256 - right_share) + pixels(top, left + 1) * right_share
     lower = pixels(top + 1, left) * (256 - right_share) + pixels(top + 1, left + 1) * right_share

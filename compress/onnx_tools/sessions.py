@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +33,13 @@ def open_session(file: Path, *, threads: int = 0, provider: str = CPU, spinning:
 
 def run(session: Any, images: Images, output: str = "logits") -> np.ndarray:
     """Return an output of all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
-    return np.concatenate([session.run([output], {"image": batch})[0] for batch in in_batches(images, BATCH)])
+    return run_all({"": session}, images, output)[""]
+
+
+def run_all(sessions: Mapping[str, Any], images: Images, output: str) -> dict[str, np.ndarray]:
+    """Return what `run` does for each of several sessions, by name; the images are read once."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in sessions}
+    for batch in in_batches(images, BATCH):
+        for name, session in sessions.items():
+            parts[name].append(session.run([output], {"image": batch})[0])
+    return {name: np.concatenate(part) for name, part in parts.items()}

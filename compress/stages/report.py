@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Bundle, Control, Dataset, Models, Timings
+from compress.artifacts import Bundle, Control, Dataset, Models, Split, Timings
 from compress.context import Context
 from compress.data.balance import Balance
 
@@ -48,19 +48,22 @@ def run(
     context: Context,
 ) -> Bundle:
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
+    import numpy as np
+
     from compress.bundle.choice import choose
     from compress.bundle.report import balance_report, build_report
     from compress.bundle.write import write_bundle
     from compress.data.images import images_of
     from compress.onnx_tools import sessions
 
-    probabilities = {}
-    for i, model in enumerate(export.models):
-        context.progress(i / len(export.models), f"scoring {model.id}")
-        session = sessions.open_session(model.file)
-        probabilities[model.id] = {
-            split: sessions.run(session, images_of(data, split), "probabilities") for split in ("validation", "test")
-        }
+    # several sessions take turns: threads that spin while they wait would take the cores from the others
+    opened = {model.id: sessions.open_session(model.file, spinning=False) for model in export.models}
+    probabilities: dict[str, dict[str, np.ndarray]] = {model.id: {} for model in export.models}
+    held_out: tuple[Split, ...] = ("validation", "test")
+    for i, split in enumerate(held_out):
+        context.progress(i / len(held_out), f"scoring all models on {split}")
+        for name, scores in sessions.run_all(opened, images_of(data, split), "probabilities").items():
+            probabilities[name][split] = scores
     name = config.name or data.name
     report = build_report(name, export.models, probabilities, bench, data, context)
     report["balance"] = balance_report(balance.method, report["models"][0], control, data)

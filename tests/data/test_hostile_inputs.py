@@ -367,13 +367,17 @@ ROWS = [
 ]
 
 
+def make_images(folder: Path) -> Path:
+    for n, label in enumerate(("a", "b")):
+        (folder / label).mkdir(parents=True)
+        for i in range(10):
+            noise(20 * n + i).save(folder / label / f"{i}.png")
+    return folder
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    for n, label in enumerate(("a", "b")):
-        (tmp_path / "images" / label).mkdir(parents=True)
-        for i in range(10):
-            noise(20 * n + i).save(tmp_path / "images" / label / f"{i}.png")
-    return tmp_path / "images"
+    return make_images(tmp_path / "images")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and such names are not made there")
