@@ -321,7 +321,7 @@ def _crop_map(draws: Any, height: Any, width: Any, smallest: float) -> Any:
     from compress.training.tensorflow import tf
 
     side = tf.sqrt(1 - draws[:, Column.CROP_AREA] * (1 - smallest))
-    # the centres of the outermost pixels stay inside, so that no black is mixed in
+    # from the centres of the outermost pixels on: what is cut out lies within the image
     x = (draws[:, Column.CROP_X] - 0.5) * (1 - side) * (width - 1)
     y = (draws[:, Column.CROP_Y] - 0.5) * (1 - side) * (height - 1)
     zero = tf.zeros_like(side)
