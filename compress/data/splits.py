@@ -45,7 +45,7 @@ def divide(
     they lack is taken from their train.
 
     `contents` and `labels` `(n,) int64` belong to the same images. Raises `BadInputError` where a class has too few
-    different images (or groups) to be in every split.
+    different images (or groups) to be in every split, and where it is in no given train.
     """
     units = _units(contents, groups)
     numbers = _numbers(units, seed)
@@ -59,6 +59,9 @@ def divide(
             splits[from_train & (numbers >= lower) & (numbers < lower + shares[split])] = split
             lower += shares[split]
     moved = _fill(splits, [s for s in ("test", "validation") if s in missing], from_train, numbers, labels, classes)
+    for label, name in enumerate(classes):
+        if not (splits[labels == label] == "train").any():
+            raise BadInputError(f"class {name!r} has no image in train; should have some to learn from")
     order = np.lexsort((labels, _numbers(list(contents), seed)))
     return Division({split: order[splits[order] == split] for split in SPLITS}, moved)
 

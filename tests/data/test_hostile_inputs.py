@@ -195,6 +195,13 @@ def given_splits(folder: Path, foreign: str = "") -> str:
     return "images/split"
 
 
+def class_in_test_only(folder: Path) -> str:
+    given_splits(folder)
+    (folder / "split" / "test" / "c").mkdir()
+    red().save(folder / "split" / "test" / "c" / "0.png")
+    return "images/split"
+
+
 def same_under_two_labels(folder: Path) -> None:
     (folder / "a" / f"{ODD}.png").write_bytes(encoded(red()))
     (folder / "b" / "the-same.tif").write_bytes(encoded(red(), "TIFF"))
@@ -327,6 +334,7 @@ ROWS = [
     Row(
         "folder beside train and test", lambda f: given_splits(f, "extra"), refused="beside train/ there should be only"
     ),
+    Row("class in test only", class_in_test_only, refused="class 'c' has no image in train"),
     Row("the same image under two labels", same_under_two_labels, solid(RED), says=("(a) and b/the-same.tif (b)",)),
     Row(
         "npz with NaN", archive(images=np.full((20, 8, 8), np.nan), labels=LABELS), refused="should be a finite number"
