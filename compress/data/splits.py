@@ -52,6 +52,9 @@ def divide(
     given_splits = np.array(given if given is not None else ["train"] * len(contents), object)
     missing = [split for split in SPLITS if not (given_splits == split).any()]
     shares = {"test": test, "validation": validation}
+    for label, name in enumerate(classes):
+        if not (given_splits[labels == label] == "train").any():
+            raise BadInputError(f"class {name!r} has no image in train; should have some to learn from")
     splits = given_splits.copy()
     from_train, lower = given_splits == "train", 0.0
     for split in ("test", "validation"):
@@ -59,9 +62,6 @@ def divide(
             splits[from_train & (numbers >= lower) & (numbers < lower + shares[split])] = split
             lower += shares[split]
     moved = _fill(splits, [s for s in ("test", "validation") if s in missing], from_train, numbers, labels, classes)
-    for label, name in enumerate(classes):
-        if not (splits[labels == label] == "train").any():
-            raise BadInputError(f"class {name!r} has no image in train; should have some to learn from")
     order = np.lexsort((labels, _numbers(list(contents), seed)))
     return Division({split: order[splits[order] == split] for split in SPLITS}, moved)
 
