@@ -261,7 +261,6 @@ ROWS = [
     Row("PNG without an ending", odd(encoded(red()), ODD), solid(RED)),
     Row("CMYK JPEG", odd(encoded(red("CMYK"), "JPEG", quality=100)), solid(RED), atol=2),
     Row("CMYK TIFF", odd(encoded(red("CMYK"), "TIFF")), solid(RED)),
-    Row("YCbCr TIFF", odd(encoded(red("YCbCr"), "TIFF")), solid(RED), atol=2),
     Row("grey PNG", odd(encoded(Image.new("L", (9, 9), 77))), solid((77, 77, 77))),
     Row("16-bit grey PNG", odd(encoded(Image.fromarray(np.full((9, 9), 0x4DFF, np.uint16)))), solid((77, 77, 77))),
     Row("16-bit RGB PNG", odd(png(2, 2, 16, 2, 2 * (b"\0" + 2 * b"\xff\x01\x4d\xff\x00\x80"))), solid((255, 77, 0))),
