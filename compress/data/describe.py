@@ -88,8 +88,7 @@ def warnings(description: Mapping[str, Any]) -> list[str]:
             lines.append(f"{_images(leak['count'])} in both {' and '.join(pair.split('/'))}, such as {such_as}")
     if description["imbalance"] >= IMBALANCED:
         lines.append(
-            f"the largest class has {description['imbalance']:.0f} times the images of the smallest; "
-            "balance.method = oversample may help"
+            f"the largest class has {description['imbalance']:.0f} times the images of the smallest; see balance.method"
         )
     return lines
 
