@@ -16,43 +16,54 @@ from compress.store import sha256_file, write_file
 
 # A file changed twice within one tick of its file system's clock keeps its time: what is that young is not remembered
 YOUNG_NS = 2_000_000_000
+SHA256 = 64  # digits; anything else is a reason
 
 
-def file_digests(files: Sequence[Path], memo: Path) -> list[str]:
+def file_digests(files: Sequence[str | Path], memo: Path) -> list[str]:
     """Return the sha256 of each file, in hexadecimal; of what cannot be read, the reason why.
 
     `memo` is a file in which digests are kept from one call to the next. It may be absent, and is only an aid: one that
     cannot be read or written is done without.
     """
-    known = _read(memo)
+    known, names = _read(memo), [os.fspath(file) for file in files]
+    stamps: dict[str, list[int]] = {}
+    digests: dict[str, str] = {}
+    for name in names:
+        try:
+            stamps[name] = _stamp(name)
+        except (OSError, ValueError) as error:  # ValueError: a null character in the name
+            digests[name] = str(error)
+    digests |= {name: known[name][1] for name, stamp in stamps.items() if name in known and known[name][0] == stamp}
+    unknown = [name for name in stamps if name not in digests]
     with ThreadPoolExecutor(available_cores()) as pool:
-        entries = list(pool.map(lambda file: _entry(file, known.get(os.fspath(file))), files, chunksize=256))
+        fresh = dict(zip(unknown, pool.map(_digest, unknown), strict=True))
     now = time.time_ns()
-    fresh = {
-        os.fspath(file): [stamp, digest]
-        for file, (stamp, digest) in zip(files, entries, strict=True)
-        if stamp and now - max(stamp[1:]) > YOUNG_NS
+    lasting = {
+        name: [stamps[name], digest]
+        for name, digest in fresh.items()
+        if len(digest) == SHA256 and now - max(stamps[name][1:]) > YOUNG_NS
     }
-    if any(known.get(name) != entry for name, entry in fresh.items()):
+    if lasting:
         with suppress(OSError):
             memo.parent.mkdir(parents=True, exist_ok=True)
-            write_file(memo, json.dumps(known | fresh).encode())
-    return [digest for _, digest in entries]
+            write_file(memo, json.dumps(known | lasting).encode())
+    digests |= fresh
+    return [digests[name] for name in names]
 
 
-def _entry(file: Path, known: list | None) -> tuple[list[int], str]:
-    """Return size and times of the last change of content and of anything, in ns, and the digest.
+def _stamp(name: str) -> list[int]:
+    """Return a file's size and the times of the last change of its content and of anything, in ns."""
+    status = os.stat(name)  # noqa: PTH116  # a Path would take as long again
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
+        raise ValueError("is no regular file")
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
-    What cannot be read has no size and times: it is not to be remembered.
-    """
+
+def _digest(name: str) -> str:
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
-            return [], "is no regular file"
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        return stamp, known[1] if known and known[0] == stamp else sha256_file(file)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        return [], str(error)
+        return sha256_file(Path(name))
+    except OSError as error:
+        return str(error)
 
 
 def _read(memo: Path) -> dict[str, list]:

@@ -33,7 +33,7 @@ def fingerprint(spec: str, memo: Path) -> str:
     """Return the sha256 over the paths and the bytes of all files."""
     root = Path(spec)
     paths = [f"{folder}/{path}" for folder, path in _files(root)]
-    digests = file_digests([root / path for path in paths], memo)
+    digests = file_digests([os.path.join(root, path) for path in paths], memo)  # noqa: PTH118  # there may be many
     return sha256_json(list(zip(paths, digests, strict=True)))
 
 
