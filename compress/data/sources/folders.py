@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compress.artifacts import Split
 from compress.data.digests import file_digests
+from compress.data.preparation import MOST_BYTES
 from compress.data.samples import Files, Samples, by_class_name, printable
 from compress.data.sources import idx
 from compress.errors import BadInputError
@@ -33,7 +34,7 @@ def fingerprint(spec: str, memo: Path) -> str:
     """Return the sha256 over the paths and the bytes of all files."""
     root = Path(spec)
     paths = [f"{folder}/{path}" for folder, path in _files(root)]
-    digests = file_digests([os.path.join(root, path) for path in paths], memo)  # noqa: PTH118  # there may be many
+    digests = file_digests([os.path.join(root, path) for path in paths], memo, MOST_BYTES)  # noqa: PTH118  # there may be many
     return sha256_json(list(zip(paths, digests, strict=True)))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compress.artifacts import Split
 from compress.data.digests import file_digests
+from compress.data.preparation import MOST_BYTES
 from compress.data.samples import Files, Samples, by_class_name
 from compress.data.sources.folders import SPLITS
 from compress.errors import BadInputError
@@ -25,8 +26,8 @@ def claims(spec: str) -> bool:
 def fingerprint(spec: str, memo: Path) -> str:
     """Return the sha256 over the table and the bytes of all files that it names."""
     root, paths = Path(spec).parent, _column(_read(spec), PATH, spec)
-    [table, *images] = file_digests([Path(spec), *(root / path for path in paths)], memo)
-    return sha256_json([table, images])
+    table = file_digests([spec], memo)
+    return sha256_json([table, file_digests([root / path for path in paths], memo, MOST_BYTES)])
 
 
 def load(spec: str, group: str) -> Samples:
