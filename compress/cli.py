@@ -169,11 +169,12 @@ def inspect(
 def _write_inspection(dataset: Any, config: Any) -> Path:
     import shutil
 
+    from compress.data.describe import DESCRIPTION
     from compress.data.sheet import contact_sheet
 
     folder = config.workspace / "inspection" / dataset.name
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(dataset.folder / "data.json", folder / "data.json")
+    shutil.copyfile(dataset.folder / DESCRIPTION, folder / DESCRIPTION)
     contact_sheet(dataset, config.teacher.augmentation, config.seed).save(folder / "contact-sheet.png")
     return folder
 

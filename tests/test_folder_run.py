@@ -99,7 +99,7 @@ def test_a_second_run_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPa
         raise AssertionError("an image was decoded")
 
     monkeypatch.setattr("compress.data.preparation.open_image", decode)
-    monkeypatch.setattr("compress.data.survey.open_image", decode)
+    monkeypatch.setattr("compress.data.samples.open_image", decode)
 
     assert run_main(monkeypatch, folder, "all", *ARGUMENTS) == 0
 

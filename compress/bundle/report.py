@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import zstandard
 from compress import fingerprint
 from compress.artifacts import Control, Dataset, OnnxModel, Score, Split, Timings
 from compress.context import Context
-from compress.data.describe import warnings
+from compress.data.describe import description_of, warnings
 from compress.latency.statistics import percentile_ms, throughput_per_s
 from compress.metrics.classification import accuracy_counts, class_counts, macro_averages
 from compress.metrics.cost import cost_of_onnx
@@ -79,7 +78,7 @@ def balance_report(method: str, teacher: Mapping[str, Any], control: Control, da
 
 def _data_summary(data: Dataset) -> dict[str, Any]:
     """Return what of data.json concerns the report's figures."""
-    description = json.loads((data.folder / "data.json").read_bytes())
+    description = description_of(data)
     return {
         "warnings": warnings(description),
         "left_out": description["left_out"],

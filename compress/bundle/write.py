@@ -12,6 +12,7 @@ import jinja2
 
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.choice import p50_ms
+from compress.data.describe import DESCRIPTION
 from compress.store import MANIFEST, list_files
 
 TEMPLATE = Path(__file__).parent / "readme.md.jinja"
@@ -28,7 +29,7 @@ def write_bundle(
     (out / "labels.txt").write_text("".join(f"{name}\n" for name in data.classes), "utf-8")
     (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (out / "config.toml").write_text(config_toml, "utf-8")
-    shutil.copyfile(data.folder / "data.json", out / "data.json")
+    shutil.copyfile(data.folder / DESCRIPTION, out / DESCRIPTION)
     for name, source in programs().items():
         shutil.copyfile(source, out / name)
     (out / "README.md").write_text(_readme(report, data), "utf-8")

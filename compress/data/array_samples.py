@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 
 from compress.artifacts import Split
-from compress.data.checks import checked_images, checked_labels
+from compress.data.checks import checked_images, checked_labels, one_an_image
 from compress.data.samples import Pixels, Samples, by_class_name
 from compress.errors import BadInputError
 
@@ -34,7 +34,7 @@ def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str
     that do not fit each other.
     """
     images = np.concatenate(_alike(where, parts))
-    labels = [_one_an_image(where, part) for part in parts.values()]
+    labels = [one_an_image(p.labels, len(p.images), f"{where}: {p.labels_name}") for p in parts.values()]
     name = " + ".join(part.labels_name for part in parts.values())
     what = f"{where}: {name if len(parts) == 1 else f'({name})'}"
     if len({array.dtype.kind in TEXT for array in labels}) > 1:
@@ -58,15 +58,6 @@ def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:
                 "should be the same"
             )
     return arrays
-
-
-def _one_an_image(where: str, part: Part) -> np.ndarray:
-    n = len(part.images)
-    if part.labels.shape not in ((n,), (n, 1)):  # the latter as Keras keeps CIFAR's
-        raise BadInputError(
-            f"{where}: {part.labels_name}: has shape {part.labels.shape}; should be ({n},), one label an image"
-        )
-    return part.labels.reshape(n)
 
 
 def texts(array: np.ndarray, what: str) -> list[str]:

@@ -46,9 +46,7 @@ def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] 
     With `classes` the labels are indices into them. Raises `BadInputError` for another shape or type, a label out of
     range, and a class without an image.
     """
-    labels = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array  # as Keras keeps CIFAR's
-    if labels.shape != (n,):
-        raise BadInputError(f"{what}: has shape {array.shape}; should be ({n},), one label an image")
+    labels = one_an_image(array, n, what)
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "ui":
@@ -60,6 +58,13 @@ def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] 
     if not counts.all():
         raise BadInputError(f"{what}: no image has label {counts.argmin()}; labels should leave out none")
     return labels
+
+
+def one_an_image(array: np.ndarray, n: int, what: str) -> np.ndarray:
+    """Return labels of `(n,)` or, as Keras keeps CIFAR's, `(n, 1)` as `(n,)`; raises `BadInputError` for others."""
+    if array.shape not in ((n,), (n, 1)):
+        raise BadInputError(f"{what}: has shape {array.shape}; should be ({n},), one label an image")
+    return array.reshape(n)
 
 
 def _all_fine(array: np.ndarray, fine: np.ndarray, what: str, right: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -9,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from compress.artifacts import Dataset
 from compress.data.splits import Division
 from compress.data.survey import Look, Unreadable
 
 SCHEMA = 1
+DESCRIPTION = "data.json"
 EXAMPLES = 10  # names listed of a finding; all are counted
 IMBALANCED = 10.0  # times the images of the smallest class that the largest has
 COMMON = 10  # sizes and kinds listed, the most frequent first
@@ -68,6 +71,11 @@ def describe(
         "leaks": leaks,
         "left_out": [{"name": bad.name, "why": bad.why} for bad in left_out],
     }
+
+
+def description_of(data: Dataset) -> dict[str, Any]:
+    """Return what the data stage found out, as `describe` gave it."""
+    return json.loads((data.folder / DESCRIPTION).read_bytes())
 
 
 def warnings(description: Mapping[str, Any]) -> list[str]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from compress.artifacts import Dataset, Split
 from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
-from compress.data.samples import printable
-from compress.data.workers import WORTH_PROCESSES, Workers, in_order
+from compress.data.samples import Files, printable
+from compress.data.workers import Workers, in_order
 from compress.errors import BadInputError
 from compress.fingerprint import available_cores
 
@@ -106,8 +106,7 @@ def _stored(path: Path) -> Callable[[np.ndarray, np.ndarray], None]:
 class _Listing:
     """The image files of a data set, the sha256 of each, and how they are prepared."""
 
-    root: Path
-    paths: list[str]
+    files: Files
     sha256: list[str]
     preparation: dict[str, Any]
 
@@ -116,25 +115,25 @@ class _Listing:
 def _decoded(listing: Path, preparation: str) -> Callable[[np.ndarray, np.ndarray], None]:
     """Read from the image files themselves; one reader, and its processes, serve all splits and stages."""
     found = json.loads(listing.read_bytes())
-    files = _Listing(Path(found["root"]), found["paths"], found["sha256"], json.loads(preparation))
-    workers = Workers(files) if len(files.paths) >= WORTH_PROCESSES else None
+    files = Files(Path(found["root"]), found["paths"])
+    workers = Workers(_Listing(files, found["sha256"], json.loads(preparation)), len(files))
 
     def read(positions: np.ndarray, into: np.ndarray) -> None:
-        into[:] = workers.submit(_decode, positions).result() if workers else _decode(files, positions)
+        into[:] = workers.submit(_decode, positions).result()
 
     return read
 
 
-def _decode(files: _Listing, positions: np.ndarray) -> np.ndarray:
+def _decode(listing: _Listing, positions: np.ndarray) -> np.ndarray:
     """Return prepared images, each file checked to be the one that was surveyed."""
     images = []
     for position in positions.tolist():
-        path = files.root / files.paths[position]
+        path = listing.files.file(position)
         try:
             data = read_file(path)
         except UnreadableImageError as error:
             raise BadInputError(f"{printable(str(path))}: {error}; it was there when the run began") from error
-        if hashlib.sha256(data).hexdigest() != files.sha256[position]:
+        if hashlib.sha256(data).hexdigest() != listing.sha256[position]:
             raise BadInputError(f"{printable(str(path))}: has changed since the run began; start the run again")
-        images.append(prepare(open_image(data), **files.preparation))
+        images.append(prepare(open_image(data), **listing.preparation))
     return np.stack(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,8 +34,11 @@ class Images(Protocol):
         """Tell whether an image has no colour, without decoding it; raises `UnreadableImageError`."""
         ...
 
-    def open(self, index: int) -> Image.Image:
-        """Return an image as it was stored, decoded; raises `UnreadableImageError`."""
+    def open(self, index: int) -> tuple[Image.Image, bytes]:
+        """Return an image as it was stored, decoded, and the sha256 of its file (empty where there is none).
+
+        Raises `UnreadableImageError`.
+        """
         ...
 
 
@@ -61,9 +65,10 @@ class Files:
         """Tell it from the file's header."""
         return is_grey(identify(read_file(self.file(index))))
 
-    def open(self, index: int) -> Image.Image:
-        """Return the decoded image."""
-        return open_image(read_file(self.file(index)))
+    def open(self, index: int) -> tuple[Image.Image, bytes]:
+        """Return the decoded image and the digest of its file."""
+        data = read_file(self.file(index))
+        return open_image(data), hashlib.sha256(data).digest()
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,10 @@ class Pixels:
         """Tell it from the array's shape."""
         return self.array.ndim == 3 or self.array.shape[3] == 1
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return one image of the array."""
         pixels = self.array[index]
-        return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+        return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels), b""
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,9 @@ class Encoded:
         """Tell it from the file's header."""
         return is_grey(identify(self.data[index]))
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return the decoded image."""
-        return open_image(self.data[index])
+        return open_image(self.data[index]), b""
 
 
 @dataclass(frozen=True)

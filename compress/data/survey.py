@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
+from compress.data.preparation import UnreadableImageError, prepare
 from compress.data.samples import Files, Images
-from compress.data.workers import WORTH_PROCESSES, Workers, in_order
+from compress.data.workers import Workers, in_order
 
 CHUNK = 64  # images that are prepared at a time
 
@@ -57,14 +57,9 @@ def survey(
     `(k, size, size, channels) uint8`; zeros stand for what is unreadable.
     """
     chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
-    state = (images, preparation)
-    if isinstance(images, Files) and len(images) >= WORTH_PROCESSES:
-        workers = Workers(state)
-        prepared = in_order(lambda chunk: workers.submit(_prepare_chunk, chunk), chunks)
-    else:
-        prepared = (_prepare_chunk(state, chunk) for chunk in chunks)
+    workers = Workers((images, preparation), len(images) if isinstance(images, Files) else 0)
     looks: list[Look | Unreadable] = []
-    for pixels, seen in prepared:
+    for pixels, seen in in_order(lambda chunk: workers.submit(_prepare_chunk, chunk), chunks):
         if keep:
             keep(pixels)
         looks += seen
@@ -78,11 +73,7 @@ def _prepare_chunk(state: tuple[Images, dict[str, Any]], indices: range) -> tupl
     looks: list[Look | Unreadable] = []
     for row, index in enumerate(indices):
         try:
-            if isinstance(images, Files):
-                data = read_file(images.file(index))
-                image, file = open_image(data), hashlib.sha256(data).digest()
-            else:
-                image, file = images.open(index), b""
+            image, file = images.open(index)
             kind = f"{image.format or 'array'} {image.mode}"
             pixels[row] = prepare(image, **preparation)
             content = hashlib.sha256(pixels[row]).digest()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from compress.artifacts import Dataset
+from compress.data.describe import description_of
 
 MOST_ROWS = 40  # classes
 
 
 def data_table(data: Dataset) -> Table:
     """Return the counts of each class and split."""
-    description = json.loads((data.folder / "data.json").read_bytes())
+    description = description_of(data)
     splits, classes = description["splits"], description["classes"]
     table = Table(title=f"{data.name}: {description['images']:,} images", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("class")
@@ -32,7 +31,7 @@ def data_table(data: Dataset) -> Table:
 
 def data_facts(data: Dataset) -> list[str]:
     """Return lines on sizes, formats, copies, leaks and imbalance."""
-    description = json.loads((data.folder / "data.json").read_bytes())
+    description = description_of(data)
     sizes, kinds = description["sizes"], description["kinds"]
     height, width, channels = data.image_shape
     common = ", ".join(f"{count:,} of {size}" for size, count in list(sizes["common"].items())[:3])

@@ -20,20 +20,26 @@ _state: Any = None  # in a worker: what it was started with
 
 
 class Workers:
-    """A process a core, each started with the same state.
+    """A process a core, each started with the same state; none where there are too few images to decode.
 
     They are spawned, not forked (TensorFlow's threads would not survive that), ignore an interrupt, which is the main
     process's to handle, and end when it does, however it ends.
     """
 
-    def __init__(self, state: Any) -> None:
-        self.pool = ProcessPoolExecutor(
-            available_cores(), multiprocessing.get_context("spawn"), initializer=_begin, initargs=(state,)
-        )
+    def __init__(self, state: Any, images: int) -> None:
+        self._state, self._pool = state, None
+        if images >= WORTH_PROCESSES:
+            self._pool = ProcessPoolExecutor(
+                available_cores(), multiprocessing.get_context("spawn"), initializer=_begin, initargs=(state,)
+            )
 
     def submit(self, function: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
-        """Let a worker call `function(state, item)`; function, item and result must be picklable."""
-        return self.pool.submit(_call, function, item)
+        """Let a worker call `function(state, item)`, or this process; function, item and result must be picklable."""
+        if self._pool:
+            return self._pool.submit(_call, function, item)
+        done: Future[Any] = Future()
+        done.set_result(function(self._state, item))
+        return done
 
 
 def in_order(submit: Callable[[Any], Future[Any]], items: Sequence[Any]) -> Iterator[Any]:

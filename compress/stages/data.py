@@ -104,7 +104,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     import numpy as np
 
     from compress.arrays import array_writer, save_array
-    from compress.data.describe import describe, warnings
+    from compress.data.describe import DESCRIPTION, describe, warnings
     from compress.data.images import LISTED, STORED
     from compress.data.samples import Files
     from compress.data.splits import divide
@@ -156,7 +156,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
         write_file(out / LISTED, json.dumps(listing).encode())
     names = [images.name(i) for i in positions]
     description = describe(names, labels, classes, good, division, bad)
-    write_file(out / "data.json", (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
+    write_file(out / DESCRIPTION, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
     for line in warnings(description):
         context.note(f"{context.stage}: {line}")
     return Dataset(

@@ -580,7 +580,7 @@ def test_tfds_gives_images_as_they_are_stored(tmp_path: Path, monkeypatch: pytes
 
     samples = tfds.load("tfds:tiny_shapes", "")
 
-    values = [samples.images.open(i).getpixel((0, 0))[0] for i in range(6)]  # type: ignore[index]
+    values = [samples.images.open(i)[0].getpixel((0, 0))[0] for i in range(6)]  # type: ignore[index]
     assert sorted(values) == [0, 1, 2, 3, 100, 101]
     assert samples.labels.tolist() == [value % 2 for value in values]
     assert samples.classes == ("hen", "cat")

@@ -159,8 +159,7 @@ def test_processes_read_what_this_process_would_and_tell_what_is_gone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = make(folder)
-    monkeypatch.setattr("compress.data.survey.WORTH_PROCESSES", 1)
-    monkeypatch.setattr("compress.data.images.WORTH_PROCESSES", 1)
+    monkeypatch.setattr("compress.data.workers.WORTH_PROCESSES", 1)
     shared = make(folder, "data.cache=false")
 
     images = images_of(shared, "train")
@@ -179,7 +178,7 @@ def test_processes_end_with_the_one_that_started_them_even_if_that_is_killed(tmp
         "import os, sys\nfrom compress.data.workers import Workers\n"
         "def pid(state, item): return os.getpid()\n"
         "if __name__ == '__main__':\n"
-        "    print(Workers(None).submit(pid, None).result(), flush=True)\n    sys.stdin.read()"
+        "    print(Workers(None, 10**6).submit(pid, None).result(), flush=True)\n    sys.stdin.read()"
     )
     command = [sys.executable, str(program)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -16,11 +16,11 @@ from compress.data.array_samples import check_memory, checked_classes, refuse_gr
 from compress.data.checks import checked_labels
 from compress.data.digests import file_digests
 from compress.data.samples import Encoded, Samples
+from compress.data.splits import SPLITS
 from compress.errors import BadInputError, MachineError
 from compress.store import sha256_json
 
 PREFIX = "tfds:"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def claims(spec: str) -> bool:
