@@ -171,7 +171,7 @@ def _run(
     context = Context(
         stage=stage.name,
         run_seed=seed,
-        seed=_stage_seed(seed, stage.name),
+        seed=_stage_seed(seed, stage.section),
         checkpoint=work / "checkpoint",
         progress=progress.update,
         note=progress.note,
@@ -189,9 +189,9 @@ def _run(
     return store.publish(stage.name, step.key, facts)
 
 
-def _stage_seed(seed: int, stage: str) -> int:
-    """Return a seed of the stage's own: two stages of one run do not draw the same batches."""
-    return int(sha256_json([seed, stage])[:7], 16)
+def _stage_seed(seed: int, section: str) -> int:
+    """Return a seed of the section's own: stages draw the same batches only where they share their settings."""
+    return int(sha256_json([seed, section])[:7], 16)
 
 
 @contextmanager

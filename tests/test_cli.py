@@ -39,6 +39,8 @@ BAD_INPUT = [
     ("shift in pixels", ["all", "--set", "teacher.augmentation.shift=3"], "should be less than 1"),
     ("mixing in distill", ["all", "--set", "distill.mixing.mixup=0.2"], "there is no key distill.mixing"),
     ("no such data", ["all", "--data", "digitz"], "--data digitz: data.source = 'digitz': there is no such file"),
+    ("data without a name", ["all", "--data", ""], "data.source = ''"),
+    ("data of a name too long", ["all", "--data", "x" * 300], "cannot be looked at: File name too long"),
     ("no such npz", ["all", "--data", "none.npz"], "none.npz"),
     ("tfds without a name", ["all", "--data", "tfds:"], "tfds:"),
     ("groups in digits", ["data", "--set", "data.group=x"], "data.group = 'x'"),

@@ -52,7 +52,7 @@ def with_synthetic(images: Images, labels: np.ndarray, method: Method, seed: int
 
     import numpy as np
     import psutil
-    from imblearn.over_sampling import SMOTE, RandomOverSampler
+    from imblearn.over_sampling import SMOTE
 
     counts = np.bincount(labels)
     total = int(counts.max()) * len(counts)
@@ -64,11 +64,11 @@ def with_synthetic(images: Images, labels: np.ndarray, method: Method, seed: int
             "should be oversample"
         )
     flat = np.asarray(images[:]).reshape(len(images), -1)
-    rarest = int(counts.min())
-    if rarest == 1:  # it has no neighbour
-        sampler = RandomOverSampler(random_state=seed)
-    else:
-        sampler = SMOTE(k_neighbors=min(NEIGHBOURS, rarest - 1), random_state=seed)
+    # the only image of a class has no neighbour: it is repeated, and stands between its own copies
+    copies = np.where(counts[labels] == 1, min(NEIGHBOURS + 1, counts.max()), 1)
+    extra = np.repeat(np.arange(len(labels)), copies - 1)
+    flat, labels = np.concatenate([flat, flat[extra]]), np.concatenate([labels, labels[extra]])
+    sampler = SMOTE(k_neighbors=min(NEIGHBOURS, int(np.bincount(labels).min()) - 1), random_state=seed)
     more, more_labels = sampler.fit_resample(flat.astype(np.float32), labels)
     return np.rint(more).astype(np.uint8).reshape(-1, *images.shape[1:]), more_labels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 
 from compress.data.augmentation import DRAWS, Augmentation, Mixing, augment, draws, lambdas, mix
 from compress.data.images import Images
+from compress.data.workers import at_once
 from compress.errors import CompressError
 from compress.fingerprint import available_cores
 from compress.training.tensorflow import tf
 
 PREFETCHED = 2
 READ_AHEAD = 2  # for each core, so that the processes that decode always have more to do
-MOST_READ, READ_BYTES = 256, 4 << 20  # at once: images and their bytes; each call costs as much as reading a few images
+MOST_READ = 256  # images at once; each call costs as much as reading a few
 NOT_MIXED = Mixing()
 
 
@@ -73,16 +75,13 @@ class Batches:
         chosen = self.choose(number)
         order = np.random.default_rng([self.seed, number]).permutation(len(chosen.images))
 
-        def read(positions: np.ndarray) -> tuple[np.ndarray, ...]:
-            indices, turns = chosen.images[positions], chosen.turns[positions]
-            try:
-                images = self.images[indices]
-            except CompressError as error:
-                self.failure = error
-                raise
-            random = draws(self.seed, turns, chosen.slots[positions])
-            targets, weights = self.targets(indices, turns), self.weights[indices]
-            return images, targets, weights, random, lambdas(random, self.mixing), turns > 0
+        all_move = bool(chosen.turns.all())
+        this = weakref.ref(self)  # TensorFlow keeps what numpy_function calls until the process ends
+
+        def read(*batch: np.ndarray) -> tuple[np.ndarray, ...]:
+            batches = this()
+            assert batches  # move, below, is part of the data set and holds it
+            return batches._read(*batch)
 
         def move(images: Any, targets: Any, weights: Any, random: Any, kept: Any, moves: Any) -> tuple[Any, ...]:
             images = tf.ensure_shape(images, (None, *self.images.shape[1:]))
@@ -90,7 +89,7 @@ class Batches:
             random, kept = tf.ensure_shape(random, (None, DRAWS)), tf.ensure_shape(kept, (None,))
             if self.augmentation:
                 changed = augment(images, random, self.augmentation)
-                images = changed if chosen.turns.all() else tf.where(moves[:, None, None, None], changed, images)
+                images = changed if all_move else tf.where(moves[:, None, None, None], changed, images)
             return images, targets, weights, random, kept
 
         def finish(images: Any, targets: Any, weights: Any, random: Any, kept: Any) -> tuple[Any, Any, Any]:
@@ -98,9 +97,10 @@ class Batches:
 
         # not stateful: with deterministic operations, TensorFlow would read one after the other
         types = (tf.uint8, *[tf.float32] * 4, tf.bool)
-        dataset = tf.data.Dataset.from_tensor_slices(order).batch(self._read_at_once())
+        in_turn = tuple(array[order] for array in (chosen.images, chosen.turns, chosen.slots))
+        dataset = tf.data.Dataset.from_tensor_slices(in_turn).batch(self._read_at_once())
         for work, calls in (
-            (lambda positions: tf.numpy_function(read, [positions], types, stateful=False), READ_AHEAD),
+            (lambda *batch: tf.numpy_function(read, batch, types, stateful=False), READ_AHEAD),
             (move, 1),
         ):
             dataset = dataset.map(work, num_parallel_calls=calls * available_cores(), deterministic=True)
@@ -110,7 +110,17 @@ class Batches:
         options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
         return dataset.with_options(options)
 
+    def _read(self, indices: np.ndarray, turns: np.ndarray, slots: np.ndarray) -> tuple[np.ndarray, ...]:
+        try:
+            images = self.images[indices]
+        except CompressError as error:
+            self.failure = error
+            raise
+        random = draws(self.seed, turns, slots)
+        targets, weights = self.targets(indices, turns), self.weights[indices]
+        return images, targets, weights, random, lambdas(random, self.mixing), turns > 0
+
     def _read_at_once(self) -> int:
         """Return how many images are read and augmented in one go: some batches, where these are small."""
-        wanted = min(MOST_READ, READ_BYTES // math.prod(self.images.shape[1:]))
+        wanted = at_once(self.images.shape[1:], MOST_READ)
         return self.batch_size * max(1, wanted // self.batch_size)

@@ -17,7 +17,7 @@ import numpy as np
 from compress.artifacts import Dataset, Split
 from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
 from compress.data.samples import Files, printable
-from compress.data.workers import Workers, in_order
+from compress.data.workers import Workers, at_once, in_order
 from compress.errors import BadInputError
 from compress.fingerprint import available_cores
 
@@ -54,7 +54,8 @@ def images_of(data: Dataset, split: Split) -> Images:
 
 
 def in_batches(images: Images, size: int = READ_AT_ONCE) -> Iterator[np.ndarray]:
-    """Yield all images in order, `size` at a time, the next ones read while these are worked on."""
+    """Yield all images in order, `size` at a time or fewer if large, the next ones read while these are worked on."""
+    size = at_once(images.shape[1:], size)
     starts = range(0, len(images), size)
 
     def read(start: int) -> np.ndarray:

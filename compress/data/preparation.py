@@ -124,6 +124,8 @@ def to_channels(image: Image.Image, channels: int, background: Sequence[int]) ->
     """Return an image as 8-bit grey (`channels` 1) or RGB (3), transparency laid over `background`."""
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode == "La":  # Pillow turns it into nothing else
+        image = image.convert("LA")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, (*background, 255))

@@ -112,12 +112,23 @@ def _fill(
                 f"{len(wanted) + 1} different ones (or groups), one each for train, {' and '.join(reversed(wanted))}"
             )
         for split in (*wanted, "train"):
-            if not (mine & (splits == split)).any():
-                # from where the class has most, so that filling one split never empties another
-                other = max(
-                    (s for s in (*wanted, "train")), key=lambda s: len(np.unique(numbers[mine & (splits == s)]))
+            if (mine & (splits == split)).any():
+                continue
+            donors = [u for u in np.unique(numbers[mine]) if _can_give(u, splits, from_train, numbers, labels)]
+            if not donors:
+                raise BadInputError(
+                    f"class {name!r} cannot be in {split}: its images are tied to those of other classes by groups or "
+                    "by standing under two labels, and too few are not"
                 )
-                candidates = numbers[mine & (splits == other)]
-                number = candidates.max() if split == "train" else candidates.min()
-                splits[from_train & (numbers == number)] = split
+            sizes = {s: len(np.unique(numbers[mine & (splits == s)])) for s in (*wanted, "train")}
+            nearest = -1.0 if split == "train" else 1.0
+            unit = min(donors, key=lambda u: (-sizes[splits[from_train & (numbers == u)][0]], nearest * u))
+            splits[from_train & (numbers == unit)] = split
     return int((splits != before).sum())
+
+
+def _can_give(unit: float, splits: np.ndarray, from_train: np.ndarray, numbers: np.ndarray, labels: np.ndarray) -> bool:
+    """Tell whether a unit can leave its split, all its classes having another one there."""
+    members = from_train & (numbers == unit)
+    others = from_train & (splits == splits[members][0]) & ~members
+    return set(labels[members]) <= set(labels[others])

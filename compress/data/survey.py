@@ -11,9 +11,9 @@ import numpy as np
 
 from compress.data.preparation import UnreadableImageError, prepare
 from compress.data.samples import Files, Images
-from compress.data.workers import Workers, in_order
+from compress.data.workers import Workers, at_once, in_order
 
-CHUNK = 64  # images that are prepared at a time
+CHUNK = 64  # images that are prepared at a time, at most
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def survey(
     `preparation` holds the settings of `prepare`. `keep` is handed the prepared pixels in order, some at a time,
     `(k, size, size, channels) uint8`; zeros stand for what is unreadable.
     """
-    chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
+    size = preparation["size"]
+    chunk = at_once((size, size, preparation["channels"]), CHUNK)
+    chunks = [range(start, min(start + chunk, len(images))) for start in range(0, len(images), chunk)]
     workers = Workers((images, preparation), len(images) if isinstance(images, Files) else 0)
     looks: list[Look | Unreadable] = []
     for pixels, seen in in_order(lambda chunk: workers.submit(_prepare_chunk, chunk), chunks):
@@ -76,11 +78,20 @@ def _prepare_chunk(state: tuple[Images, dict[str, Any]], indices: range) -> tupl
             image, file = images.open(index)
             kind = f"{image.format or 'array'} {image.mode}"
             pixels[row] = prepare(image, **preparation)
-            content = hashlib.sha256(pixels[row]).digest()
+            content = _content(pixels[row])
             looks.append(Look(content, file, image.size, kind))
         except UnreadableImageError as error:
             looks.append(Unreadable(images.name(index), str(error)))
     return pixels, looks
+
+
+def _content(pixels: np.ndarray) -> bytes:
+    """Return the sha256 of what is seen, the same for grey pixels whether in one channel or in three.
+
+    So an image with colour that joins grey ones, and makes all of them RGB, moves none to another split.
+    """
+    grey = pixels[..., :1]
+    return hashlib.sha256((grey if (pixels == grey).all() else pixels).tobytes()).digest()
 
 
 def _grey_or_unreadable(images: Images, index: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 from compress.fingerprint import available_cores
 
+READ_BYTES = 4 << 20  # of pixels at once
 AHEAD = 4  # results a worker that wait to be taken
 WORTH_PROCESSES = 2000  # images; starting processes takes half a second
 
@@ -40,6 +42,11 @@ class Workers:
         done: Future[Any] = Future()
         done.set_result(function(self._state, item))
         return done
+
+
+def at_once(shape: Sequence[int], most: int) -> int:
+    """Return how many images of a shape are read at once: so many that memory does not grow with their size."""
+    return max(1, min(most, READ_BYTES // math.prod(shape)))
 
 
 def in_order(submit: Callable[[Any], Future[Any]], items: Sequence[Any]) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from compress.arrays import save_array
 from compress.artifacts import OnnxModel
 from compress.context import Context
 from compress.data.augmentation import Augmentation, augment, draws
-from compress.data.images import READ_AT_ONCE, Images, in_batches
+from compress.data.images import Images, in_batches
 from compress.onnx_tools.sessions import open_session
 from compress.training.tensorflow import tf
 
@@ -32,10 +32,11 @@ def logits_of_views(
         logits = _read(cache)
         if logits is None:
             parts: list[np.ndarray] = []
+            done = 0
             for batch in in_batches(images):
-                done = len(parts) * READ_AT_ONCE
                 changed = _view(batch, view, done, augmentation, context.seed) if view else batch
                 parts.append(session.run(["logits"], {"image": changed})[0])
+                done += len(batch)
                 whole = (view + done / len(images)) / count
                 context.progress(0.0, f"logits of the source, {whole:.0%}")
             logits = np.concatenate(parts)

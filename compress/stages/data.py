@@ -82,7 +82,10 @@ def source_of(spec: str) -> Any:
     """
     known = plugins.names(SOURCES)
     modules = (plugins.find(SOURCES, name) for name in sorted(known, key=lambda name: name != spec))
-    claimants = [module for module in modules if module.claims(spec)]
+    try:
+        claimants = [module for module in modules if spec and module.claims(spec)]
+    except OSError as error:  # such as a name that is too long
+        raise ValueError(f"cannot be looked at: {error.strerror}") from error
     if not claimants:
         raise ValueError(
             f"there is no such file or folder, and no data set of that name; {plugins.nearest(spec, known)}"

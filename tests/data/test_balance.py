@@ -74,6 +74,18 @@ def test_smote_repeats_the_only_image_of_a_class() -> None:
     assert np.asarray(more)[labels == 1].ravel().tolist() == [3, 3, 3]
 
 
+@SMOTE
+def test_smote_repeats_the_only_image_of_a_class_and_still_makes_new_ones_for_others() -> None:
+    images = np.concatenate([np.full(20, 200), np.arange(0, 100, 10), [255]]).astype(np.uint8).reshape(-1, 1, 1, 1)
+    labels = np.array([0] * 20 + [1] * 10 + [2])
+
+    more, more_labels = with_synthetic(images, labels, "smote", 0)
+
+    assert np.bincount(more_labels).tolist() == [20, 20, 20]
+    assert set(np.asarray(more)[more_labels == 2].ravel()) == {255}
+    assert set(np.asarray(more)[more_labels == 1].ravel()) > set(range(0, 100, 10))
+
+
 def test_smote_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 

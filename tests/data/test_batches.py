@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -113,3 +115,22 @@ def test_a_batch_that_cannot_be_read_says_why() -> None:
 
     assert isinstance(several.failure, CompressError)
     assert str(several.failure) == "cat.png: is gone"
+
+
+def test_nothing_of_an_epoch_outlives_its_batches() -> None:
+    seen = []
+
+    def choose(number: int) -> Epoch:
+        chosen = Epoch(np.arange(N), np.full(N, number + 1), np.arange(N))
+        seen.append(weakref.ref(chosen))
+        return chosen
+
+    several = batches(choose=choose, augmentation=Augmentation())
+    for number in range(3):
+        list(several.epoch(number))
+    whole = weakref.ref(several)
+    del several
+    gc.collect()
+
+    assert whole() is None
+    assert [alive() for alive in seen] == [None] * len(seen)

@@ -19,6 +19,7 @@ from compress.config import load
 from compress.context import Context
 from compress.data.digests import file_digests
 from compress.data.images import LISTED, STORED, images_of, in_batches
+from compress.data.workers import at_once
 from compress.errors import BadInputError
 from compress.stages import data
 from tests.conftest import REPOSITORY
@@ -90,6 +91,27 @@ def test_colour_is_what_the_images_have_or_what_is_asked_for(folder: Path) -> No
         Image.open(path).convert("L").save(path)
     assert make(folder).image_shape == (8, 8, 1)
     assert make(folder, "image.color=rgb").image_shape == (8, 8, 3)
+
+
+def test_an_image_with_colour_among_grey_ones_moves_none_of_them(folder: Path) -> None:
+    def split_of(dataset: Dataset) -> dict[str, str]:
+        names = sorted(path.as_posix() for path in (folder / "images").rglob("*.png"))
+        splits = ("train", "validation", "test")
+        return {names[i]: split for split in splits for i in np.load(dataset.folder / f"{split}.npy")}
+
+    for path in (folder / "images").rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    before = split_of(make(folder))
+    Image.new("RGB", (9, 9), (255, 0, 0)).save(folder / "images" / "a" / "red.png")
+    after = split_of(make(folder))
+
+    assert {name: after[name] for name in before} == before
+
+
+def test_few_large_images_are_read_at_once_and_many_small_ones() -> None:
+    assert at_once((32, 32, 3), 128) == 128
+    assert at_once((224, 224, 3), 128) == 27
+    assert at_once((2048, 2048, 3), 128) == 1
 
 
 def test_groups_are_taken_from_the_file_names(folder: Path) -> None:

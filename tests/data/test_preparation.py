@@ -66,6 +66,12 @@ def test_half_transparent_pixels_are_mixed_with_the_background() -> None:
     np.testing.assert_allclose(seen[0, 0], expected, rtol=0, atol=1)
 
 
+def test_premultiplied_grey_is_laid_over_the_background() -> None:
+    image = Image.new("LA", (2, 2), (100, 0)).convert("La")
+
+    assert prepare(image, **DEFAULTS)[..., 0].tolist() == [[255, 255], [255, 255]]
+
+
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_the_copy_in_a_bundle_needs_nothing_else_and_gives_the_same_pixels(fit: str, tmp_path: Path) -> None:
     from compress.bundle.write import programs

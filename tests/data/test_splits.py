@@ -121,3 +121,28 @@ def test_a_small_class_is_in_every_split() -> None:
 def test_a_class_too_small_for_three_splits_is_named(labels: list[int], images: list[bytes], expected: str) -> None:
     with pytest.raises(BadInputError, match=expected):
         split(images, np.array(labels))
+
+
+@pytest.mark.parametrize("shared", ["group", "image"])
+def test_filling_a_split_for_one_class_empties_none_for_another(shared: str) -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    for seed in range(200):
+        images = contents(6)
+        groups = ["g1", "g2", "g3", "g1", "g4", "g5"] if shared == "group" else None
+        if shared == "image":
+            images[3] = images[0]
+        division = split(images, labels, seed=seed, groups=groups)
+
+        assert all(set(labels[members]) == {0, 1} for members in division.indices.values())
+
+
+def test_classes_tied_to_each_other_too_closely_are_named() -> None:
+    groups = ["g1", "g2", "g3"] * 2  # three persons, of whom each class needs all
+
+    for seed in range(20):
+        try:
+            division = split(contents(6), np.array([0, 0, 0, 1, 1, 1]), seed=seed, groups=groups)
+        except BadInputError as error:
+            assert "class 'class " in str(error)  # noqa: PT017
+        else:
+            assert {len(members) for members in division.indices.values()} == {2}
