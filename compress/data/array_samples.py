@@ -49,7 +49,7 @@ def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str
 
 
 def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:
-    arrays = [checked_images(part.images, f"{where}: {part.images_name}") for part in parts.values()]
+    arrays = checked_images({f"{where}: {part.images_name}": part.images for part in parts.values()})
     for part, array in zip(parts.values(), arrays, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
             first = parts["train"].images_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,33 +11,41 @@ from compress.errors import BadInputError
 CHANNELS = (1, 3, 4)
 
 
-def checked_images(array: np.ndarray, what: str) -> np.ndarray:
-    """Return images as `(n, height, width, 1, 3 or 4) uint8`; `what` names the array in messages.
+def checked_images(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Return images, some arrays by the name that messages give them, each as `(n, height, width, 1, 3 or 4) uint8`.
 
     Whole numbers of 0 to 255 are taken as they are, 16-bit ones lose their low byte, floats of 0 to 1 are scaled to 255
-    and floats of 0 to 255 rounded. Raises `BadInputError` for another shape or type, and for the first value that is
-    not a number, infinite or out of range.
+    and floats of 0 to 255 rounded: the largest value in all arrays tells which they are. Raises `BadInputError` for
+    another shape or type, for two types, and for the first value that is not a number, infinite or out of range.
     """
-    if array.ndim == 3:
-        array = array[..., np.newaxis]
+    arrays = {what: array[..., np.newaxis] if array.ndim == 3 else array for what, array in arrays.items()}
+    first, kind = next((what, array.dtype) for what, array in arrays.items())
+    for what, array in arrays.items():
+        _check_kind(array, what)
+        if array.dtype != kind:
+            raise BadInputError(f"{what}: has type {array.dtype}; should have {kind}, as {first} has")
+    if kind == np.uint8:
+        return list(arrays.values())
+    high = max(array.max() for array in arrays.values())
+    if kind == np.uint16 and high > 255:
+        return [(array >> 8).astype(np.uint8) for array in arrays.values()]
+    for what, array in arrays.items():
+        if array.min() < 0 or array.max() > 255:
+            _all_fine(array, (array >= 0) & (array <= 255), what, "should be 0 to 255, or 0 to 1 in all images")
+    if kind.kind == "f":
+        return [np.rint(array * (255.0 if high <= 1 else 1.0)).astype(np.uint8) for array in arrays.values()]
+    return [array.astype(np.uint8) for array in arrays.values()]
+
+
+def _check_kind(array: np.ndarray, what: str) -> None:
     if array.ndim != 4 or array.shape[3] not in CHANNELS or 0 in array.shape:
         raise BadInputError(
             f"{what}: has shape {array.shape}; should be (images, height, width) or (images, height, width, 1, 3 or 4)"
         )
-    if array.dtype == np.uint8:
-        return array
     if array.dtype.kind not in "uif":
         raise BadInputError(f"{what}: has type {array.dtype}; should be whole numbers of 0 to 255 or floats of 0 to 1")
     if array.dtype.kind == "f":
         _all_fine(array, np.isfinite(array), what, "should be a finite number")
-    low, high = array.min(), array.max()
-    if array.dtype == np.uint16 and high > 255:
-        return (array >> 8).astype(np.uint8)
-    if low < 0 or high > 255:
-        _all_fine(array, (array >= 0) & (array <= 255), what, "should be 0 to 255, or 0 to 1 in all images")
-    if array.dtype.kind == "f":
-        array = np.rint(array * (255.0 if high <= 1 else 1.0))
-    return array.astype(np.uint8)
 
 
 def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] = ()) -> np.ndarray:

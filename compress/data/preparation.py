@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
 MOST_PIXELS = 50_000_000
@@ -22,6 +23,13 @@ MOST_BYTES = 8 * MOST_PIXELS  # four channels of 16 bits
 GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # the EXIF tag
+BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF's tags
+# The colour that a PNG names as transparent is that of the file; Pillow does not scale it as it scales the pixels
+KEY_AS_DECODED: dict[str, Callable[[Any], Any]] = {
+    "L;2": lambda key: key * 85,
+    "L;4": lambda key: key * 17,
+    "RGB;16B": lambda key: tuple(value >> 8 for value in key),
+}
 FITS = ("crop", "pad", "stretch")
 
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower, and an error
@@ -51,7 +59,7 @@ def read_file(path: Path) -> bytes:
 def identify(data: bytes) -> Image.Image:
     """Return what a file's header says, nothing decoded yet; the format is told from the bytes, not from a name.
 
-    Raises `UnreadableImageError` for what is none of `FORMATS`, larger than `MOST_PIXELS`, or has pixels of 32 bits.
+    Raises `UnreadableImageError` for what is none of `FORMATS`, larger than `MOST_PIXELS`, or has 12 or 32 bits.
     """
     if not data:
         raise UnreadableImageError("is empty")
@@ -61,6 +69,8 @@ def identify(data: bytes) -> Image.Image:
         raise UnreadableImageError(f"is larger than the {MOST_PIXELS:,} pixels that are decoded")
     if image.mode in ("I", "F"):
         raise UnreadableImageError("has pixels of 32 bits; should have 8 or 16")
+    if _tiff(image, BITS) == (12,):  # Pillow gives them as if they had 16
+        raise UnreadableImageError("has pixels of 12 bits; should have 8 or 16")
     return image
 
 
@@ -70,13 +80,27 @@ def open_image(data: bytes) -> Image.Image:
     Raises `UnreadableImageError` as `identify`, and for what is broken or cut short.
     """
     image = identify(data)
+    kind, stored, white_is_zero = image.format, _stored_as(image), _tiff(image, PHOTOMETRIC) == WHITE_IS_ZERO
     with _as_unreadable():
         image.load()
-        if image.getexif().get(ORIENTATION, 1) == 1:
-            return image
-        turned = ImageOps.exif_transpose(image)
-        turned.format = image.format
-        return turned
+        if isinstance(key := image.info.get("transparency"), int | tuple) and stored in KEY_AS_DECODED:
+            image.info["transparency"] = KEY_AS_DECODED[stored](key)
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        if image.mode == "I;16" and white_is_zero:  # Pillow turns over those of 8 bits only
+            image = Image.fromarray(np.uint16(0xFFFF) - np.asarray(image))
+    image.format = kind
+    return image
+
+
+def _tiff(image: Image.Image, tag: int) -> Any:
+    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+
+
+def _stored_as(image: Image.Image) -> str:
+    """Return Pillow's name for the layout of the values in the file, which is known until they are decoded."""
+    arguments = image.tile[0].args if isinstance(image, ImageFile.ImageFile) and image.tile else ""
+    return arguments if isinstance(arguments, str) else ""
 
 
 @contextmanager
@@ -98,8 +122,11 @@ def prepare(image: Image.Image, *, size: int, fit: str, channels: int, backgroun
     palette, CMYK and other colours become RGB, and grey (ITU-R 601 luma) where `channels` is 1. Then one bilinear
     resize by Pillow, wide enough to take in every pixel when it shrinks: `fit` crop takes the middle square, pad puts
     the whole image in the middle of `background`, stretch changes its proportions.
+
+    Raises `UnreadableImageError` for colours that Pillow cannot turn into RGB.
     """
-    image = to_channels(image, channels, background)
+    with _as_unreadable():
+        image = to_channels(image, channels, background)
     width, height = image.size
     if (width, height) == (size, size):
         return np.asarray(image).reshape(size, size, channels)
@@ -123,19 +150,30 @@ def prepare(image: Image.Image, *, size: int, fit: str, channels: int, backgroun
 def to_channels(image: Image.Image, channels: int, background: Sequence[int]) -> Image.Image:
     """Return an image as 8-bit grey (`channels` 1) or RGB (3), transparency laid over `background`."""
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        image = _high_bytes(image)
     if image.mode == "La":  # Pillow turns it into nothing else
         image = image.convert("LA")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (*background, 255))
-        image = Image.alpha_composite(ground, image).convert("RGB")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        ground = Image.new("RGB", image.size, tuple(background))
+        ground.paste(image, mask=image)  # with one copy in memory fewer than alpha_composite
+        image = ground
     mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
         image = (image if image.mode in (*GREY_MODES, "RGB") else image.convert("RGB")).convert(mode)
     return image
 
 
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits as one of 8, with alpha where a value of all 16 bits stands for transparent."""
+    values = np.asarray(image)
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if "transparency" not in image.info:
+        return grey
+    alpha = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
+    return Image.merge("LA", (grey, Image.fromarray(alpha)))
+
+
 def is_grey(image: Image.Image) -> bool:
-    """Tell whether an image has no colour by its kind: a palette counts as colour, whatever it holds."""
-    return image.mode in GREY_MODES
+    """Tell whether an image that `identify` gave has no colour by its kind: a palette has, whatever it holds."""
+    return image.mode in GREY_MODES or _stored_as(image).startswith("LA")  # Pillow reads 16-bit grey and alpha as RGBA

@@ -132,7 +132,7 @@ def test_npz_with_images_and_labels_has_no_splits(tmp_path: Path) -> None:
 
 
 def test_npz_as_keras_has_it_keeps_its_splits_and_one_list_of_classes(tmp_path: Path) -> None:
-    samples = npz.load(str(saved(tmp_path, **SPLIT, x_val=IMAGES[3:] / 255, y_val=[[2]])), "")
+    samples = npz.load(str(saved(tmp_path, **SPLIT, x_val=IMAGES[3:], y_val=[[2]])), "")
 
     assert samples.classes == ("0", "1", "2")
     assert samples.labels.tolist() == [1, 0, 1, 0, 2, 1, 0]

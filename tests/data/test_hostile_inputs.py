@@ -67,15 +67,33 @@ def odd(data: bytes, name: str = f"{ODD}.png") -> Callable[[Path], None]:
     return build
 
 
-def png(width: int, height: int, bits: int, colour_type: int, rows: bytes) -> bytes:
-    """A PNG made by hand, for what Pillow does not write."""
+def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, clear: bytes = b"") -> bytes:
+    """A PNG made by hand, for what Pillow does not write; `clear` is the colour that stands for transparent."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows, 1)), chunk(b"IEND", b"")]
+    if clear:
+        parts.insert(1, chunk(b"tRNS", clear))
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def half_clear_by_value(bits: int, colour_type: int, left: bytes, right: bytes, clear: bytes) -> bytes:
+    """Eight rows, one half of each of `left`, a transparent value, the other of `right`."""
+    return png(SIZE, SIZE, bits, colour_type, SIZE * (b"\0" + left + right), clear)
+
+
+def tiff(bits: int, photometric: int, data: bytes) -> bytes:
+    """A grey TIFF of 8x8 made by hand, for what Pillow does not write."""
+    fields = {256: SIZE, 257: SIZE, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: SIZE, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(fields)) + entries + bytes(4)
+
+
+def large_and_clear(folder: Path) -> None:
+    odd(png(7_000, 7_000, 8, 6, bytes(7_000 * 28_001)))(folder)
 
 
 def broken_checksum() -> bytes:
@@ -265,6 +283,30 @@ ROWS = [
     Row("16-bit grey PNG", odd(encoded(Image.fromarray(np.full((9, 9), 0x4DFF, np.uint16)))), solid((77, 77, 77))),
     Row("16-bit RGB PNG", odd(png(2, 2, 16, 2, 2 * (b"\0" + 2 * b"\xff\x01\x4d\xff\x00\x80"))), solid((255, 77, 0))),
     Row("16-bit TIFF", odd(encoded(Image.fromarray(np.full((9, 9), 0x4DFF, np.uint16)), "TIFF")), solid((77, 77, 77))),
+    Row("12-bit TIFF", odd(tiff(12, 1, bytes(96))), refused="has pixels of 12 bits; should have 8 or 16"),
+    Row("16-bit TIFF, white is zero", odd(tiff(16, 0, 64 * b"\xff\xb2")), solid((77, 77, 77))),
+    Row("CIELAB TIFF", odd(encoded(Image.new("LAB", (9, 9), (0, 128, 128)), "TIFF")), solid(BLACK), atol=1),
+    Row(
+        "2-bit grey PNG, one value transparent",
+        odd(half_clear_by_value(2, 0, b"\x55", b"\0", b"\0\x01")),
+        halves(WHITE, BLACK, 1),
+    ),
+    Row(
+        "4-bit grey PNG, one value transparent",
+        odd(half_clear_by_value(4, 0, b"\x11\x11", b"\0\0", b"\0\x01")),
+        halves(WHITE, BLACK, 1),
+    ),
+    Row(
+        "16-bit grey PNG, one value transparent",
+        odd(half_clear_by_value(16, 0, 4 * b"\x4d\xff", 4 * b"\x4d\xfe", b"\x4d\xff")),
+        halves(WHITE, (77, 77, 77), 1),
+    ),
+    Row(
+        "16-bit RGB PNG, one value transparent",
+        odd(half_clear_by_value(16, 2, 4 * b"\1\2\3\4\5\6", 4 * b"\xff\xff\0\0\0\0", b"\1\2\3\4\5\6")),
+        halves(WHITE, RED, 1),
+    ),
+    Row("49-megapixel RGBA PNG", large_and_clear, solid(WHITE)),
     Row("1-bit PNG", odd(encoded(Image.new("1", (9, 9), 1))), solid(WHITE)),
     Row("palette PNG with alpha", odd(encoded(palette_with_alpha())), halves(WHITE, BLUE, 1), atol=0),
     Row("RGBA PNG", odd(encoded(half_clear("RGBA"))), halves(WHITE, RED, 1)),
@@ -339,6 +381,16 @@ ROWS = [
         "npz with NaN", archive(images=np.full((20, 8, 8), np.nan), labels=LABELS), refused="should be a finite number"
     ),
     Row("npz out of range", archive(images=pixels().astype(int) * 2, labels=LABELS), refused="should be 0 to 255"),
+    Row(
+        "npz, splits of two ranges",
+        archive(x_train=pixels() / 255, y_train=LABELS, x_test=pixels() * 1.0, y_test=LABELS),
+        solid((1, 0, 0)),
+    ),
+    Row(
+        "npz, splits of two types",
+        archive(x_train=pixels(), y_train=LABELS, x_test=pixels() / 255, y_test=LABELS),
+        refused="x_test: has type float64; should have uint8, as",
+    ),
     Row("npz, labels out of range", archive(images=pixels(), labels=LABELS - 1), refused="labels[0] = -1: should be"),
     Row("npz, labels missing", archive(images=pixels()), refused="data.npz"),
     Row("npz of objects", archive(images=pixels(), labels=LABELS.astype(object)), refused="never unpickled"),

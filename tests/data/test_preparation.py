@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress.data.preparation import prepare
+from compress.data.preparation import identify, is_grey, open_image, prepare
 
 DEFAULTS: dict[str, Any] = {"size": 2, "fit": "stretch", "channels": 1, "background": (255, 255, 255)}
 
@@ -70,6 +70,15 @@ def test_premultiplied_grey_is_laid_over_the_background() -> None:
     image = Image.new("LA", (2, 2), (100, 0)).convert("La")
 
     assert prepare(image, **DEFAULTS)[..., 0].tolist() == [[255, 255], [255, 255]]
+
+
+def test_16_bit_grey_with_alpha_is_grey() -> None:
+    from tests.data.test_hostile_inputs import half_clear_by_value
+
+    data = half_clear_by_value(16, 4, 4 * bytes(4), 4 * bytes((77, 1, 255, 255)), b"")
+
+    assert is_grey(identify(data))
+    assert prepare(open_image(data), **{**DEFAULTS, "size": 8})[0, :, 0].tolist() == [255] * 4 + [77] * 4
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
