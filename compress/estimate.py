@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from compress.data.balance import Method, epoch_size
 from compress.stages import data, distill, prune, teacher
 from compress.training.settings import TrainingSettings
 
@@ -21,11 +22,21 @@ ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the data before a run."""
+    """What is known of the data before a run: for each class how many images there are to train on, and the rest."""
 
-    n_train: int
+    counts: tuple[int, ...]
     image_shape: tuple[int, int, int]
-    classes: int
+    balance: Method
+
+    @property
+    def n_train(self) -> int:
+        """All images to train on."""
+        return sum(self.counts)
+
+    @property
+    def n_balanced(self) -> int:
+        """Images of an epoch of training on labels."""
+        return epoch_size(self.counts, self.balance)
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,10 @@ class Estimate:
         return Estimate(self.params, self.macs, self.activations, self.seconds_per_image, seconds, memory)
 
 
-def facts(config: data.Config, image: data.Image) -> Facts:
+def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     """Return what the data stage would make, without making it."""
+    import numpy as np
+
     from compress.data.survey import channels_of
 
     samples = data.source_of(config.source).load(config.source, config.group)
@@ -60,22 +73,29 @@ def facts(config: data.Config, image: data.Image) -> Facts:
         fraction for split, fraction in (("validation", config.validation), ("test", config.test)) if split not in given
     )
     shape = (image.size, image.size, channels_of(samples.images, image.color))
-    return Facts(round(given.count("train") * left), shape, len(samples.classes))
+    train = samples.labels[np.array(given, object) == "train"]
+    counts = np.rint(np.bincount(train, minlength=len(samples.classes)) * left).astype(int)
+    return Facts(tuple(counts.tolist()), shape, balance)
 
 
 def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
     """Return what training the teacher costs."""
-    return _of_network("teachers", config.name, config.options, config, facts, facts.n_train)
+    return _of_network("teachers", config.name, config.options, config, facts, facts.n_balanced)
 
 
 def of_prune(config: prune.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
     """Return what tuning the teacher's network costs, computing the masks left out."""
-    return earlier["teacher"].of_training(config, facts.n_train)
+    return earlier["teacher"].of_training(config, facts.n_balanced)
 
 
 def of_distill(config: distill.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
     """Return what training the student costs, the source's logits left out."""
     return _of_network("students", config.student, config.options, config, facts, facts.n_train * config.views)
+
+
+def of_control(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate | None:
+    """Return what training the teacher without balance costs, where there is any."""
+    return None if facts.balance == "none" else earlier["teacher"].of_training(config, facts.n_train)
 
 
 def _of_network(
@@ -94,7 +114,7 @@ def _of_network(
     from compress.training.tensorflow import start_afresh, tf
 
     start_afresh(0)
-    model = networks.build(family, name, options, facts.image_shape, facts.classes)
+    model = networks.build(family, name, options, facts.image_shape, len(facts.counts))
     params, macs = cost_of_keras(model)
     activations = sum(math.prod(layer.output_shape[1:]) for layer in model.layers[1:])
     batch_size = min(settings.batch_size, images)

@@ -35,7 +35,7 @@ class Stage:
     module: ModuleType
     share: float
     section: str = ""
-    estimate: Callable[..., Estimate] | None = None
+    estimate: Callable[..., Estimate | None] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ PIPELINE = check(
         Stage("quantize_student", quantize, share=0.01, section="quantize", rename={"network": "distill"}),
         Stage("export", export, share=0.05),
         Stage("bench", bench, share=0.14),
-        Stage("control", control, share=0.01, section="teacher"),
+        Stage("control", control, share=0.01, section="teacher", estimate=estimate.of_control),
         Stage("report", report, share=0.02, section="deploy"),
     )
 )

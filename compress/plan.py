@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from compress import estimate
 from compress.artifacts import Dataset
+from compress.data.balance import Balance, Method
 from compress.estimate import Estimate, Facts
 from compress.runner import Step, load_artifact
 from compress.stages import data
@@ -46,18 +48,25 @@ def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
     while training and training[-1][0].entry:
         training.pop()
     estimates: dict[str, Estimate] = {}
+    if not training:
+        return estimates
+    balance = cast(Balance, next(step.settings["balance"] for step in steps if "balance" in step.settings))
+    facts = _facts(steps[0], balance.method)
     for step, estimate_of in training:
-        estimates[step.stage.name] = estimate_of(step.settings["config"], _facts(steps[0]), estimates)
+        cost = estimate_of(step.settings["config"], facts, estimates)
+        if cost:
+            estimates[step.stage.name] = cost
     return estimates
 
 
-def _facts(step: Step) -> Facts:
+def _facts(step: Step, balance: Method) -> Facts:
     """Return the facts of the data: from the finished first stage, else from the source."""
     if step.entry:
         dataset: Dataset = load_artifact(step.stage, step.entry)
-        return Facts(dataset.sizes["train"], dataset.image_shape, len(dataset.classes))
+        counts = np.bincount(dataset.labels("train"), minlength=len(dataset.classes))
+        return Facts(tuple(counts.tolist()), dataset.image_shape, balance)
     settings = step.settings
-    return estimate.facts(cast(data.Config, settings["config"]), cast(data.Image, settings["image"]))
+    return estimate.facts(cast(data.Config, settings["config"]), cast(data.Image, settings["image"]), balance)
 
 
 def _cells(cost: Estimate) -> list[str]:

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from compress import artifacts, fingerprint
 from compress.context import Context, StageRecord
-from compress.errors import LockedError, cannot_write
+from compress.errors import BadInputError, LockedError, cannot_write
 from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store, sha256_json, write_file
@@ -117,7 +117,10 @@ def _key_parts(
 ) -> dict[str, Any]:
     config = settings["config"]
     modules = [stage.module.__name__, *getattr(config, "plugin_modules", list)()]
-    shared = {parameter: section.model_dump(mode="json") for parameter, section in settings.items()}
+    shared = {
+        parameter: getattr(section, "key_settings", lambda section=section: section.model_dump(mode="json"))()
+        for parameter, section in settings.items()
+    }
     return {
         "inputs": input_keys,
         "config": shared.pop("config"),
@@ -161,7 +164,7 @@ def _run(
     finished: tuple[StageRecord, ...],
 ) -> Entry:
     stage = step.stage
-    work = store.work_folder(stage.name, step.key)
+    work = store.work_folder(stage.name, step.key, made_from)
     inputs = {
         parameter: artifacts.from_json(
             stage.input_type(parameter), entries[source].manifest["artifact"], entries[source].folder
@@ -180,6 +183,9 @@ def _run(
     )
     with _measured(work / "taken.json") as taken:
         artifact = stage.module.run(**step.settings, **inputs, out=work / "files", context=context)
+    outside = step.key_parts["outside"]
+    if stage.fingerprint and stage.fingerprint(step.settings["config"], store.memo) != outside:
+        raise BadInputError(f"{stage.name}: what it reads has changed while it was read; start the run again")
     facts = {
         "key_parts": step.key_parts,
         "made_from": made_from,

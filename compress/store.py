@@ -4,7 +4,7 @@ A finished stage is the folder `STAGE/KEY/`; its manifest, written last, lists e
 itself sealed by a digest. The folder appears by one rename, so that a reader sees all of it or nothing.
 
     WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
-    WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above) and checkpoint/ (survives a kill)
+    WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above), checkpoint/ (survives a kill), made_from.json
     WORKSPACE/digests.json       digests of files that were not changed since; may be deleted
 """
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MANIFEST = "manifest.json"
+INPUTS = "made_from.json"
 KEY = re.compile(r"(.*-)?[0-9a-f]{64}")
 
 
@@ -112,12 +113,21 @@ class Store:
                 continue
         return None
 
-    def work_folder(self, stage: str, key: str) -> Path:
-        """Return where a stage works until it is finished. Its `files/` is new; its `checkpoint/` may be older."""
+    def work_folder(self, stage: str, key: str, made_from: dict[str, str]) -> Path:
+        """Return where a stage works until it is finished. Its `files/` is new; its `checkpoint/` may be older.
+
+        `made_from` holds the digests of the stage's inputs: a checkpoint of others, since made again, is deleted.
+        """
         folder = self.unfinished / f"{stage}-{key}"
-        shutil.rmtree(folder / "files", ignore_errors=True)
+        inputs = json.dumps(made_from, sort_keys=True).encode()
+        try:
+            same = (folder / INPUTS).read_bytes() == inputs
+        except OSError:
+            same = False
+        shutil.rmtree(folder / "files" if same else folder, ignore_errors=True)
         (folder / "files").mkdir(parents=True)
         (folder / "checkpoint").mkdir(exist_ok=True)
+        write_file(folder / INPUTS, inputs)
         return folder
 
     def publish(self, stage: str, key: str, facts: dict[str, Any]) -> Entry:

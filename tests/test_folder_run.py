@@ -94,6 +94,14 @@ def test_the_bundles_program_names_a_class(folder: Path) -> None:
     assert answer.strip().split("\t")[1] in ("red", "blue")
 
 
+def test_the_bundles_program_says_what_it_cannot_read(folder: Path) -> None:
+    command = [sys.executable, str(folder / "exported" / "images" / "classify.py"), "nowhere.png"]
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 1
+    assert answer.stderr == "nowhere.png: No such file or directory\n"
+
+
 def test_a_second_run_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def decode(data: bytes) -> None:
         raise AssertionError("an image was decoded")

@@ -13,6 +13,7 @@ from rich.console import Console
 from compress import fingerprint, runner
 from compress.artifacts import Dataset, Models, OnnxModel
 from compress.context import Context
+from compress.errors import BadInputError
 from compress.pipeline import Stage, check
 from compress.progress import Progress
 from compress.store import Entry, Store
@@ -164,6 +165,31 @@ def test_a_stage_that_fails_leaves_the_finished_ones_and_finds_its_checkpoint_ag
 
     assert toy.runs == ["source", "user", "user"]
     assert toy.seen_epoch == [False, True]
+
+
+def test_a_checkpoint_of_an_input_that_came_out_different_since_is_not_gone_on_with(toy: Toy) -> None:
+    toy.broken = True
+    with pytest.raises(RuntimeError):
+        toy.execute()
+    [entry] = (toy.store.finished / "source").iterdir()
+    (entry / "file").write_bytes(b"damaged")
+    toy.broken, toy.byte = False, b"y"
+
+    toy.execute()
+
+    assert toy.runs == ["source", "user", "source", "user"]
+    assert toy.seen_epoch == [False, False]
+
+
+def test_what_changes_while_it_is_read_is_not_kept(toy: Toy) -> None:
+    states = iter(["old", "new", "new", "new"])
+    toy.pipeline[0].module.fingerprint = lambda config, memo: next(states)  # type: ignore[attr-defined]
+
+    with pytest.raises(BadInputError, match="source: what it reads has changed while it was read"):
+        toy.execute()
+    toy.execute()
+
+    assert toy.runs == ["source", "source", "user"]
 
 
 def test_an_artifact_comes_back_with_its_paths_where_the_store_stands_now(toy: Toy, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ KEY = "k" * 64
 def store(tmp_path: Path) -> Store:
     """A store with one finished stage of two files."""
     store = Store(tmp_path)
-    work = store.work_folder("stage", KEY)
+    work = store.work_folder("stage", KEY, {})
     (work / "files" / "a.bin").write_bytes(b"0123456789")
     (work / "files" / "sub").mkdir()
     (work / "files" / "sub" / "b.bin").write_bytes(b"b")
@@ -74,7 +74,7 @@ def test_a_manifest_that_is_no_object_is_a_miss(store: Store) -> None:
 
 def test_publishing_again_replaces_what_does_not_verify(store: Store) -> None:
     flip_a_bit(store.finished / "stage" / KEY / "a.bin", 0)
-    work = store.work_folder("stage", KEY)
+    work = store.work_folder("stage", KEY, {})
     (work / "files" / "c.bin").write_bytes(b"c")
 
     store.publish("stage", KEY, {"artifact": None, "key_parts": {}})
@@ -85,10 +85,19 @@ def test_publishing_again_replaces_what_does_not_verify(store: Store) -> None:
 
 
 def test_a_work_folder_keeps_its_checkpoint_and_drops_its_files(store: Store) -> None:
-    work = store.work_folder("stage", "other")
+    work = store.work_folder("stage", "other", {"data": "a"})
     (work / "files" / "half").write_bytes(b"x")
     (work / "checkpoint" / "state").write_bytes(b"x")
 
-    store.work_folder("stage", "other")
+    store.work_folder("stage", "other", {"data": "a"})
 
-    assert [path.name for path in work.rglob("*") if path.is_file()] == ["state"]
+    assert {path.name for path in work.rglob("*") if path.is_file()} == {"state", "made_from.json"}
+
+
+def test_a_work_folder_drops_the_checkpoint_of_other_inputs(store: Store) -> None:
+    work = store.work_folder("stage", "other", {"data": "a"})
+    (work / "checkpoint" / "state").write_bytes(b"x")
+
+    store.work_folder("stage", "other", {"data": "b"})
+
+    assert [path.name for path in work.rglob("*") if path.is_file()] == ["made_from.json"]

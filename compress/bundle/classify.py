@@ -10,7 +10,12 @@ import sys
 from pathlib import Path
 
 import onnxruntime
-from preparation import open_image, prepare, read_file  # type: ignore[import-not-found]  # in the bundle it is there
+from preparation import (  # type: ignore[import-not-found]  # in the bundle it is there
+    UnreadableImageError,
+    open_image,
+    prepare,
+    read_file,
+)
 
 HERE = Path(__file__).parent
 
@@ -21,7 +26,10 @@ def main() -> None:
     labels = (HERE / "labels.txt").read_text("utf-8").splitlines()
     session = onnxruntime.InferenceSession((HERE / "model.onnx").read_bytes())
     for path in sys.argv[1:]:
-        pixels = prepare(open_image(read_file(Path(path))), **settings)[None]
+        try:
+            pixels = prepare(open_image(read_file(Path(path))), **settings)[None]
+        except UnreadableImageError as error:
+            sys.exit(f"{path}: {error}")
         probabilities = session.run(["probabilities"], {"image": pixels})[0]
         print(path, labels[probabilities.argmax()], sep="\t")
 

@@ -83,6 +83,7 @@ def _data_summary(data: Dataset) -> dict[str, Any]:
         "warnings": warnings(description),
         "left_out": description["left_out"],
         "leaks": {pair: leak["count"] for pair, leak in description["leaks"].items()},
+        "group_leaks": {pair: leak["count"] for pair, leak in description["group_leaks"].items()},
     }
 
 

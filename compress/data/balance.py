@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -87,6 +88,12 @@ def image_weights(labels: np.ndarray, method: Method) -> np.ndarray:
     return (len(labels) / (np.count_nonzero(counts) * counts[labels])).astype(np.float32)
 
 
+def epoch_size(counts: Sequence[int], method: Method) -> int:
+    """Return how many images an epoch has, from how many each class has."""
+    each = {"oversample": max, "smote": max, "undersample": min}.get(method)
+    return int(each(counts) * len(counts) if each else sum(counts))
+
+
 def epoch_indices(labels: np.ndarray, method: Method, seed: int, epoch: int) -> np.ndarray:
     """Return the indices `(m,) int64` of the images that an epoch trains on; m is the same for all epochs.
 
@@ -98,10 +105,11 @@ def epoch_indices(labels: np.ndarray, method: Method, seed: int, epoch: int) -> 
     if method not in ("oversample", "undersample"):
         return np.arange(len(labels))
     counts = np.bincount(labels)
-    wanted = int(counts.max() if method == "oversample" else counts[counts > 0].min())
+    counts = counts[counts > 0]
+    wanted = epoch_size(counts.tolist(), method) // len(counts)
     random = np.random.default_rng([seed, epoch])
     chosen = []
-    for label in np.flatnonzero(counts):
+    for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         rounds, rest = divmod(wanted, len(members))
         chosen += [members] * rounds + [random.permutation(members)[:rest]]

@@ -28,11 +28,13 @@ def describe(
     looks: Sequence[Look],
     division: Division,
     left_out: Sequence[Unreadable],
+    groups: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return counts, sizes, formats, duplicates, leaks and imbalance as JSON values.
 
-    `names`, `labels`, `looks` and the division's indices are of the same images. Images are the same
-    where the network sees the same pixels. A leak is an image that is in two splits.
+    `names`, `labels`, `looks`, `groups` and the division's indices are of the same images. Images are the same
+    where the network sees the same pixels. A leak is an image that is in two splits; so can a group be, where splits
+    are given.
     """
     indices = division.indices
     split_of = np.empty(len(looks), object)
@@ -43,10 +45,13 @@ def describe(
         same[look.content].append(i)
     repeated = [group for group in same.values() if len(group) > 1]
     conflicts = [group for group in repeated if len({int(labels[i]) for i in group}) > 1]
-    leaks = {}
+    leaks, group_leaks = {}, {}
     for first, second in combinations(indices, 2):
         both = [group for group in repeated if {first, second} <= {split_of[i] for i in group}]
         leaks[f"{first}/{second}"] = _finding(both, names)
+        of = {split: {groups[i] for i in indices[split]} if groups else set() for split in (first, second)}
+        shared = sorted(of[first] & of[second])
+        group_leaks[f"{first}/{second}"] = {"count": len(shared), "examples": shared[:EXAMPLES]}
     counts = {split: np.bincount(labels[members], minlength=len(classes)) for split, members in indices.items()}
     train = counts["train"]
     return {
@@ -69,6 +74,7 @@ def describe(
             conflicts, [f"{name} ({classes[label]})" for name, label in zip(names, labels, strict=True)]
         ),
         "leaks": leaks,
+        "group_leaks": group_leaks,
         "left_out": [{"name": bad.name, "why": bad.why} for bad in left_out],
     }
 
@@ -94,6 +100,11 @@ def warnings(description: Mapping[str, Any]) -> list[str]:
         if leak["count"]:
             such_as = " and ".join(leak["examples"][0])
             lines.append(f"{_images(leak['count'])} in both {' and '.join(pair.split('/'))}, such as {such_as}")
+    for pair, leak in description["group_leaks"].items():
+        if leak["count"]:
+            groups = "group is" if leak["count"] == 1 else "groups are"
+            both = " and ".join(pair.split("/"))
+            lines.append(f"{leak['count']:,} {groups} in both {both}, such as {leak['examples'][0]}")
     if description["imbalance"] >= IMBALANCED:
         lines.append(
             f"the largest class has {description['imbalance']:.0f} times the images of the smallest; see balance.method"

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from compress.fingerprint import available_cores
 from compress.store import sha256_file, write_file
 
@@ -40,7 +42,7 @@ def file_digests(files: Sequence[str | Path], memo: Path, most_bytes: int = sys.
         fresh = dict(zip(unknown, pool.map(_digest, unknown), strict=True))
     now = time.time_ns()
     lasting = {
-        name: [stamps[name], digest]
+        name: (stamps[name], digest)
         for name, digest in fresh.items()
         if len(digest) == SHA256 and now - max(stamps[name][1:]) > YOUNG_NS
     }
@@ -69,8 +71,8 @@ def _digest(name: str) -> str:
         return str(error)
 
 
-def _read(memo: Path) -> dict[str, list]:
+def _read(memo: Path) -> dict[str, tuple[list[int], str]]:
     try:
-        return json.loads(memo.read_bytes())
+        return TypeAdapter(dict[str, tuple[list[int], str]]).validate_json(memo.read_bytes())
     except (OSError, ValueError):
         return {}

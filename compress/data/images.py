@@ -17,7 +17,7 @@ import numpy as np
 from compress.artifacts import Dataset, Split
 from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
 from compress.data.samples import Files, printable
-from compress.data.workers import Workers, at_once, in_order
+from compress.data.workers import Workers, at_once, in_order, result_of
 from compress.errors import BadInputError
 from compress.fingerprint import available_cores
 
@@ -98,7 +98,8 @@ def _stored(path: Path) -> Callable[[np.ndarray, np.ndarray], None]:
         with path.open("rb", buffering=0) as stream:
             for row, position in enumerate(positions.tolist()):
                 stream.seek(start + position * bytes_each)
-                stream.readinto(into[row])
+                if stream.readinto(into[row]) != bytes_each:
+                    raise BadInputError(f"{path}: ends too early; run python -m compress clean, and start again")
 
     return read
 
@@ -120,7 +121,7 @@ def _decoded(listing: Path, preparation: str) -> Callable[[np.ndarray, np.ndarra
     workers = Workers(_Listing(files, found["sha256"], json.loads(preparation)), len(files))
 
     def read(positions: np.ndarray, into: np.ndarray) -> None:
-        into[:] = workers.submit(_decode, positions).result()
+        into[:] = result_of(workers.submit(_decode, positions))
 
     return read
 

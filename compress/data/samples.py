@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from compress.artifacts import Split
 
 
+MOST_DIGITS = 18  # of a class that is a number; Python reads no number of thousands of digits
+
+
 class Images(Protocol):
     """Images by index, not yet decoded."""
 
@@ -54,7 +57,7 @@ class Files:
         return len(self.paths)
 
     def name(self, index: int) -> str:
-        """Return the path, with what is no UTF-8 escaped."""
+        """Return the path, with what cannot be printed escaped."""
         return printable(self.paths[index])
 
     def file(self, index: int) -> Path:
@@ -136,8 +139,9 @@ class Samples:
 
 
 def printable(path: str) -> str:
-    """Return a path as text that can be printed and stored as UTF-8, other bytes escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Return a path as one line of text that can be stored as UTF-8, other bytes and characters escaped."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -149,9 +153,9 @@ def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np
     found = set(names)
     bad = next((name for name in sorted(found) if not _is_label(name)), None)
     if bad is not None:
-        shown = ascii(printable(bad))
+        shown = f"'{printable(bad)}'"
         raise BadInputError(f"{where}: a class named {shown}: class names should be UTF-8 text of one line, not empty")
-    numeric = all(name.isdecimal() for name in found)
+    numeric = all(name.isdecimal() and len(name) <= MOST_DIGITS for name in found)
     classes = tuple(sorted(found, key=(lambda name: (int(name), name)) if numeric else None))
     index = {name: i for i, name in enumerate(classes)}
     return classes, np.array([index[name] for name in names], np.int64)

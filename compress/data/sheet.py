@@ -12,17 +12,18 @@ from compress.training.tensorflow import tf
 
 COLUMNS = 6  # images of a class, and as many augmented ones
 MOST_CLASSES = 20
-CELL = 64  # pixels at least, so that small images can be seen
+LEAST, MOST = 64, 256  # pixels of an image on the sheet: small ones can be seen, and large ones fit
 MARGIN, LABEL = 4, 120  # pixels
 PAPER, INK = (245, 245, 245), (20, 20, 20)
 
 
 def contact_sheet(data: Dataset, augmentation: Augmentation, seed: int) -> Image.Image:
-    """Return one row a class: training images as prepared, then the same ones as augmented in the first epoch."""
+    """Return one row a class: training images as prepared, then the same ones augmented as in training."""
     images, labels = images_of(data, "train"), data.labels("train")
     height, width, channels = data.image_shape
-    scale = max(1, -(-CELL // max(height, width)))
-    cell = (width * scale + MARGIN, height * scale + MARGIN)
+    scale = max(1, -(-LEAST // max(height, width)))
+    shown = (min(MOST, width * scale), min(MOST, height * scale))
+    cell = (shown[0] + MARGIN, shown[1] + MARGIN)
     classes = data.classes[:MOST_CLASSES]
     sheet = Image.new("RGB", (LABEL + (2 * COLUMNS + 1) * cell[0], (len(classes) + 1) * cell[1]), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
@@ -36,6 +37,6 @@ def contact_sheet(data: Dataset, augmentation: Augmentation, seed: int) -> Image
         changed = augment(tf.constant(plain), tf.constant(draws(seed, 1, chosen)), augmentation).numpy()
         for column, pixels in [*enumerate(plain), *enumerate(changed, start=COLUMNS + 1)]:
             image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-            image = image.resize((width * scale, height * scale), Image.Resampling.NEAREST)
+            image = image.resize(shown, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR)
             sheet.paste(image, (LABEL + column * cell[0], top))
     return sheet

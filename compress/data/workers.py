@@ -10,8 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
+from compress.errors import MachineError
 from compress.fingerprint import available_cores
 
 READ_BYTES = 4 << 20  # of pixels at once
@@ -36,12 +39,32 @@ class Workers:
             )
 
     def submit(self, function: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
-        """Let a worker call `function(state, item)`, or this process; function, item and result must be picklable."""
+        """Let a worker call `function(state, item)`, or this process; function, item and result must be picklable.
+
+        Raises `MachineError` where a worker was killed; so does `result_of` for what it returned before.
+        """
         if self._pool:
-            return self._pool.submit(_call, function, item)
+            with _as_machine_error():
+                return self._pool.submit(_call, function, item)
         done: Future[Any] = Future()
         done.set_result(function(self._state, item))
         return done
+
+
+def result_of(future: Future[Any]) -> Any:
+    """Wait for a result and return it; raises what the call raised, and `MachineError` where its worker was killed."""
+    with _as_machine_error():
+        return future.result()
+
+
+@contextmanager
+def _as_machine_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise MachineError(
+            "a process that decodes images was killed, perhaps for want of memory; start the run again"
+        ) from error
 
 
 def at_once(shape: Sequence[int], most: int) -> int:
@@ -56,9 +79,9 @@ def in_order(submit: Callable[[Any], Future[Any]], items: Sequence[Any]) -> Iter
         for item in items:
             waiting.append(submit(item))
             if len(waiting) > AHEAD * available_cores():
-                yield waiting.popleft().result()
+                yield result_of(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield result_of(waiting.popleft())
     finally:
         for future in waiting:
             future.cancel()

@@ -23,14 +23,14 @@ def class_counts(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[in
 def macro_averages(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Return precision, recall and f1 as means over classes, and auc as the mean of one-versus-rest areas.
 
-    A class that was never predicted has precision 0. A class without examples, or with nothing but examples, has no
-    area and is left out of auc's mean; with no area at all auc is not a number.
+    A class that was never predicted has precision 0. A class without examples is left out of all means, one with
+    nothing but examples out of auc's; with no area at all auc is not a number.
     """
     from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
     classes = probabilities.shape[1]
     precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, probabilities.argmax(axis=1), labels=range(classes), average="macro", zero_division=0
+        labels, probabilities.argmax(axis=1), labels=np.unique(labels), average="macro", zero_division=0
     )
     one_hot = np.eye(classes, dtype=bool)[labels]
     counts = one_hot.sum(axis=0)

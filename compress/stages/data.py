@@ -52,8 +52,13 @@ class Config(BaseModel):
     def name(self) -> str:
         """What the data is called: by its source's name, or by its file or folder."""
         path = Path(self.source)
-        name = path.resolve().name if path.is_dir() else path.stem if path.suffix else self.source
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "images"
+        name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else self.source
+        return re.sub(r"[^\w.-]+", "-", name).strip("-._")[:100] or "images"
+
+    def key_settings(self) -> dict[str, Any]:
+        """Return the settings that the result depends on: not how the source is spelt, `x`, `x/` or `./x`."""
+        source = source_of(self.source).__name__.rpartition(".")[2]
+        return {**self.model_dump(mode="json"), "source": source, "name": self.name}
 
     def plugin_modules(self) -> list[str]:
         """Return the modules that this configuration names."""
@@ -87,8 +92,9 @@ def source_of(spec: str) -> Any:
     except OSError as error:  # such as a name that is too long
         raise ValueError(f"cannot be looked at: {error.strerror}") from error
     if not claimants:
+        sets = [*(name for name in known if plugins.find(SOURCES, name).claims(name)), "tfds:NAME"]
         raise ValueError(
-            f"there is no such file or folder, and no data set of that name; {plugins.nearest(spec, known)}"
+            f"there is no such file or folder, and no data set of that name; {plugins.nearest(spec, sets)}"
         )
     return claimants[0]
 
@@ -96,7 +102,8 @@ def source_of(spec: str) -> Any:
 def fingerprint(config: Config, memo: Path) -> str:
     """Return the sha256 of the bytes of the images and labels; and where they are, if they are to be read again."""
     content = source_of(config.source).fingerprint(config.source, memo)
-    return content if config.cache else f"{content} at {Path(config.source).resolve()}"
+    place = Path(config.source)
+    return content if config.cache or not place.exists() else f"{content} at {place.resolve()}"
 
 
 def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
@@ -109,7 +116,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     from compress.arrays import array_writer, save_array
     from compress.data.describe import DESCRIPTION, describe, warnings
     from compress.data.images import LISTED, STORED
-    from compress.data.samples import Files
+    from compress.data.samples import Files, printable
     from compress.data.splits import divide
     from compress.data.survey import Look, Unreadable, channels_of, survey
     from compress.errors import BadInputError
@@ -158,7 +165,8 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
         listing = {"root": str(images.root.resolve()), "paths": images.paths, "sha256": digests}
         write_file(out / LISTED, json.dumps(listing).encode())
     names = [images.name(i) for i in positions]
-    description = describe(names, labels, classes, good, division, bad)
+    groups = of_good(samples.groups)
+    description = describe(names, labels, classes, good, division, bad, groups and [printable(name) for name in groups])
     write_file(out / DESCRIPTION, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
     for line in warnings(description):
         context.note(f"{context.stage}: {line}")

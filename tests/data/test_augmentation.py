@@ -564,10 +564,11 @@ def test_mixup_blends_images_targets_and_weights_with_the_image_before() -> None
         constant_images(3), np.eye(3, dtype=np.float32), weights, numbers, Mixing(mixup=1)
     )
 
-    expected = np.array([[0.25, 0, 0.75], [0.5, 0.5, 0], [0, 0.25, 0.75]])
-    np.testing.assert_allclose(targets, expected, rtol=1e-6)
-    np.testing.assert_allclose(images[:, 3, 3, 0], expected @ [0, 1, 2], rtol=1e-6)
-    np.testing.assert_allclose(mixed_weights, expected @ weights, rtol=1e-6)
+    shares = np.array([[0.25, 0, 0.75], [0.5, 0.5, 0], [0, 0.25, 0.75]])
+    np.testing.assert_allclose(images[:, 3, 3, 0], shares @ [0, 1, 2], rtol=1e-6)
+    np.testing.assert_allclose(mixed_weights, [0.25 + 3, 0.5 + 1, 0.5 + 3], rtol=1e-6)
+    parts = [[0.25, 0, 3], [0.5, 1, 0], [0, 0.5, 3]]  # what each image counts in the loss, by class
+    np.testing.assert_allclose(mixed_weights[:, None] * targets, parts, rtol=1e-6)
 
 
 def test_cutmix_pastes_the_rectangle_worked_by_hand() -> None:
@@ -583,8 +584,8 @@ def test_cutmix_pastes_the_rectangle_worked_by_hand() -> None:
     expected[0, 2:6, 2:6] = 1
     expected[1, :2, 2:6] = 0
     np.testing.assert_array_equal(images, expected)
-    np.testing.assert_allclose(targets, [[0.75, 0.25], [0.125, 0.875]], rtol=1e-6)
     np.testing.assert_allclose(mixed_weights, [1.25, 1.875], rtol=1e-6)
+    np.testing.assert_allclose(mixed_weights[:, None] * targets, [[0.75, 0.5], [0.125, 1.75]], rtol=1e-6)
 
 
 def test_targets_are_the_shares_of_the_pixels_when_both_ways_are_on() -> None:

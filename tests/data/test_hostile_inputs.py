@@ -152,6 +152,11 @@ def fifo(folder: Path) -> None:
     os.mkfifo(folder / "a" / ODD)
 
 
+def fifo_table(folder: Path) -> str:
+    os.mkfifo(folder / "table.csv")
+    return "images/table.csv"
+
+
 def sparse(folder: Path) -> None:
     with (folder / "a" / ODD).open("wb") as stream:
         stream.truncate(20_000_000_000)
@@ -210,6 +215,19 @@ def given_splits(folder: Path, foreign: str = "") -> str:
     (folder / "split" / "test" / "a" / "0-copy.bmp").write_bytes(encoded(red(), "BMP"))
     if foreign:
         (folder / "split" / foreign).mkdir()
+    return "images/split"
+
+
+def flat_test(folder: Path) -> str:
+    given_splits(folder)
+    red().save(folder / "split" / "test" / "0.png")
+    return "images/split"
+
+
+def renamed(folder: Path, train: str, test: str) -> str:
+    given_splits(folder)
+    (folder / "split" / "test").rename(folder / "split" / test)
+    (folder / "split" / "train").rename(folder / "split" / train)
     return "images/split"
 
 
@@ -357,10 +375,17 @@ ROWS = [
     Row("link to itself", link(ODD), refused="symbolic links"),
     Row("link to an image", link("../b/0.png"), np.asarray(noise(20).resize((8, 8), Image.Resampling.BILINEAR))),
     Row("link to a folder around it", link(".."), refused="a link that leads back to a folder around it"),
+    Row("FIFO named .csv", fifo_table, refused="images/table.csv: is no regular file"),
     Row("FIFO", fifo, refused=f"a/{ODD} is no regular file"),
     Row("name that is no UTF-8", raw_name(b"0-\xff\xfe.png"), solid(RED)),
     Row("name of 255 bytes", raw_name(b"0-" + b"0" * 249 + b".png"), solid(RED)),
     Row("name with a line break", raw_name(b"0-\n.png"), solid(RED)),
+    Row("unreadable, name with a line break", odd(b"", "0-\n.png"), refused="a/0-\\n.png is empty"),
+    Row(
+        "image beside the classes",
+        odd(encoded(red()), "../loose.jpg"),
+        refused="loose.jpg: an image beside the folders",
+    ),
     Row("hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images",)),
     Row("nested folders", nested, solid(RED)),
     Row("empty class", class_of(0), refused="images/c: a class without a file"),
@@ -375,6 +400,14 @@ ROWS = [
     Row(
         "folder beside train and test", lambda f: given_splits(f, "extra"), refused="beside train/ there should be only"
     ),
+    Row("images of test in no class", flat_test, refused="split/test/0.png: an image beside the folders"),
+    Row(
+        "Training and Testing",
+        lambda f: renamed(f, "Training", "Testing"),
+        solid(RED),
+        says=("in both train and test",),
+    ),
+    Row("val and test, no train", lambda f: renamed(f, "val", "test"), refused="has test, val, but no train"),
     Row("class in test only", class_in_test_only, refused="class 'c' has no image in train"),
     Row("the same image under two labels", same_under_two_labels, solid(RED), says=("(a) and b/the-same.tif (b)",)),
     Row(
@@ -402,6 +435,11 @@ ROWS = [
     Row("table with a short row", table(whole_table("a/1.png")), refused="line 2 has 1 values, the header 2"),
     Row("table naming no file", table(whole_table("gone.png,a")), refused="gone.png No such file"),
     Row("table naming a device", table(whole_table("/dev/zero,a")), refused="/dev/zero is no regular file"),
+    Row(
+        "table with labels of 5,000 digits",
+        table(whole_table("\n".join(f"a/1.png,{'1' * 5000}" for _ in range(3)))),
+        refused="class '1111",
+    ),
     Row("table with an empty label", table(whole_table("a/1.png,")), refused="row 1 has no label"),
     Row("table with a null character", table(whole_table("a\0b.png,a")), refused="table.csv"),
     Row("table that is no text", lambda f: odd(b"\xff\xfe\0", "t.csv")(f) or "images/a/t.csv", refused="as a table"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from PIL import Image
 from compress.artifacts import Dataset
 from compress.config import load
 from compress.context import Context
+from compress.data.describe import warnings
 from compress.data.digests import file_digests
 from compress.data.images import LISTED, STORED, images_of, in_batches
-from compress.data.workers import at_once
-from compress.errors import BadInputError
+from compress.data.workers import Workers, at_once, result_of
+from compress.errors import BadInputError, MachineError
 from compress.stages import data
 from tests.conftest import REPOSITORY
 
@@ -127,6 +129,44 @@ def test_groups_are_taken_from_the_file_names(folder: Path) -> None:
     assert not splits["validation"] & splits["test"]
 
 
+def test_a_group_in_two_given_splits_is_counted(folder: Path) -> None:
+    for split, names in (("train", range(20)), ("test", range(18, 30))):
+        for label in ("a", "b"):
+            (folder / "given" / split / label).mkdir(parents=True)
+            for i in names:
+                shutil.copy(folder / "images" / label / f"{i}.png", folder / "given" / split / label)
+    dataset = make(folder, f"data.source={folder / 'given'}", "data.group=^[0-9]+")
+
+    description = json.loads((dataset.folder / "data.json").read_bytes())
+    # both are in given train and test; one of them is among what was taken from train for validation
+    assert description["group_leaks"]["train/test"] == {"count": 1, "examples": ["19"]}
+    assert description["group_leaks"]["validation/test"] == {"count": 1, "examples": ["18"]}
+    assert "1 group is in both train and test, such as 19" in warnings(description)
+
+
+@pytest.mark.parametrize("spelling", ["images/", "./images", "{}"])
+def test_the_same_folder_spelt_otherwise_is_the_same_data(
+    spelling: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    spellings = ("images", spelling.format(folder / "images"))
+    one, other = (load(options={"": {"data": {"source": name}}}).data for name in spellings)  # type: ignore[attr-defined]
+
+    assert one.key_settings() == other.key_settings()
+    assert data.fingerprint(one, folder / "memo") == data.fingerprint(other, folder / "memo")
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"), [("tfds:mnist:3.0.1", "tfds-mnist-3.0.1"), ("Блюда", "Блюда"), ("a b.v2", "a-b.v2")]
+)
+def test_data_is_called_by_its_source(spec: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if not spec.startswith("tfds:"):
+        (tmp_path / spec).mkdir()
+
+    assert load(options={"": {"data": {"source": spec}}}).data.name == name  # type: ignore[attr-defined]
+
+
 def test_data_json_counts_what_is_there(folder: Path) -> None:
     Image.open(folder / "images" / "a" / "0.png").save(folder / "images" / "a" / "copy.bmp")
     description = json.loads((make(folder).folder / "data.json").read_bytes())
@@ -168,8 +208,9 @@ def test_a_file_that_is_young_is_hashed_again(tmp_path: Path, monkeypatch: pytes
     assert file_digests([tmp_path / "young"], tmp_path / "memo.json") == ["again"]
 
 
-def test_a_broken_memo_is_done_without(tmp_path: Path) -> None:
-    (tmp_path / "memo.json").write_bytes(b"{")
+@pytest.mark.parametrize("memo", [b"{", b"[]", b'{"a": 1}', b'{"a": [[1], 2]}'])
+def test_a_broken_memo_is_done_without(memo: bytes, tmp_path: Path) -> None:
+    (tmp_path / "memo.json").write_bytes(memo)
     (tmp_path / "file").write_bytes(b"one")
 
     assert file_digests([tmp_path / "file"], tmp_path / "memo.json") == [
@@ -191,6 +232,20 @@ def test_processes_read_what_this_process_would_and_tell_what_is_gone(
         path.unlink()
     with pytest.raises(BadInputError, match="it was there when the run began"):
         images[:3]
+
+
+def end_at_once(state: None, item: None) -> None:
+    os._exit(9)
+
+
+def test_a_process_that_was_killed_is_said_in_one_line() -> None:
+    workers = Workers(None, 10**6)
+    first = workers.submit(end_at_once, None)
+
+    with pytest.raises(MachineError, match="a process that decodes images was killed"):
+        result_of(first)
+    with pytest.raises(MachineError, match="a process that decodes images was killed"):
+        workers.submit(end_at_once, None)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")

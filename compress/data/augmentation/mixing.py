@@ -32,7 +32,8 @@ def mix(images: Any, targets: Any, weights: Any, draws: Any, lambdas: Any, setti
     `images` is `(batch, height, width, channels) float32`, `targets` `(batch, k) float32`, `weights` `(batch,)
     float32`, `draws` `(batch, DRAWS) float32` and `lambdas` what the function of that name gives for them. mixup (Zhang
     et al., 2018) blends the images; CutMix (Yun et al., 2019) pastes a rectangle, cut at the border. Targets and
-    weights are blended by the share of the pixels really taken.
+    weights are blended by the share of the pixels really taken, so that a loss linear in the targets, such as
+    cross-entropy, is the sum of what each part would count alone: with class weights, a rare class's part counts more.
     """
     from compress.training.tensorflow import tf
 
@@ -47,7 +48,8 @@ def mix(images: Any, targets: Any, weights: Any, draws: Any, lambdas: Any, setti
     def blend(own: Any, part: Any) -> Any:
         return (1 - part) * own + part * tf.roll(own, 1, axis=0)
 
-    return blend(images, taken), blend(targets, share[:, None]), blend(weights, share)
+    mixed = blend(weights, share)
+    return blend(images, taken), blend(weights[:, None] * targets, share[:, None]) / mixed[:, None], mixed
 
 
 def _cuts(draws: Any, settings: Mixing) -> Any:

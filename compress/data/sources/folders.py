@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compress.artifacts import Split
@@ -17,11 +17,14 @@ from compress.store import sha256_json
 
 SPLITS: dict[str, Split] = {
     "train": "train",
+    "training": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "test": "test",
+    "testing": "test",
 }
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 NOT_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave behind, besides hidden files
 
 
@@ -48,11 +51,7 @@ def load(spec: str, group: str) -> Samples:
     files = list(_files(root))
     if not files:
         raise BadInputError(f"{spec}: has no folders with images; should hold one folder a class")
-    splits = None
-    if _has_splits(root):
-        splits = [SPLITS[folder.split("/")[0].lower()] for folder, _ in files]
-        if "train" not in splits:
-            raise BadInputError(f"{Path(spec) / 'train'}: has no image")
+    splits = [SPLITS[folder.split("/")[0].lower()] for folder, _ in files] if _has_splits(root) else None
     classes, labels = by_class_name([folder.rpartition("/")[2] for folder, _ in files], spec)
     return Samples(
         classes=classes,
@@ -64,23 +63,24 @@ def load(spec: str, group: str) -> Samples:
 
 
 def _has_splits(root: Path) -> bool:
-    """Tell whether there is a folder train/ with folders in it; without any, it is a class of that name."""
-    return any(name.lower() == "train" and _folders(root / name) for name in _folders(root))
+    """Tell whether there are folders of splits, with folders in them; without any, they are classes of such names."""
+    return any(name.lower() in SPLITS and _folders(root / name) for name in _folders(root))
 
 
 def _files(root: Path) -> Iterator[tuple[str, str]]:
     """Yield for every file the folder of its class, below `root`, and its path within; sorted by bytes.
 
-    Raises `BadInputError` for a class without files, and for folders beside train/ that are no split.
+    Raises `BadInputError` for a class without files, for images beside the folders of classes, for splits without
+    train/ and for other folders beside it.
     """
     folders = _folders(root)
+    parents = [root]
     if _has_splits(root):
-        foreign = next((name for name in folders if name.lower() not in SPLITS), None)
-        if foreign is not None:
-            raise BadInputError(
-                f"{printable(str(root / foreign))}: beside train/ there should be only val/ (or validation/) and test/"
-            )
+        _check_splits(root, folders)
+        parents += [root / split for split in folders]
         folders = [f"{split}/{name}" for split in folders for name in _folders(root / split)]
+    for parent in parents:
+        _check_no_images(parent)
     for folder in folders:
         empty = True
         for path in _walk(root / folder, "", ()):
@@ -90,9 +90,31 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
             raise BadInputError(f"{printable(str(root / folder))}: a class without a file; should hold images")
 
 
+def _check_splits(root: Path, folders: Sequence[str]) -> None:
+    foreign = next((name for name in folders if name.lower() not in SPLITS), None)
+    if foreign is not None:
+        raise BadInputError(
+            f"{printable(str(root / foreign))}: beside train/ there should be only val/ (or validation/) and test/; if "
+            "these are classes, put them into a folder train"
+        )
+    if all(SPLITS[name.lower()] != "train" for name in folders):
+        raise BadInputError(f"{printable(str(root))}: has {', '.join(folders)}, but no train; should have one")
+
+
+def _check_no_images(folder: Path) -> None:
+    """Raise `BadInputError` for an image beside the folders of classes: it has no label, and would be lost unseen."""
+    for entry in _entries(folder):
+        if not _is_folder(entry) and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            where = printable(entry.path)
+            raise BadInputError(f"{where}: an image beside the folders of classes; should be in one, or elsewhere")
+
+
 def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
     """Yield the paths of a folder's files, links followed; `above` holds the identities of the folders around it."""
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise BadInputError(f"{printable(str(folder))}: {error.strerror}") from error
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         raise BadInputError(f"{printable(str(folder))}: a link that leads back to a folder around it; remove it")

@@ -47,6 +47,8 @@ def load(spec: str, group: str) -> Samples:
 
 def _read(spec: str) -> dict[str, list[str]]:
     """Return the table's columns, every value as text; what is missing is the empty text."""
+    if Path(spec).exists() and not Path(spec).is_file():  # a pipe would be waited for
+        raise BadInputError(f"{spec}: is no regular file")
     try:
         table = _read_parquet(spec) if Path(spec).suffix.lower() == ".parquet" else _read_csv(spec)
     except OSError as error:
