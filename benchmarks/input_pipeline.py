@@ -81,7 +81,7 @@ def dataset(settings: list[str], out: Path, *more: str) -> Dataset:
     """Return the data as the data stage makes it."""
     config: Any = load(assignments=[*settings, *more])
     out.mkdir(parents=True, exist_ok=True)
-    return data.run(config.data, config.image, out, Context("data", 0, 0, out, lambda *_: None, print))
+    return data.run(config.data, config.image, out, Context("data", 0, 0, out, out, lambda *_: None, print))
 
 
 def measure(rates: dict[str, list[float]], what: str, n: int, work: Callable[[], None]) -> None:

@@ -22,7 +22,8 @@ class Context:
     """Handed to every stage.
 
     `run_seed` is the one in the settings, `seed` what the stage draws from: a function of it and the stage's name.
-    `checkpoint` is a folder that survives a kill and is deleted when the stage is finished. `progress` takes the
+    `checkpoint` is a folder that survives a kill and is deleted when the stage is finished, `logs` one that stays, for
+    what is no result. `progress` takes the
     fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the stages before this
     one, `config_toml` is the whole effective configuration.
     """
@@ -31,6 +32,7 @@ class Context:
     run_seed: int
     seed: int
     checkpoint: Path
+    logs: Path
     progress: Callable[[float, str], None]
     note: Callable[[str], None]
     finished: tuple[StageRecord, ...] = ()

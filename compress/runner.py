@@ -176,6 +176,7 @@ def _run(
         run_seed=seed,
         seed=_stage_seed(seed, stage.section),
         checkpoint=work / "checkpoint",
+        logs=store.logs / f"{stage.name}-{step.key}",
         progress=progress.update,
         note=progress.note,
         finished=finished,

@@ -5,6 +5,7 @@ itself sealed by a digest. The folder appears by one rename, so that a reader se
 
     WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
     WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above), checkpoint/ (survives a kill), made_from.json
+    WORKSPACE/logs/STAGE-KEY/    how a training went: history.csv, TensorBoard's event files; no result
     WORKSPACE/digests.json       digests of files that were not changed since; may be deleted
 """
 
@@ -85,6 +86,7 @@ class Store:
     def __init__(self, workspace: Path) -> None:
         self.finished = workspace / "store"
         self.unfinished = workspace / "work"
+        self.logs = workspace / "logs"
         self.memo = workspace / "digests.json"
 
     def find(self, stage: str, key: str) -> tuple[Entry | None, str]:
@@ -148,7 +150,8 @@ class Store:
         """Delete every entry, finished or not, that is not in `keep` (stage, key); return the bytes freed."""
         kept = {self.finished / stage / key for stage, key in keep}
         kept |= {self.unfinished / f"{folder.parent.name}-{folder.name}" for folder in kept if not folder.exists()}
-        found = {*self.finished.glob("*/*"), *self.unfinished.glob("*")}
+        kept |= {self.logs / f"{stage}-{key}" for stage, key in keep}
+        found = {*self.finished.glob("*/*"), *self.unfinished.glob("*"), *self.logs.glob("*")}
         doomed = {folder for folder in found - kept if folder.is_dir() and KEY.fullmatch(folder.name)}
         freed = sum(path.stat().st_size for folder in doomed for path in folder.rglob("*") if path.is_file())
         for folder in doomed:

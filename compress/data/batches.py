@@ -66,7 +66,8 @@ class Batches:
         self.batch_size, self.seed = batch_size, seed
         self.augmentation, self.mixing = augmentation, mixing
         self.weights = np.ones(len(images), np.float32) if weights is None else weights
-        self.steps = math.ceil(len(choose(0).images) / batch_size)
+        self.size = len(choose(0).images)
+        self.steps = math.ceil(self.size / batch_size)
         self.failure: CompressError | None = None
         """Why a batch could not be read; TensorFlow would only say that it could not."""
 

@@ -8,18 +8,19 @@ from compress.artifacts import Control, Dataset, Score
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.stages import teacher
+from compress.training.settings import Engine
 
 Config = teacher.Config
 
 
-def run(config: Config, balance: Balance, data: Dataset, out: Path, context: Context) -> Control:
+def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Control:
     """Return how a teacher that was trained alike, but not balanced, does on the test images of each class."""
     if balance.method == "none":
         return Control(None)
     from compress.data.images import images_of
     from compress.metrics.classification import class_counts
-    from compress.training.fit import logits_of
+    from compress.training.fit import forward_of, logits_of
 
-    model = teacher.train(config, Balance(), data, context)
-    counts = class_counts(data.labels("test"), logits_of(model, images_of(data, "test")))
+    model = teacher.fit_teacher(config, Balance(), train, data, context)
+    counts = class_counts(data.labels("test"), logits_of(forward_of(model), images_of(data, "test")))
     return Control(tuple(Score("test", correct, n) for correct, n in counts))

@@ -11,7 +11,7 @@ from compress import plugins
 from compress.artifacts import Dataset, Network, Quantized
 from compress.context import Context
 from compress.data.balance import Balance
-from compress.training.settings import TrainingSettings
+from compress.training.settings import Engine, TrainingSettings
 
 LOSSES = "compress.distillation.losses"
 
@@ -41,7 +41,9 @@ class Config(TrainingSettings):
         return [f"students.{self.student}", f"{LOSSES}.{self.loss}"]
 
 
-def run(config: Config, balance: Balance, quantize: Quantized, data: Dataset, out: Path, context: Context) -> Network:
+def run(
+    config: Config, balance: Balance, train: Engine, quantize: Quantized, data: Dataset, out: Path, context: Context
+) -> Network:
     """Write the trained student's weights."""
     import numpy as np
 
@@ -85,6 +87,7 @@ def run(config: Config, balance: Balance, quantize: Quantized, data: Dataset, ou
         ),
         (images_of(data, "validation"), data.labels("validation")),
         config,
+        train,
         context,
     )
     networks.save(student, out / "weights.npz")

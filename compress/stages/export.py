@@ -46,7 +46,7 @@ def run(
     from compress.errors import CompressError
     from compress.onnx_tools import sessions
     from compress.onnx_tools.convert import to_onnx
-    from compress.training.fit import logits_of
+    from compress.training.fit import forward_of, logits_of
 
     def copied(model: OnnxModel) -> OnnxModel:
         return dataclasses.replace(model, file=Path(shutil.copy(model.file, out / f"{model.id}.onnx")))
@@ -60,7 +60,7 @@ def run(
     pairs = ((teacher, teacher_fp32), (prune, pruned_fp32), (distill, student_fp32))
     for i, (network, model) in enumerate(pairs):
         context.progress(0.7 + 0.1 * i, f"comparing {model.id} with Keras")
-        expected = logits_of(networks.load(network), held_out)
+        expected = logits_of(forward_of(networks.load(network)), held_out)
         logits = sessions.run(sessions.open_session(model.file), held_out)
         difference = np.abs(logits - expected).max() / np.abs(expected).max()
         if not difference <= config.tolerance:

@@ -9,7 +9,7 @@ from pydantic import Field
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
-from compress.training.settings import LabelSettings
+from compress.training.settings import Engine, LabelSettings
 
 
 class Config(LabelSettings):
@@ -23,7 +23,9 @@ class Config(LabelSettings):
     updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
 
-def run(config: Config, balance: Balance, teacher: Network, data: Dataset, out: Path, context: Context) -> Network:
+def run(
+    config: Config, balance: Balance, train: Engine, teacher: Network, data: Dataset, out: Path, context: Context
+) -> Network:
     """Write the pruned network's weights: the teacher's architecture, its kernels mostly zero."""
     import dataclasses
     import math
@@ -47,6 +49,7 @@ def run(config: Config, balance: Balance, teacher: Network, data: Dataset, out: 
         batches,
         data,
         config,
+        train,
         context,
         callbacks=[pruning.callback()],
         may_stop_from=min(ramp_epochs, config.epochs - 1),

@@ -11,7 +11,7 @@ from compress import plugins
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
-from compress.training.settings import LabelSettings
+from compress.training.settings import Engine, LabelSettings
 
 
 class Config(LabelSettings):
@@ -30,11 +30,11 @@ class Config(LabelSettings):
         return [f"teachers.{self.name}"]
 
 
-def run(config: Config, balance: Balance, data: Dataset, out: Path, context: Context) -> Network:
+def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Network:
     """Write the trained teacher's weights."""
     from compress import networks
 
-    networks.save(train(config, balance, data, context), out / "weights.npz")
+    networks.save(fit_teacher(config, balance, train, data, context), out / "weights.npz")
     return Network(
         name="teacher",
         stage=context.stage,
@@ -47,7 +47,7 @@ def run(config: Config, balance: Balance, data: Dataset, out: Path, context: Con
     )
 
 
-def train(config: Config, balance: Balance, data: Dataset, context: Context) -> Any:
+def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset, context: Context) -> Any:
     """Return the trained Keras model."""
     from compress import networks
     from compress.training.supervised import fit_to_labels, label_batches
@@ -55,5 +55,5 @@ def train(config: Config, balance: Balance, data: Dataset, context: Context) -> 
 
     start_afresh(context.seed)
     model = networks.build("teachers", config.name, config.options, data.image_shape, len(data.classes))
-    fit_to_labels(model, label_batches(data, config, balance, context.seed), data, config, context)
+    fit_to_labels(model, label_batches(data, config, balance, context.seed), data, config, engine, context)
     return model

@@ -1,15 +1,17 @@
 """The fit loop: epochs of Keras's `Model.fit`, a checkpoint after each, early stopping, the best weights at the end.
 
-An epoch's batches are a function of seed and epoch, and a checkpoint holds weights and optimizer. So a run that was
-killed goes on from its last finished epoch and ends with the same bytes as a run that was not, if the network has no
-random layers such as dropout.
+An epoch's batches, and what its random layers such as dropout draw, are a function of seed and epoch, and a checkpoint
+holds weights and optimizer. So a run that was killed goes on from its last finished epoch and ends with the same bytes
+as a run that was not.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,12 @@ import numpy as np
 from compress.context import Context
 from compress.data.batches import Batches
 from compress.data.images import Images, in_batches
-from compress.errors import CompressError
-from compress.training import checkpoint
-from compress.training.schedules import OneCycle
-from compress.training.settings import TrainingSettings
-from compress.training.tensorflow import keras, tf
+from compress.errors import CompressError, MachineError
+from compress.training import checkpoint, history, optimizers, precision
+from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
+from compress.training.settings import Engine, TrainingSettings
+from compress.training.step import Stepped
+from compress.training.tensorflow import keras, seed_random_layers, tf
 
 
 def fit(
@@ -30,8 +33,10 @@ def fit(
     batches: Batches,
     validation: tuple[Images, np.ndarray],
     settings: TrainingSettings,
+    engine: Engine,
     context: Context,
     *,
+    name: str = "training",
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
 ) -> None:
@@ -46,87 +51,149 @@ def fit(
     batches
         What each epoch trains on.
     validation
-        Images `(n, height, width, channels) uint8` and labels `(n,) int64`. The best epoch is the one with the
+        Images `(n, height, width, channels)` and labels `(n,) int64`. The best epoch is the one with the
         highest accuracy on them, the lowest cross-entropy among equals.
+    name
+        Of the checkpoint and the logs, where a stage trains more than once.
     callbacks
         Keras callbacks of every epoch.
     may_stop_from
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity.
     """
-    steps = settings.epochs * batches.steps
-    optimizer = keras.optimizers.SGD(
-        OneCycle(settings.learning_rate, steps, settings.warmup),
-        momentum=settings.momentum,
-        nesterov=True,
-        weight_decay=settings.weight_decay or None,
-        jit_compile=False,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(optimizer, loss, jit_compile=False)
-    optimizer.build(model.trainable_variables)
+    rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
+    optimizer = optimizers.build(settings, rate)
+    real = precision.resolve(engine.precision)
+    trained = Stepped(model.inputs, model.outputs)
+    trained.l1, trained.l2 = settings.l1, settings.l2
+    minimizer = keras.mixed_precision.LossScaleOptimizer(optimizer) if real == "float16" else optimizer
+    trained.compile(minimizer, loss, jit_compile=False)
+    minimizer.build(model.trainable_variables)
 
-    path = context.checkpoint / "training.npz"
-    epoch, best_epoch, best_result = 0, -1, (-1.0, 0.0)
-    best_weights: list[np.ndarray] = []
+    path = context.checkpoint / f"{name}.npz"
+    state = _State()
+    groups = _groups(model, minimizer)
     if found := checkpoint.load(path):
-        groups, state = found
-        model.set_weights(groups["model"])
-        for variable, value in zip(optimizer.variables, groups["optimizer"], strict=True):
-            variable.assign(value)
-        epoch, best_epoch, best_result = state["epoch"], state["best_epoch"], tuple(state["best_result"])
-        best_weights = groups.get("best", groups["model"])
-        context.note(f"{context.stage}: goes on after epoch {epoch}")
-        context.progress(epoch / settings.epochs, f"epoch {epoch}/{settings.epochs}")
+        groups, kept = found
+        state = _State(**kept)
+        _restore(model, minimizer, groups)
+        context.note(f"{context.stage}: goes on after epoch {state.epoch}")
+        context.progress(state.epoch / settings.epochs, f"epoch {state.epoch}/{settings.epochs}")
+    best_weights = groups.get("best", groups["model"])
+    forward = forward_of(model)
 
-    while epoch < settings.epochs and epoch <= max(best_epoch, may_stop_from - 1) + settings.patience:
-        start = time.perf_counter()
-        on_batch = _Report(context, epoch, settings.epochs)
-        try:
-            history = model.fit(
-                batches.epoch(epoch),
-                epochs=epoch + 1,
-                initial_epoch=epoch,
-                verbose=0,
-                callbacks=[*callbacks, on_batch],
+    with precision.computing_in(real):
+        while state.epoch < settings.epochs and state.epoch <= max(state.best, may_stop_from - 1) + settings.patience:
+            start = time.perf_counter()
+            trained.parts = state.parts
+            rate.rescale(state.plateau)
+            seed_random_layers(model, batches.seed, state.epoch)
+            try:
+                fitted = trained.fit(
+                    batches.epoch(state.epoch),
+                    epochs=state.epoch + 1,
+                    initial_epoch=state.epoch,
+                    verbose=0,
+                    callbacks=[*callbacks, _Report(context, state.epoch, settings.epochs)],
+                )
+            except tf.errors.ResourceExhaustedError as error:
+                state.parts = _more_parts(state.parts, batches.batch_size, context, error)
+                _restore(model, minimizer, groups)
+                trained.compile(minimizer, loss, jit_compile=False)  # the step is traced anew
+                continue
+            except tf.errors.OpError as error:
+                raise batches.failure or error from None
+            seconds = time.perf_counter() - start
+            loss_value = fitted.history["loss"][0]
+            if not math.isfinite(loss_value):
+                raise CompressError(
+                    f"{context.stage}: the loss is {loss_value} in epoch {state.epoch + 1}: training diverged; "
+                    f"{context.stage}.learning_rate = {settings.learning_rate} should be lower"
+                )
+            groups = _groups(model, minimizer)
+            if settings.ema:
+                optimizer.finalize_variable_values(model.trainable_variables)
+            accuracy, cross_entropy = evaluate(forward, *validation)
+            if state.epoch >= may_stop_from and (accuracy, -cross_entropy) > tuple(state.best_result):
+                state.best, state.best_result = state.epoch, (accuracy, -cross_entropy)
+                best_weights = model.get_weights()
+            if settings.ema:
+                model.set_weights(groups["model"])
+            state.epoch += 1
+            state.plateau = after_epoch(state.plateau, cross_entropy, settings.schedule)
+            state.rows.append(
+                {
+                    "epoch": state.epoch,
+                    "learning_rate": float(rate(optimizer.iterations - 1)),
+                    "loss": loss_value,
+                    "validation_accuracy": accuracy,
+                    "validation_cross_entropy": cross_entropy,
+                    "images_per_second": round(batches.size / seconds, 1),
+                }
             )
-        except tf.errors.OpError as error:
-            raise batches.failure or error from None
-        loss_value = history.history["loss"][0]
-        if not math.isfinite(loss_value):
-            raise CompressError(
-                f"{context.stage}: the loss is {loss_value} in epoch {epoch + 1}: training diverged; "
-                f"{context.stage}.learning_rate = {settings.learning_rate} should be lower"
+            history.write(context.logs / name, state.rows)
+            if settings.ema or state.best not in (state.epoch - 1, -1):
+                groups["best"] = best_weights
+            checkpoint.save(path, groups, dataclasses.asdict(state))
+            context.progress(
+                state.epoch / settings.epochs,
+                f"epoch {state.epoch}/{settings.epochs}, loss {loss_value:.4f}, "
+                f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
             )
-        accuracy, cross_entropy = evaluate(model, *validation)
-        if epoch >= may_stop_from and (accuracy, -cross_entropy) > best_result:
-            best_epoch, best_result, best_weights = epoch, (accuracy, -cross_entropy), model.get_weights()
-        epoch += 1
-        groups = {"model": model.get_weights(), "optimizer": [v.numpy() for v in optimizer.variables]}
-        if best_epoch not in (epoch - 1, -1):
-            groups["best"] = best_weights
-        state = {"epoch": epoch, "best_epoch": best_epoch, "best_result": best_result}
-        checkpoint.save(path, groups, state)
-        context.progress(
-            epoch / settings.epochs,
-            f"epoch {epoch}/{settings.epochs}, loss {loss_value:.4f}, "
-            f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
-        )
     model.set_weights(best_weights)
 
 
-def logits_of(model: Any, images: Images) -> np.ndarray:
-    """Return the model's logits `(n, classes) float32` of images `(n, height, width, channels) uint8`."""
-    forward = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
+def forward_of(model: Any) -> Callable[[Any], Any]:
+    """Return a function from a batch of images to the model's logits, as `logits_of` and `evaluate` take it."""
+    return tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
+
+
+def logits_of(forward: Callable[[Any], Any], images: Images) -> np.ndarray:
+    """Return the logits `(n, classes) float32` of images `(n, height, width, channels)`."""
     return np.concatenate([forward(tf.constant(batch)).numpy() for batch in in_batches(images)])
 
 
-def evaluate(model: Any, images: Images, labels: np.ndarray) -> tuple[float, float]:
-    """Return accuracy (a fraction) and mean cross-entropy (nats) of a model that gives logits."""
-    logits = logits_of(model, images).astype(np.float64)
+def evaluate(forward: Callable[[Any], Any], images: Images, labels: np.ndarray) -> tuple[float, float]:
+    """Return accuracy (a fraction) and mean cross-entropy (nats) of a function that gives logits."""
+    logits = logits_of(forward, images).astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     cross_entropy = -log_probabilities[np.arange(len(labels)), labels].mean()
     return float((logits.argmax(axis=1) == labels).mean()), float(cross_entropy)
+
+
+@dataclass
+class _State:
+    """How far a training is: all that a checkpoint holds besides weights and optimizer."""
+
+    epoch: int = 0
+    best: int = -1
+    best_result: tuple[float, float] = (-1.0, 0.0)
+    parts: int = 1
+    plateau: tuple[float, float, int] = NO_PLATEAU
+    rows: list[history.Row] = field(default_factory=list)
+
+
+def _groups(model: Any, optimizer: Any) -> dict[str, list[np.ndarray]]:
+    return {"model": model.get_weights(), "optimizer": [variable.numpy() for variable in optimizer.variables]}
+
+
+def _restore(model: Any, optimizer: Any, groups: dict[str, list[np.ndarray]]) -> None:
+    model.set_weights(groups["model"])
+    for variable, value in zip(optimizer.variables, groups["optimizer"], strict=True):
+        variable.assign(value)
+
+
+def _more_parts(parts: int, batch_size: int, context: Context, error: Exception) -> int:
+    """Return twice as many parts of a batch and say so; raises `MachineError` where a part would hold no image."""
+    if 2 * parts > batch_size:
+        raise MachineError(
+            f"{context.stage}: out of memory even with one image at a time; image.size should be smaller"
+        ) from error
+    context.note(
+        f"{context.stage}: out of memory with {batch_size // parts} images at a time; goes on with "
+        f"{batch_size // (2 * parts)}, gradients added up to batches of {batch_size}"
+    )
+    return 2 * parts
 
 
 class _Report(keras.callbacks.Callback):

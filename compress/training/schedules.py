@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from compress.training.settings import Schedule
 from compress.training.tensorflow import keras, tf
 
+NO_PLATEAU = (1.0, math.inf, 0)  # the state before the first epoch, see `after_epoch`
 
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear from 0 to `peak` over the first `warmup` part of `steps`, then linear to 0.
 
-    After Smith and Topin, "Super-Convergence" (2018), with the straight lines of Page's DAWNBench entry.
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises from 0 to `peak` in a straight line and then goes as the schedule says.
+
+    With w for the warm-up and d for the part of the steps that is done, r = d / w up to the peak; after it, with
+    t = (d - w) / (1 - w) from 0 to 1:
+
+    - constant and plateau: r = 1; `rescale` lowers plateau's between epochs;
+    - step: r = factor ** floor(t / every);
+    - exponential: r = final ** t;
+    - polynomial: r = final + (1 - final) (1 - t) ** power;
+    - cosine: r = final + (1 - final) (1 + cos(pi t)) / 2 (Loshchilov and Hutter, "SGDR", 2017, without restarts);
+    - one_cycle: r = 1 - t (after Smith and Topin, "Super-Convergence", 2018, with the straight lines of Page's
+      DAWNBench entry).
     """
 
-    def __init__(self, peak: float, steps: int, warmup: float) -> None:
-        self.peak, self.steps, self.warmup = peak, steps, warmup
+    def __init__(self, peak: float, steps: int, schedule: Schedule) -> None:
+        self.peak, self.steps, self.schedule = peak, steps, schedule
+        self.scale = tf.Variable(1.0, trainable=False, name="scale") if schedule.shape == "plateau" else None
 
     def __call__(self, step: Any) -> Any:
         """Return the rate at a step (a scalar tensor or number)."""
+        schedule, warmup = self.schedule, self.schedule.warmup
         done = (tf.cast(step, tf.float32) + 1.0) / (self.steps + 1)
-        rising = done / self.warmup if self.warmup else 1.0
-        return self.peak * tf.minimum(rising, (1.0 - done) / (1.0 - self.warmup))
+        rising = done / warmup if warmup else 1.0
+        left = (1.0 - done) / (1.0 - warmup)
+        down = {
+            "constant": lambda: 1.0,
+            "plateau": lambda: 1.0,
+            "step": lambda: schedule.factor ** tf.floor(tf.maximum(0.0, 1.0 - left) / schedule.every),
+            "exponential": lambda: schedule.final ** (1.0 - left),
+            "polynomial": lambda: schedule.final + (1.0 - schedule.final) * left**schedule.power,
+            "cosine": lambda: schedule.final + (1.0 - schedule.final) * (1.0 + tf.cos(math.pi * (1.0 - left))) / 2.0,
+            "one_cycle": lambda: left,
+        }[schedule.shape]()
+        rate = self.peak * tf.where(done < warmup, rising, down)
+        return rate if self.scale is None else rate * self.scale
+
+    def rescale(self, plateau: tuple[float, float, int]) -> None:
+        """Set what plateau multiplies the rate by from here on."""
+        if self.scale is not None:
+            self.scale.assign(plateau[0])
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, which Keras wants in order to save a model."""
-        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+        return {"peak": self.peak, "steps": self.steps, "schedule": self.schedule.model_dump()}
+
+
+def after_epoch(state: tuple[float, float, int], cross_entropy: float, schedule: Schedule) -> tuple[float, float, int]:
+    """Return plateau's next (scale of the rate, best cross-entropy, epochs since), from those before an epoch."""
+    scale, best, waited = state
+    if cross_entropy < best:
+        return scale, cross_entropy, 0
+    if waited + 1 < schedule.patience:
+        return scale, best, waited + 1
+    return scale * schedule.factor, best, 0

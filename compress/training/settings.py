@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from compress.data.augmentation import Augmentation, Mixing
 
+OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Schedule(BaseModel):
+    """How the rate goes from its peak, after a linear rise to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shape: Shape = Field(
+        "one_cycle",
+        description="constant; step: times `factor` each `every`; exponential, polynomial (of `power`), cosine: down "
+        "to `final`; one_cycle: straight down to 0; plateau: times `factor` after `patience` epochs without a better "
+        "validation cross-entropy.",
+    )
+    warmup: float = Field(0.25, ge=0, lt=1, description="Part of the steps in which the rate rises to its peak.")
+    factor: float = Field(0.1, gt=0, lt=1, description="What step and plateau multiply the rate by.")
+    every: float = Field(0.3, gt=0, lt=1, description="step: part of the steps after the warm-up between two drops.")
+    patience: int = Field(2, ge=1, description="plateau: epochs without improvement before a drop.")
+    power: float = Field(2.0, gt=0, le=10, description="polynomial: 1 is a straight line.")
+    final: float = Field(
+        0.01, gt=0, lt=1, description="exponential, polynomial, cosine: rate at the end, as a part of the peak."
+    )
+
 
 class TrainingSettings(BaseModel):
-    """Settings of the fit loop: SGD with Nesterov momentum under a one-cycle rate, early stopping on validation."""
+    """Settings of the fit loop: optimizer, rate, regularization, early stopping on validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Images a step.")
-    learning_rate: float = Field(0.02, gt=0, le=10, description="Peak of the one-cycle rate.")
-    warmup: float = Field(0.25, ge=0, lt=1, description="Part of the steps in which the rate rises to its peak.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum.")
+    optimizer: OptimizerName = Field(
+        "nesterov", description="sgd, momentum (heavy ball), nesterov, adam, adamw, rmsprop or adagrad."
+    )
+    learning_rate: float = Field(0.02, gt=0, le=10, description="Peak of the rate; a tenth to a hundredth for adam.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of momentum, nesterov and rmsprop.")
+    schedule: Schedule = Field(Schedule(), description="How the rate changes.")
     weight_decay: float = Field(
-        5e-3, ge=0, le=1, description="Decoupled decay of kernels: rate times this is taken off a step."
+        5e-3,
+        ge=0,
+        le=1,
+        description="Decoupled decay of kernels: rate times this is taken off a step; for adam none (see adamw).",
+    )
+    l1: float = Field(0.0, ge=0, le=1, description="Times the sum of the kernels' absolute values, added to the loss.")
+    l2: float = Field(0.0, ge=0, le=1, description="Times the sum of the kernels' squares, added to the loss.")
+    clip_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together; 0: as they are.")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="Momentum of a moving average of the weights, which is then the result; 0: none."
     )
     patience: int = Field(5, ge=1, description="Epochs without a better validation result before training stops.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Part of a label spread over all classes.")
@@ -29,3 +68,15 @@ class LabelSettings(TrainingSettings):
     """Settings of a training on labels, which can be mixed as the images are."""
 
     mixing: Mixing = Field(Mixing(), description="Images mixed with each other, and their labels alike.")
+
+
+class Engine(BaseModel):
+    """On what all trainings run, and how exactly they count."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    precision: Precision = Field(
+        "auto",
+        description="Of convolutions and products: auto takes bfloat16 on processors made for it, float16 on NVIDIA "
+        "GPUs, else float32. Weights are kept in float32.",
+    )

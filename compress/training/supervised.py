@@ -13,7 +13,7 @@ from compress.data.balance import Balance, epoch_indices, image_weights, with_sy
 from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
 from compress.training.fit import fit
-from compress.training.settings import LabelSettings
+from compress.training.settings import Engine, LabelSettings
 from compress.training.tensorflow import keras
 
 
@@ -51,6 +51,7 @@ def fit_to_labels(
     batches: Batches,
     data: Dataset,
     settings: LabelSettings,
+    engine: Engine,
     context: Context,
     *,
     callbacks: Sequence[Any] = (),
@@ -63,6 +64,7 @@ def fit_to_labels(
         batches,
         (images_of(data, "validation"), data.labels("validation")),
         settings,
+        engine,
         context,
         callbacks=callbacks,
         may_stop_from=may_stop_from,

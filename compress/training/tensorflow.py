@@ -11,6 +11,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,7 +45,9 @@ with _without_native_messages():
 tf.get_logger().setLevel(logging.ERROR)
 logging.getLogger("absl").setLevel(logging.ERROR)
 
-__all__ = ["keras", "start_afresh", "tf"]
+keras.backend.experimental.enable_tf_random_generator()  # dropout then draws from a state that can be set
+
+__all__ = ["keras", "seed_random_layers", "start_afresh", "tf"]
 
 
 def start_afresh(seed: int) -> None:
@@ -50,3 +55,12 @@ def start_afresh(seed: int) -> None:
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def seed_random_layers(model: Any, seed: int, epoch: int) -> None:
+    """Let what a model's random layers draw in an epoch depend on nothing but seed, epoch and their order."""
+    generators = [layer._random_generator for layer in model.layers if hasattr(layer, "_random_generator")]
+    for i, generator in enumerate(generators):
+        if generator._generator is not None:
+            words = np.random.SeedSequence([seed, epoch, i]).generate_state(1, np.uint64)
+            generator._generator.reset_from_seed(int(words[0] >> 1))

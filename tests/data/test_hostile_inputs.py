@@ -510,14 +510,14 @@ def test_a_file_removed_or_replaced_in_mid_run_ends_it_with_one_line(
 ) -> None:
     from compress.stages import teacher
 
-    train = teacher.train
+    fit_teacher = teacher.fit_teacher
 
     def change_and_train(*arguments: Any) -> Any:
         for path in list(images.rglob("*.png")):
             path.unlink() if change == "removed" else path.write_bytes(encoded(red()))
-        return train(*arguments)
+        return fit_teacher(*arguments)
 
-    monkeypatch.setattr(teacher, "train", change_and_train)
+    monkeypatch.setattr(teacher, "fit_teacher", change_and_train)
 
     code = run_main(monkeypatch, images.parent, "teacher", "--data", "images", "--set", "data.cache=false", *SMALL)
 

@@ -28,7 +28,7 @@ from tests.conftest import REPOSITORY
 
 
 def context(folder: Path) -> Context:
-    return Context("data", 0, 0, folder, lambda fraction, words: None, lambda line: None)
+    return Context("data", 0, 0, folder, folder, lambda fraction, words: None, lambda line: None)
 
 
 def make(folder: Path, *settings: str) -> Dataset:

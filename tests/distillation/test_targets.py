@@ -36,7 +36,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Mirror:
 
 
 def context(folder: Path) -> Context:
-    return Context("distill", 0, 5, folder, lambda fraction, words: None, lambda line: None)
+    return Context("distill", 0, 5, folder, folder, lambda fraction, words: None, lambda line: None)
 
 
 def test_the_first_view_is_the_images_and_the_others_are_what_batches_make_of_them(

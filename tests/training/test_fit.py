@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,19 @@ import pytest
 
 from compress.context import Context
 from compress.data.batches import Batches, Epoch
-from compress.errors import CompressError
-from compress.training.fit import evaluate, fit
-from compress.training.schedules import OneCycle
-from compress.training.settings import TrainingSettings
+from compress.errors import CompressError, MachineError
+from compress.training.fit import evaluate, fit, forward_of
+from compress.training.history import FILE
+from compress.training.settings import Engine, Schedule, TrainingSettings
+from compress.training.step import Stepped
 from compress.training.supervised import smoothed_one_hot
-from compress.training.tensorflow import keras, start_afresh
+from compress.training.tensorflow import keras, start_afresh, tf
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(48) % 3
 IMAGES = (LABELS[:, None, None, None] * 80 + RNG.integers(0, 60, (48, 8, 8, 1))).astype(np.uint8)
 SETTINGS = TrainingSettings(epochs=4, batch_size=16, learning_rate=0.05, patience=10)
+FLOAT32 = Engine(precision="float32")
 
 
 class Killed(Exception):
@@ -32,7 +35,7 @@ def context(folder: Path, kill_after: float = 2.0) -> Context:
         if fraction > kill_after:
             raise Killed
 
-    return Context("stage", 0, 0, folder, progress, lambda line: None)
+    return Context("stage", 0, 0, folder, folder / "logs", progress, lambda line: None)
 
 
 def new_model() -> Any:
@@ -40,15 +43,22 @@ def new_model() -> Any:
     layers = keras.layers
     image = keras.Input((8, 8, 1))
     x = layers.BatchNormalization(momentum=0.5)(layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(image)))
-    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
+    x = layers.Dropout(0.25)(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
+    return keras.Model(image, layers.Dense(3)(x))
 
 
 def choose(epoch: int) -> Epoch:
     return Epoch(np.arange(48), np.full(48, epoch + 1), np.arange(48))
 
 
-def train(context: Context, settings: TrainingSettings = SETTINGS, **options: Any) -> list[np.ndarray]:
-    model = new_model()
+def train(
+    context: Context,
+    settings: TrainingSettings = SETTINGS,
+    model: Any = None,
+    engine: Engine = FLOAT32,
+    **options: Any,
+) -> list[np.ndarray]:
+    model = model or new_model()
     targets = smoothed_one_hot(LABELS, 3, 0.0)
     fit(
         model,
@@ -56,6 +66,7 @@ def train(context: Context, settings: TrainingSettings = SETTINGS, **options: An
         Batches(IMAGES, lambda indices, turns: targets[indices], choose, settings.batch_size, seed=0),
         (IMAGES, LABELS),
         settings,
+        engine,
         context,
         **options,
     )
@@ -67,22 +78,39 @@ def folder(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kill_after", [0.0, 0.3, 0.5, 0.8, 0.99])
-def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(kill_after: float, tmp_path: Path) -> None:
-    unbroken = train(context(folder(tmp_path / "unbroken")))
-    with pytest.raises(Killed):
-        train(context(folder(tmp_path / "killed"), kill_after))
+KINDS = {
+    "defaults": {},
+    "adam, moving average, clipped": {"optimizer": "adam", "ema": 0.9, "clip_norm": 0.1, "l2": 1e-3},
+    "plateau": {"schedule": Schedule(shape="plateau", patience=1, factor=0.5), "optimizer": "rmsprop"},
+}
 
-    resumed = train(context(tmp_path / "killed"))
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kill_after", [0.0, 0.3, 0.5, 0.8, 0.99])
+def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(kill_after: float, kind: str, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update=KINDS[kind])
+    unbroken = train(context(folder(tmp_path / "unbroken")), settings)
+    with pytest.raises(Killed):
+        train(context(folder(tmp_path / "killed"), kill_after), settings)
+
+    resumed = train(context(tmp_path / "killed"), settings)
 
     assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken]
+    logs = [tmp_path / name / "logs" / "training" / FILE for name in ("unbroken", "killed")]
+    one, other = ([line.rpartition(",")[0] for line in log.read_text().splitlines()] for log in logs)
+    assert one == other, "all but images a second"
+    assert len(one) == 5
 
 
 def test_a_resumed_training_does_not_repeat_finished_epochs(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(context(tmp_path, kill_after=0.6))  # in the third of four epochs
     fractions: list[float] = []
-    train(Context("stage", 0, 0, tmp_path, lambda fraction, words: fractions.append(fraction), lambda line: None))
+    train(
+        Context(
+            "stage", 0, 0, tmp_path, tmp_path, lambda fraction, words: fractions.append(fraction), lambda line: None
+        )
+    )
 
     assert min(fractions) >= 0.5
 
@@ -101,10 +129,10 @@ def test_a_checkpoint_that_is_not_whole_starts_the_training_again(tmp_path: Path
 
 def test_training_learns(tmp_path: Path) -> None:
     model = new_model()
-    before = evaluate(model, IMAGES, LABELS)
+    before = evaluate(forward_of(model), IMAGES, LABELS)
     model.set_weights(train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 30})))
 
-    accuracy, cross_entropy = evaluate(model, IMAGES, LABELS)
+    accuracy, cross_entropy = evaluate(forward_of(model), IMAGES, LABELS)
     assert accuracy >= 0.9
     assert cross_entropy < before[1]
 
@@ -114,13 +142,14 @@ def test_early_stopping_ends_the_training_and_gives_the_best_epoch(
 ) -> None:
     results = iter([(0.5, 1.0), (0.8, 1.0), (0.7, 1.0), (0.8, 1.1), (0.9, 1.0)])
     seen: list[list[np.ndarray]] = []
+    model = new_model()
 
-    def scripted(model: Any, *_: Any) -> tuple[float, float]:
+    def scripted(*_: Any) -> tuple[float, float]:
         seen.append(model.get_weights())
         return next(results)
 
     monkeypatch.setattr("compress.training.fit.evaluate", scripted)
-    weights = train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 9, "patience": 2}))
+    weights = train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 9, "patience": 2}), model)
 
     assert len(seen) == 4, "two epochs after the best one, of index 1"
     assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[1]]
@@ -129,13 +158,14 @@ def test_early_stopping_ends_the_training_and_gives_the_best_epoch(
 def test_an_epoch_before_may_stop_from_is_never_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = iter([(0.9, 1.0), (0.9, 1.0), (0.5, 1.0), (0.4, 1.0)])
     seen: list[list[np.ndarray]] = []
+    model = new_model()
 
-    def scripted(model: Any, *_: Any) -> tuple[float, float]:
+    def scripted(*_: Any) -> tuple[float, float]:
         seen.append(model.get_weights())
         return next(results)
 
     monkeypatch.setattr("compress.training.fit.evaluate", scripted)
-    weights = train(context(tmp_path), may_stop_from=2)
+    weights = train(context(tmp_path), model=model, may_stop_from=2)
 
     assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[2]]
 
@@ -150,22 +180,11 @@ def test_evaluate_gives_accuracy_and_cross_entropy_worked_by_hand() -> None:
     model = keras.Model(image, keras.layers.Flatten()(image))
     images = np.array([[1, 0], [0, 2], [3, 0]], np.uint8).reshape(3, 1, 1, 2)
 
-    accuracy, cross_entropy = evaluate(model, images, np.array([0, 1, 1]))
+    accuracy, cross_entropy = evaluate(forward_of(model), images, np.array([0, 1, 1]))
 
     assert accuracy == pytest.approx(2 / 3)
     expected = [np.log(1 + np.exp(-1)), np.log(1 + np.exp(-2)), np.log(1 + np.exp(3))]
     assert cross_entropy == pytest.approx(np.mean(expected))
-
-
-def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing() -> None:
-    rates = [float(OneCycle(peak=0.8, steps=7, warmup=0.25)(step)) for step in range(7)]
-
-    expected = [0.4, 0.8, 0.8 * 5 / 6, 0.8 * 4 / 6, 0.8 * 3 / 6, 0.8 * 2 / 6, 0.8 * 1 / 6]
-    np.testing.assert_allclose(rates, expected, rtol=1e-6)
-
-
-def test_one_cycle_without_warm_up_starts_near_its_peak() -> None:
-    assert float(OneCycle(peak=1.0, steps=3, warmup=0.0)(0)) == pytest.approx(0.75)
 
 
 def test_smoothed_labels_still_add_up_to_one() -> None:
@@ -174,9 +193,73 @@ def test_smoothed_labels_still_add_up_to_one() -> None:
 
 def test_weight_decay_shrinks_kernels_and_leaves_biases_alone(tmp_path: Path) -> None:
     """With a rate so small that gradients hardly matter, decay alone is left: it is part of the same step."""
-    options = {"epochs": 1, "learning_rate": 1e-9, "warmup": 0.0}
+    options = {"epochs": 1, "learning_rate": 1e-9, "schedule": Schedule(warmup=0.0)}
     plain = train(context(folder(tmp_path / "a")), SETTINGS.model_copy(update={**options, "weight_decay": 0.0}))
     decayed = train(context(folder(tmp_path / "b")), SETTINGS.model_copy(update={**options, "weight_decay": 1e6}))
 
     assert np.abs(decayed[0]).sum() < np.abs(plain[0]).sum()
     np.testing.assert_allclose(decayed[1], plain[1], rtol=0, atol=1e-12)
+
+
+def test_a_batch_too_large_for_memory_is_taken_in_halves_and_the_epoch_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    parts: list[int] = []
+    real = Stepped.fit
+
+    def out_of_memory(self: Any, *arguments: Any, **options: Any) -> Any:
+        parts.append(self.parts)
+        if self.parts < 4:
+            self.set_weights([np.full_like(weight, 9) for weight in self.get_weights()])  # as far as it came
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Stepped, "fit", out_of_memory)
+    told = Context("stage", 0, 0, tmp_path, tmp_path, lambda fraction, words: None, notes.append)
+    weights = train(told, SETTINGS.model_copy(update={"epochs": 30}))
+
+    assert parts == [1, 2, *[4] * 30]
+    assert (
+        notes[1] == "stage: out of memory with 8 images at a time; goes on with 4, gradients added up to batches of 16"
+    )
+    model = new_model()
+    model.set_weights(weights)
+    assert evaluate(forward_of(model), IMAGES, LABELS)[0] >= 0.9
+
+
+def test_memory_that_is_too_small_for_one_image_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(self: Any, *arguments: Any, **options: Any) -> Any:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    monkeypatch.setattr(Stepped, "fit", out_of_memory)
+    with pytest.raises(MachineError, match="out of memory even with one image at a time"):
+        train(context(tmp_path))
+
+
+def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(context(tmp_path))
+
+    events = EventAccumulator(str(tmp_path / "logs" / "training"))
+    events.Reload()
+    rows = list(csv.DictReader((tmp_path / "logs" / "training" / FILE).open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert set(events.Tags()["tensors"]) == set(rows[0]) - {"epoch"}
+    for name in events.Tags()["tensors"]:
+        values = [tf.make_ndarray(event.tensor_proto).item() for event in events.Tensors(name)]
+        np.testing.assert_allclose(values, [float(row[name]) for row in rows], rtol=1e-6)
+
+
+def test_the_moving_average_of_the_weights_is_the_result(tmp_path: Path) -> None:
+    """With so slow an average the weights hardly leave where they began; without it they do."""
+    begun = new_model().get_weights()
+    options = {"optimizer": "sgd", "weight_decay": 0.0}
+    averaged = train(context(folder(tmp_path / "a")), SETTINGS.model_copy(update={**options, "ema": 0.999999}))
+    plain = train(context(folder(tmp_path / "b")), SETTINGS.model_copy(update=options))
+
+    np.testing.assert_allclose(averaged[0], begun[0], rtol=0, atol=1e-5)
+    assert np.abs(plain[0] - begun[0]).max() > 1e-3

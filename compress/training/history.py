@@ -1,0 +1,42 @@
+"""What a training did, epoch by epoch: history.csv, and event files that TensorBoard reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from compress.store import write_file
+from compress.training.tensorflow import tf
+
+FILE = "history.csv"
+
+
+class Row(TypedDict):
+    """An epoch, from 1: the rate at its end, the mean training loss, how the validation images do, and the speed."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    validation_accuracy: float
+    validation_cross_entropy: float
+    images_per_second: float
+
+
+def write(folder: Path, rows: Sequence[Row]) -> None:
+    """Write all rows as history.csv, and the last one as TensorBoard's scalars, of the names that the columns have."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(Row.__annotations__), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_file(folder / FILE, text.getvalue().encode())
+    scalars = dict(rows[-1])
+    step = scalars.pop("epoch")
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default():
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value, step=step)
+    writer.close()

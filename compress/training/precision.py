@@ -1,0 +1,54 @@
+"""In which numbers convolutions and matrix products count; weights, gradients and sums stay float32.
+
+TensorFlow's graph optimizer does it (the idea of Micikevicius et al., "Mixed Precision Training", 2018), so that a
+network is the same code in every precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from compress.errors import BadInputError
+from compress.training.settings import Precision
+from compress.training.tensorflow import tf
+
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+Real = Literal["float32", "bfloat16", "float16"]
+
+
+def resolve(precision: Precision) -> Real:
+    """Return what `auto` means on this machine; raises `BadInputError` for what it has no kernels for."""
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    if precision == "auto":
+        return "float16" if gpu else "bfloat16" if _has_bfloat16() else "float32"
+    if precision == ("bfloat16" if gpu else "float16"):
+        should = "float16 or float32 on a GPU" if gpu else "bfloat16 or float32 on a CPU"
+        raise BadInputError(f"train.precision = {precision!r}: should be {should}")
+    return precision
+
+
+@contextmanager
+def computing_in(precision: Real) -> Iterator[None]:
+    """Let functions that are traced inside compute in a precision."""
+    option = {"bfloat16": "auto_mixed_precision_onednn_bfloat16", "float16": "auto_mixed_precision"}.get(precision)
+    if option is None:
+        yield
+        return
+    tf.config.optimizer.set_experimental_options({option: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: False})
+
+
+def _has_bfloat16() -> bool:
+    """Tell whether the processor multiplies bfloat16 in hardware; where that cannot be seen, that it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return any(flag in flags for flag in BFLOAT16_FLAGS)

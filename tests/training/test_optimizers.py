@@ -1,0 +1,259 @@
+"""Each optimizer, schedule and regularizer: is it the one in force? One or two steps against numbers worked by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from compress.errors import BadInputError
+from compress.training import optimizers, precision
+from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
+from compress.training.settings import Schedule, TrainingSettings
+from compress.training.step import Stepped
+from compress.training.tensorflow import keras, start_afresh, tf
+
+RATE, W, G1, G2 = 0.1, 1.0, 0.5, -0.25  # rate, weight, gradients of two steps
+
+
+def two_steps(name: str = "kernel", **settings: Any) -> list[float]:
+    """Return the weight after each of two steps of an optimizer."""
+    optimizer = optimizers.build(TrainingSettings(**{"weight_decay": 0.0, **settings}), RATE)
+    weight = tf.Variable(W, name=name)
+    after = []
+    for gradient in (G1, G2):
+        optimizer.apply_gradients([(tf.constant(gradient), weight)])
+        after.append(float(weight))
+    return after
+
+
+def momentum() -> list[float]:
+    v1 = -RATE * G1
+    v2 = 0.9 * v1 - RATE * G2
+    return [W + v1, W + v1 + v2]
+
+
+def nesterov() -> list[float]:
+    v1 = -RATE * G1
+    v2 = 0.9 * v1 - RATE * G2
+    first = W + 0.9 * v1 - RATE * G1
+    return [first, first + 0.9 * v2 - RATE * G2]
+
+
+def adam(decay: float = 0.0) -> list[float]:
+    m, v, w, after = 0.0, 0.0, W, []
+    for t, g in enumerate((G1, G2), start=1):
+        w *= 1 - RATE * decay
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w -= RATE * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
+        after.append(w)
+    return after
+
+
+def rmsprop() -> list[float]:
+    v, moved, w, after = 0.0, 0.0, W, []
+    for g in (G1, G2):
+        v = 0.9 * v + 0.1 * g * g
+        moved = 0.9 * moved + RATE * g / np.sqrt(v + 1e-7)
+        w -= moved
+        after.append(w)
+    return after
+
+
+def adagrad() -> list[float]:
+    total, w, after = 0.1, W, []  # Keras begins with 0.1
+    for g in (G1, G2):
+        total += g * g
+        w -= RATE * g / np.sqrt(total + 1e-7)
+        after.append(w)
+    return after
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"optimizer": "sgd"}, [W - RATE * G1, W - RATE * (G1 + G2)]),
+        ({"optimizer": "momentum"}, momentum()),
+        ({"optimizer": "nesterov"}, nesterov()),
+        ({"optimizer": "adam"}, adam()),
+        ({"optimizer": "adam", "weight_decay": 0.2}, adam()),
+        ({"optimizer": "adamw"}, adam()),
+        ({"optimizer": "adamw", "weight_decay": 0.2}, adam(0.2)),
+        ({"optimizer": "rmsprop"}, rmsprop()),
+        ({"optimizer": "adagrad"}, adagrad()),
+        ({"optimizer": "sgd", "weight_decay": 0.2}, [0.98 - 0.05, 0.93 * 0.98 + 0.025]),
+        ({"optimizer": "sgd", "weight_decay": 0.2, "name": "bias"}, [0.95, 0.975]),
+        ({"optimizer": "sgd", "clip_norm": 0.3}, [W - RATE * 0.3, W - RATE * 0.3 + RATE * 0.25]),
+    ],
+)
+def test_two_steps_of_an_optimizer_are_those_of_its_paper(settings: dict[str, Any], expected: list[float]) -> None:
+    assert two_steps(**settings) == pytest.approx(expected, rel=1e-5)
+
+
+def test_clipping_is_by_the_norm_of_all_gradients_together() -> None:
+    optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, clip_norm=1.0), 1.0)
+    weights = [tf.Variable(0.0), tf.Variable(0.0)]
+
+    optimizer.apply_gradients(zip([tf.constant(3.0), tf.constant(4.0)], weights, strict=True))
+
+    assert [float(weight) for weight in weights] == pytest.approx([-0.6, -0.8])
+
+
+def test_the_moving_average_is_of_the_weights_after_each_step() -> None:
+    optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, ema=0.75), RATE)
+    weight = tf.Variable(W)
+    for gradient in (G1, G2):
+        optimizer.apply_gradients([(tf.constant(gradient), weight)])
+    optimizer.finalize_variable_values([weight])
+
+    first, second = W - RATE * G1, W - RATE * (G1 + G2)
+    assert float(weight) == pytest.approx(0.75 * (0.75 * W + 0.25 * first) + 0.25 * second)
+
+
+def rates(steps: int, **schedule: Any) -> list[float]:
+    rate = Rate(0.8, steps, Schedule(**schedule))
+    return [float(rate(step)) / 0.8 for step in range(steps)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        # seven steps: 1/8 to 7/8 of the way are done; the warm-up of a quarter ends with the second step
+        ({"shape": "one_cycle"}, [0.5, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
+        ({"shape": "one_cycle", "warmup": 0.0}, [7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
+        ({"shape": "constant"}, [0.5, *[1] * 6]),
+        ({"shape": "constant", "warmup": 0.0}, [1] * 7),
+        ({"shape": "plateau"}, [0.5, *[1] * 6]),
+        ({"shape": "step", "every": 0.4, "factor": 0.5, "warmup": 0.0}, [1, 1, 1, 0.5, 0.5, 0.5, 0.25]),
+        ({"shape": "exponential", "final": 0.01, "warmup": 0.0}, [0.01 ** (i / 8) for i in range(1, 8)]),
+        (
+            {"shape": "polynomial", "final": 0.2, "power": 3, "warmup": 0.0},
+            [0.2 + 0.8 * (i / 8) ** 3 for i in range(7, 0, -1)],
+        ),
+        ({"shape": "cosine", "final": 0.2}, [0.5, *(0.2 + 0.4 * (1 + np.cos(np.pi * i / 6)) for i in range(6))]),
+    ],
+)
+def test_a_schedule_gives_the_rates_worked_by_hand(schedule: dict[str, Any], expected: list[float]) -> None:
+    assert rates(7, **schedule) == pytest.approx(expected, rel=1e-5)
+
+
+def test_plateau_lowers_the_rate_after_epochs_without_improvement() -> None:
+    schedule = Schedule(shape="plateau", patience=2, factor=0.5, warmup=0.0)
+    rate = Rate(0.8, 10, schedule)
+    state, seen = NO_PLATEAU, []
+    for cross_entropy in (1.0, 0.9, 0.95, 0.9, 0.91, 0.92, 0.5):
+        state = after_epoch(state, cross_entropy, schedule)
+        rate.rescale(state)
+        seen.append(float(rate(0)))
+
+    assert seen == pytest.approx([0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2])
+
+
+def small_model(units: int = 2) -> Any:
+    start_afresh(0)
+    image = keras.Input((2, 2, 1))
+    model = keras.Model(image, keras.layers.Dense(units)(keras.layers.Flatten()(image)))
+    kernel = np.linspace(-1, 1, 4 * units, dtype=np.float32).reshape(4, units)
+    model.set_weights([kernel, np.ones(units, np.float32)])
+    return model
+
+
+def test_penalties_pull_kernels_and_leave_biases_and_the_reported_loss_alone() -> None:
+    """With black images and a loss of nothing, the penalties' gradients are all there is."""
+    model = small_model()
+    kernel, bias = model.get_weights()
+    trained = Stepped(model.inputs, model.outputs)
+    trained.l1, trained.l2 = 0.1, 0.2
+    trained.compile(keras.optimizers.SGD(0.5, jit_compile=False), lambda y, logits: 0.0 * logits[:, 0])
+    zeros = tf.zeros((3, 2, 2, 1))
+
+    logs = trained.train_step((zeros, tf.zeros((3, 2)), tf.ones(3)))
+
+    np.testing.assert_allclose(model.get_weights()[0], kernel - 0.5 * (0.1 * np.sign(kernel) + 0.4 * kernel), rtol=1e-5)
+    np.testing.assert_array_equal(model.get_weights()[1], bias)
+    assert float(logs["loss"]) == 0.0
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7])
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, keras.mixed_precision.LossScaleOptimizer])
+def test_gradients_of_parts_add_up_to_those_of_the_batch(parts: int, wrap: Callable[[Any], Any]) -> None:
+    random = np.random.default_rng(0)
+    batch = (
+        tf.constant(random.normal(size=(5, 2, 2, 1)), tf.float32),
+        tf.one_hot(random.integers(0, 2, 5), 2),
+        tf.constant(random.uniform(0.5, 2, 5), tf.float32),
+    )
+    after = []
+    for n in (1, parts):
+        model = small_model()
+        trained = Stepped(model.inputs, model.outputs)
+        trained.parts, trained.l2 = n, 0.1
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        trained.compile(wrap(keras.optimizers.SGD(0.5, jit_compile=False)), loss)
+        logs = trained.train_step(batch)
+        after.append([*model.get_weights(), np.array(float(logs["loss"]))])
+
+    for whole, added in zip(*after, strict=True):
+        np.testing.assert_allclose(added, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 0},
+        {"learning_rate": -0.1},
+        {"optimizer": "adamax"},
+        {"schedule": {"shape": "cyclic"}},
+        {"schedule": {"warmup": 1.0}},
+        {"schedule": {"factor": 1.0}},
+        {"schedule": {"final": 0.0}},
+        {"l1": -1},
+        {"clip_norm": -1},
+        {"ema": 1.0},
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [("flags : fma avx512_bf16 avx2", "bfloat16"), ("flags : fma avx512f avx512_bf16x", "float32"), ("", "float32")],
+)
+def test_auto_precision_is_what_the_processor_is_made_for(
+    cpuinfo: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(Path, "read_text", lambda path: cpuinfo)
+
+    assert precision.resolve("auto") == expected
+
+
+@pytest.mark.parametrize(("devices", "asked"), [([], "float16"), (["GPU"], "bfloat16")])
+def test_a_precision_without_kernels_is_refused(
+    devices: list[str], asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
+
+    with pytest.raises(BadInputError, match=f"train.precision = '{asked}': should be"):
+        precision.resolve(asked)
+
+
+def test_bfloat16_is_counted_in_inside_and_not_after() -> None:
+    """A product of 1 + 1/512 with itself: bfloat16 knows no number between 1 and 1 + 1/128."""
+
+    def product() -> float:
+        x = tf.constant(np.full((64, 64), 1 + 1 / 512, np.float32))
+        return float(tf.function(lambda a: tf.linalg.matmul(tf.nn.relu(tf.linalg.matmul(a, a)), a))(x)[0, 0])
+
+    exact = product()
+    with precision.computing_in("bfloat16"):
+        rounded = product()
+
+    assert rounded != exact
+    assert product() == exact
