@@ -116,12 +116,12 @@ def _run_up_to(last: str, config: Any) -> Any:
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:
     from compress.bundle.publish import publish
-    from compress.bundle.table import balance_lines, report_table
+    from compress.bundle.table import balance_lines, comparison_lines, report_table
 
     target = publish(bundle, exported)
     report = json.loads((target / "report.json").read_bytes())
     console.print(report_table(report))
-    for line in (*report["data"]["warnings"], *balance_lines(report)):
+    for line in (*comparison_lines(report), *report["data"]["warnings"], *balance_lines(report)):
         console.print(line, highlight=False, soft_wrap=True)
     for skip in report["skipped"]:
         console.print(f"skipped {skip['what']}: {skip['why']}", highlight=False, soft_wrap=True)

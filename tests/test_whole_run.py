@@ -24,7 +24,10 @@ IDS = ["teacher-fp32", "pruned-fp32", "pruned-int8", "student-fp32", "student-in
 
 @pytest.fixture(scope="module")
 def report(tiny_run: Run) -> dict[str, Any]:
-    return json.loads((tiny_run.bundle / "report.json").read_bytes())
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    return json.loads((tiny_run.bundle / "report.json").read_bytes(), parse_constant=refuse)
 
 
 def test_progress_names_the_stages_and_estimates_the_time_left(tiny_run: Run) -> None:
@@ -61,12 +64,15 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         "macs",
         "size_bytes",
     }
-    test_keys = {"n", "accuracy", "accuracy_ci95", "precision", "recall", "f1", "auc", "drop_vs_teacher"}
+    metrics = {"accuracy", "top5_accuracy", "precision", "recall", "f1"}
+    metrics |= {f"{name}_ci95" for name in metrics} | {"n", "auc", "calibration_error", "log_loss", "class_recall"}
+    metrics |= {"classes", "confusion", "drop_vs_teacher", "flips_vs_teacher", "vs_teacher"}
     latency_keys = {"provider", "threads", "batch", "runs", "p50_ms", "p90_ms", "p99_ms", "throughput_per_s"}
     for model in report["models"]:
         assert set(model) == {*model_keys, "size_zstd_bytes", "test", "validation", "latency"}
-        assert set(model["test"]) == {*test_keys, "class_recall", "flips_vs_teacher"}
-        assert set(model["validation"]) == {"n", "accuracy"}
+        assert set(model["test"]) == set(model["validation"]) == metrics
+        assert np.sum(model["validation"]["confusion"]) == report["run"]["n_validation"]
+        assert (model["test"]["vs_teacher"] is None) == (model["id"] == "teacher-fp32")
         assert all(set(entry) == latency_keys for entry in model["latency"])
     assert all(set(stage) == {"name", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
     assert {skip["what"] for skip in report["skipped"]} >= {"TensorrtExecutionProvider"} or report["skipped"] == []
@@ -100,6 +106,7 @@ def test_the_deployed_model_is_the_variant_that_the_report_names(tiny_run: Run, 
     variant = tiny_run.bundle / "variants" / f"{report['deployed']}.onnx"
 
     assert (tiny_run.bundle / "model.onnx").read_bytes() == variant.read_bytes()
+    assert ("against the teacher: " in tiny_run.output) == (report["deployed"] != "teacher-fp32")
 
 
 def test_the_bundles_own_program_classifies_the_test_images_as_the_report_says(

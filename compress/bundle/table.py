@@ -49,3 +49,16 @@ def balance_lines(report: Mapping[str, Any]) -> list[str]:
         for row in rows
         if row["n"]
     ]
+
+
+def comparison_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return a line on how the deployed model's test answers differ from the teacher's; none for the teacher itself."""
+    deployed = next(row for row in report["models"] if row["id"] == report["deployed"])
+    test = deployed["test"]
+    if test["vs_teacher"] is None:
+        return []
+    p = test["vs_teacher"]["mcnemar_p"]
+    return [
+        f"{deployed['id']} against the teacher: {100 * test['flips_vs_teacher']:.1f} % of answers changed, "
+        f"McNemar p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
+    ]

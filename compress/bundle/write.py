@@ -12,10 +12,12 @@ import jinja2
 
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.choice import p50_ms
+from compress.bundle.table import comparison_lines
 from compress.data.describe import DESCRIPTION
 from compress.store import MANIFEST, list_files
 
 TEMPLATE = Path(__file__).parent / "readme.md.jinja"
+CLASSES_SHOWN = 40  # in the README
 
 
 def write_bundle(
@@ -32,7 +34,7 @@ def write_bundle(
     shutil.copyfile(data.folder / DESCRIPTION, out / DESCRIPTION)
     for name, source in programs().items():
         shutil.copyfile(source, out / name)
-    (out / "README.md").write_text(_readme(report, data), "utf-8")
+    (out / "README.md").write_text(readme(report, data), "utf-8")
     classes = len(data.classes)
     manifest = {
         "schema": 1,
@@ -57,13 +59,17 @@ def programs() -> dict[str, Path]:
     return {"classify.py": here / "classify.py", "preparation.py": here.parent / "data" / "preparation.py"}
 
 
-def _readme(report: Mapping[str, Any], data: Dataset) -> str:
+def readme(report: Mapping[str, Any], data: Dataset) -> str:
+    """Return the bundle's README: the figures of a report, and how to use the model."""
     rows = {row["id"]: row for row in report["models"]}
     height, width, channels = data.image_shape
     template = TEMPLATE.read_text("utf-8")
     return jinja2.Template(template, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(
         report=report,
         rows=report["models"],
+        test=rows[report["deployed"]]["test"],
+        comparison=comparison_lines(report),
+        classes_shown=CLASSES_SHOWN,
         latency_ms={name: p50_ms(row) for name, row in rows.items()},
         height=height,
         width=width,

@@ -1,39 +1,66 @@
-"""Metrics of a classifier's probabilities, through scikit-learn."""
+"""Metrics of a classifier's probabilities, through scikit-learn where it has them.
+
+Throughout, `labels` is `(n,) int64`, indices of classes, and `probabilities` `(n, classes) float32`; n > 0.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+BINS = 15  # of the calibration error, as in Guo et al. (2017)
+
 
 def accuracy_counts(labels: np.ndarray, probabilities: np.ndarray) -> tuple[int, int]:
-    """Return how many images were classified correctly, and of how many.
-
-    `labels` is `(n,) int64`, `probabilities` `(n, classes) float32`.
-    """
+    """Return how many images were classified correctly, and of how many."""
     return int((probabilities.argmax(axis=1) == labels).sum()), len(labels)
 
 
+def top_k_count(labels: np.ndarray, probabilities: np.ndarray, k: int) -> int:
+    """Return of how many images the true class is among the `k` most probable, `k` < classes."""
+    from sklearn.metrics import top_k_accuracy_score
+
+    classes = np.arange(probabilities.shape[1])
+    return int(top_k_accuracy_score(labels, probabilities, k=k, labels=classes, normalize=False))
+
+
 def class_counts(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, int]]:
-    """Return for each class how many of its images were classified correctly, and of how many; arguments as above."""
+    """Return for each class how many of its images were classified correctly, and of how many."""
     right = probabilities.argmax(axis=1) == labels
     classes = range(probabilities.shape[1])
     return [(int(right[labels == label].sum()), int((labels == label).sum())) for label in classes]
 
 
-def macro_averages(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Return precision, recall and f1 as means over classes, and auc as the mean of one-versus-rest areas.
+def auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Return the mean of the classes' one-versus-rest areas under the ROC curve.
 
-    A class that was never predicted has precision 0. A class without examples is left out of all means, one with
-    nothing but examples out of auc's; with no area at all auc is not a number.
+    A class without examples, or with nothing but examples, has no area; with no area at all there is no mean (None).
     """
-    from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
+    from sklearn.metrics import roc_auc_score
 
     classes = probabilities.shape[1]
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, probabilities.argmax(axis=1), labels=np.unique(labels), average="macro", zero_division=0
-    )
     one_hot = np.eye(classes, dtype=bool)[labels]
     counts = one_hot.sum(axis=0)
     areas = [roc_auc_score(one_hot[:, c], probabilities[:, c]) for c in range(classes) if 0 < counts[c] < len(labels)]
-    auc = float(np.mean(areas)) if areas else float("nan")
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "auc": auc}
+    return float(np.mean(areas)) if areas else None
+
+
+def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean of minus the logarithm of the true class's probability, in nats.
+
+    A probability counts as float32's resolution (1.2e-7) at least, so that the mean is finite.
+    """
+    from sklearn.metrics import log_loss
+
+    return float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the expected calibration error of Guo et al. (2017), a fraction.
+
+    Images are put into 15 bins of equal width by their highest probability, each bin with its upper edge. The error is
+    the mean over images of how far their bin's accuracy is from its mean highest probability.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
+    return float(np.abs(np.bincount(bins, weights=right - confidence)).sum() / len(labels))

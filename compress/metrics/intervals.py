@@ -1,4 +1,4 @@
-"""Intervals of proportions."""
+"""Intervals of proportions and of their differences."""
 
 from __future__ import annotations
 
@@ -14,3 +14,16 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def paired_difference(only_first: int, only_second: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return an interval of the first accuracy less the second, both on the same `n` images.
+
+    `only_first` and `only_second` count the images that only the one has right. It is the adjusted Wald interval of
+    Agresti and Min (2005), which adds half an image to each of the four cells (right or wrong, first and second).
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    total = n + 2
+    difference = (only_first - only_second) / total
+    half = z * math.sqrt((only_first + only_second + 1) / total - difference**2) / math.sqrt(total)
+    return max(-1.0, difference - half), min(1.0, difference + half)
