@@ -19,10 +19,13 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 @contextmanager
-def array_writer(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write a .npy of `shape`, uint8, part by part along its first axis: give the parts to what this yields."""
+def array_writer(path: Path, shape: tuple[int, ...], dtype: str = "|u1") -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a .npy of `shape` part by part along its first axis: give the parts to what this yields.
+
+    `dtype` is as NumPy spells it in files, by default uint8.
+    """
     with replacing(path) as stream:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
 
         def write(part: np.ndarray) -> None:
             stream.write(np.ascontiguousarray(part).data)

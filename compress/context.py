@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -37,3 +37,8 @@ class Context:
     note: Callable[[str], None]
     finished: tuple[StageRecord, ...] = ()
     config_toml: str = ""
+
+    def part(self, begin: float, end: float) -> Context:
+        """Return the context of a part of the stage's work, from one fraction of it to another."""
+        progress = self.progress
+        return replace(self, progress=lambda fraction, words: progress(begin + (end - begin) * fraction, words))

@@ -80,7 +80,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
 
 def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
     """Return what training the teacher costs."""
-    return _of_network("teachers", config.name, config.options, config, facts, facts.n_balanced)
+    return _of_network("teachers", config.name, config.build_options, config, facts, facts.n_balanced)
 
 
 def of_prune(config: prune.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:

@@ -1,13 +1,14 @@
 """VGG16 (Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2015).
 
-The 13 convolutions, their order and their names are those of keras.applications; instead of its two dense layers of
-4,096 units, global average pooling and one dense layer. Batch normalization (Ioffe and Szegedy, 2015) follows each
-convolution, so that the network trains from random weights.
+The 13 convolutions, their order and their names are those of keras.applications; the head is as set, by default global
+average pooling and one dense layer instead of two of 4,096 units. Batch normalization (Ioffe and Szegedy, 2015) follows
+each convolution, so that the network trains from random weights.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,20 +16,63 @@ EXAMPLE = ((32, 32, 1), 10)
 WEIGHTS = 14_731_338  # of build(*EXAMPLE), batch normalization's running statistics included
 
 SMALLEST = 32  # pixels
-BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # (convolutions, filters)
+FILTERS = (64, 128, 256, 512, 512)  # of each block's convolutions
+BLOCKS = tuple(f"block{i}" for i in range(1, len(FILTERS) + 1))  # what their layers' names begin with, in order
+CONVOLUTIONS = (2, 2, 3, 3, 3)  # configuration D
+IMAGENET = {  # Keras's file: url, md5
+    "url": "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
+    "file": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "md5": "6d6bbae143d832006294945121d1f1fc",
+}
+MEANS = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue, as Caffe's VGG subtracts them
+
+Width = Annotated[float, Field(gt=0, le=4)]
+Units = Sequence[Annotated[int, Field(ge=1, le=65_536)]]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Scaling = Literal["unit", "caffe"]
+Pooling = Literal["average", "flatten"]
 
 
 def build(
     input_shape: tuple[int, int, int],
     classes: int,
     *,
-    width: Annotated[float, Field(gt=0, le=4)] = 1.0,
+    width: Width = 1.0,
     batch_norm: bool = True,
+    scaling: Scaling = "unit",
+    pooling: Pooling = "average",
+    dense: Units = (),
+    dropout: Fraction = 0.0,
+    head_norm: bool = False,
 ) -> Any:
-    """Return VGG16 as one flat functional Keras graph from pixel values 0 to 255 to logits.
+    """Return VGG16 as one flat functional Keras graph from pixel values 0 to 255 to logits; options as `vgg`'s."""
+    return vgg(
+        "vgg16", CONVOLUTIONS, input_shape, classes, width, batch_norm, scaling, pooling, dense, dropout, head_norm
+    )
 
-    `width` multiplies every layer's filters. Raises `ValueError` for images of less than 32 pixels a side: five
-    poolings halve them.
+
+def vgg(
+    name: str,
+    convolutions: Sequence[int],
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: float,
+    batch_norm: bool,
+    scaling: Scaling,
+    pooling: Pooling,
+    dense: Sequence[int],
+    dropout: float,
+    head_norm: bool,
+) -> Any:
+    """Return a network of the VGG family, with so many convolutions in each of five blocks.
+
+    `width` multiplies every block's filters. `scaling` unit brings pixels to 0 to 1; caffe subtracts ImageNet's means,
+    as the published weights want it, and takes grey images as colour ones without colour. Head: `pooling` average or
+    flatten; for each number in `dense` a layer of so many units with ReLU, batch normalization before it where
+    `head_norm` is set, and dropout after it (Srivastava et al., 2014) of `dropout`, a fraction; without dense layers
+    the dropout stands before the logits.
+
+    Raises `ValueError` for images of less than 32 pixels a side: five poolings halve them.
     """
     if min(input_shape[:2]) < SMALLEST:
         raise ValueError(
@@ -38,20 +82,35 @@ def build(
 
     layers = keras.layers
     image = keras.Input(input_shape, name="image")
-    x = layers.Rescaling(1 / 255, name="scale")(image)
-    for block, (convolutions, filters) in enumerate(BLOCKS, start=1):
-        for i in range(1, convolutions + 1):
+    x = image
+    if scaling == "unit":
+        x = layers.Rescaling(1 / 255, name="scale")(x)
+    else:
+        if input_shape[2] == 1:
+            x = layers.Concatenate(name="colour")([x, x, x])
+        x = layers.Rescaling(1.0, [-mean for mean in MEANS], name="scale")(x)
+    for block, filters, count in zip(BLOCKS, FILTERS, convolutions, strict=True):
+        for i in range(1, count + 1):
             x = layers.Conv2D(
                 max(1, round(filters * width)),
                 3,
                 padding="same",
                 use_bias=not batch_norm,
                 kernel_initializer="he_normal",
-                name=f"block{block}_conv{i}",
+                name=f"{block}_conv{i}",
             )(x)
             if batch_norm:
-                x = layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm{i}")(x)
-            x = layers.ReLU(name=f"block{block}_relu{i}")(x)
-        x = layers.MaxPooling2D(name=f"block{block}_pool")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(image, layers.Dense(classes, name="logits")(x), name="vgg16")
+                x = layers.BatchNormalization(momentum=0.9, name=f"{block}_norm{i}")(x)
+            x = layers.ReLU(name=f"{block}_relu{i}")(x)
+        x = layers.MaxPooling2D(name=f"{block}_pool")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x) if pooling == "average" else layers.Flatten(name="flatten")(x)
+    for i, units in enumerate(dense, start=1):
+        x = layers.Dense(units, use_bias=not head_norm, kernel_initializer="he_normal", name=f"dense{i}")(x)
+        if head_norm:
+            x = layers.BatchNormalization(momentum=0.9, name=f"dense{i}_norm")(x)
+        x = layers.ReLU(name=f"dense{i}_relu")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name=f"dense{i}_dropout")(x)
+    if dropout and not dense:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(image, layers.Dense(classes, name="logits")(x), name=name)

@@ -42,7 +42,7 @@ class Batches:
     Parameters
     ----------
     images
-        `(n, height, width, channels) uint8`.
+        `(n, height, width, channels) uint8`; or, where nothing is augmented or mixed, features `(n, ...) float32`.
     targets
         From indices of images and their turns, both `(b,)`, to their targets `(b, k) float32`.
     choose
@@ -97,7 +97,7 @@ class Batches:
             return mix(tf.cast(images, tf.float32), targets, weights, random, kept, self.mixing)
 
         # not stateful: with deterministic operations, TensorFlow would read one after the other
-        types = (tf.uint8, *[tf.float32] * 4, tf.bool)
+        types = (tf.as_dtype(self.images.dtype), *[tf.float32] * 4, tf.bool)
         in_turn = tuple(array[order] for array in (chosen.images, chosen.turns, chosen.slots))
         dataset = tf.data.Dataset.from_tensor_slices(in_turn).batch(self._read_at_once())
         for work, calls in (

@@ -34,6 +34,11 @@ class Images(Protocol):
         """The shape of all images together."""
         ...
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of their values."""
+        ...
+
     def __len__(self) -> int:
         """Return n."""
         ...
@@ -72,6 +77,7 @@ class _OnDisk:
     positions: np.ndarray
     image_shape: tuple[int, int, int]
     read: Callable[[np.ndarray, np.ndarray], None]
+    dtype: np.dtype[Any] = np.dtype(np.uint8)  # noqa: RUF009
 
     @property
     def shape(self) -> tuple[int, ...]:

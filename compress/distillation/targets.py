@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from compress.arrays import save_array
 from compress.artifacts import OnnxModel
 from compress.context import Context
-from compress.data.augmentation import Augmentation, augment, draws
+from compress.data.augmentation import Augmentation, view_of
 from compress.data.images import Images, in_batches
 from compress.onnx_tools.sessions import open_session
-from compress.training.tensorflow import tf
 
 
 def logits_of_views(
@@ -34,7 +32,7 @@ def logits_of_views(
             parts: list[np.ndarray] = []
             done = 0
             for batch in in_batches(images):
-                changed = _view(batch, view, done, augmentation, context.seed) if view else batch
+                changed = view_of(batch, view, done, augmentation, context.seed)
                 parts.append(session.run(["logits"], {"image": changed})[0])
                 done += len(batch)
                 whole = (view + done / len(images)) / count
@@ -43,12 +41,6 @@ def logits_of_views(
             save_array(cache, logits)
         views.append(logits)
     return views
-
-
-def _view(batch: np.ndarray, view: int, start: int, augmentation: Augmentation, seed: int) -> Any:
-    """Return a view of images that have the indices from `start` on."""
-    random = draws(seed, view, np.arange(start, start + len(batch)))
-    return augment(tf.constant(batch), tf.constant(random), augmentation).numpy()
 
 
 def _read(cache: Path) -> np.ndarray | None:

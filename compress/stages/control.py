@@ -11,6 +11,7 @@ from compress.stages import teacher
 from compress.training.settings import Engine
 
 Config = teacher.Config
+fingerprint = teacher.fingerprint
 
 
 def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Control:

@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from compress import plugins
+from compress import plugins, pretrained
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
-from compress.training.settings import Engine, LabelSettings
+from compress.training.settings import Engine, LabelSettings, Phase
+
+PRETRAINED: dict[str, Any] = {"batch_norm": False, "scaling": "caffe"}  # as ImageNet's VGG weights were trained
 
 
 class Config(LabelSettings):
@@ -19,15 +21,62 @@ class Config(LabelSettings):
 
     name: str = Field("vgg16", description="A file in teachers/.")
     options: dict[str, Any] = Field({}, description="What its build() takes, such as width.")
+    weights: str = Field(
+        "none",
+        description="What the trunk begins with: imagenet (Keras's file), a file of VGG16's weights (.h5, .weights.h5 "
+        "or .npz), or none. With weights, options.batch_norm is false and options.scaling caffe.",
+    )
+    phases: tuple[Phase, ...] = Field(
+        (), description="What is trained before all layers are: the head first, then some of the last blocks with it."
+    )
+    epochs: int = Field(6, ge=0, le=10_000, description="Passes over the training images, at most, after the phases.")
 
     @model_validator(mode="after")
-    def _architecture_exists(self) -> Config:
-        plugins.check_options("options", plugins.find("teachers", self.name).build, self.options)
+    def _can_be_trained(self) -> Config:
+        teacher = plugins.find("teachers", self.name)
+        plugins.check_options("options", teacher.build, self.options)
+        if self.weights == pretrained.IMAGENET and not hasattr(teacher, "IMAGENET"):
+            raise ValueError(f"weights = 'imagenet': teachers/{self.name}.py has none; should be a file, or none")
+        if self.weights not in (pretrained.IMAGENET, pretrained.NONE):
+            pretrained.check_file(Path(self.weights))
+        for key, value in PRETRAINED.items() if self.weights != pretrained.NONE else ():
+            if self.options.get(key, value) != value:
+                raise ValueError(f"options.{key} = {self.options[key]!r}: should be {value!r} with teacher.weights")
+        if not self.phases and not self.epochs:
+            raise ValueError("epochs = 0: trains no layer; should be 1 or more, or have teacher.phases before it")
+        for i, phase in enumerate(self.phases):
+            if phase.blocks > len(teacher.BLOCKS):
+                most = len(teacher.BLOCKS)
+                raise ValueError(
+                    f"phases[{i}].blocks = {phase.blocks}: should be at most {most}, the blocks of {self.name}"
+                )
         return self
+
+    @property
+    def build_options(self) -> dict[str, Any]:
+        """What build() is given: `options`, and what published weights ask for."""
+        return {**self.options, **(PRETRAINED if self.weights != pretrained.NONE else {})}
+
+    def key_settings(self) -> dict[str, Any]:
+        """Return the settings that the result depends on: of a file of weights its content, see `fingerprint`."""
+        named = (pretrained.IMAGENET, pretrained.NONE)
+        return {**self.model_dump(mode="json"), "weights": self.weights if self.weights in named else "a file"}
 
     def plugin_modules(self) -> list[str]:
         """Return the modules that this configuration names."""
         return [f"teachers.{self.name}"]
+
+
+def fingerprint(config: Config, memo: Path) -> str:
+    """Return the sha256 of the file of weights, if one is named, and which of the published ones else."""
+    if config.weights == pretrained.NONE:
+        return ""
+    teacher = plugins.find("teachers", config.name)
+    if config.weights == pretrained.IMAGENET:
+        return teacher.IMAGENET["md5"]
+    from compress.data.digests import file_digests
+
+    return file_digests([config.weights], memo)[0]
 
 
 def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Network:
@@ -40,7 +89,7 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
         stage=context.stage,
         family="teachers",
         architecture=config.name,
-        options=config.options,
+        options=config.build_options,
         image_shape=data.image_shape,
         classes=len(data.classes),
         weights=out / "weights.npz",
@@ -52,8 +101,21 @@ def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset,
     from compress import networks
     from compress.training.supervised import fit_to_labels, label_batches
     from compress.training.tensorflow import start_afresh
+    from compress.training.transfer import fit_phase
 
     start_afresh(context.seed)
-    model = networks.build("teachers", config.name, config.options, data.image_shape, len(data.classes))
-    fit_to_labels(model, label_batches(data, config, balance, context.seed), data, config, engine, context)
+    teacher = plugins.find("teachers", config.name)
+    model = networks.build("teachers", config.name, config.build_options, data.image_shape, len(data.classes))
+    if config.weights != pretrained.NONE:
+        file = pretrained.file_of(config.weights, teacher)
+        pretrained.load_into(model, teacher.BLOCKS, file, from_bgr=True)
+    batches = label_batches(data, config, balance, context.seed)
+    epochs = config.epochs + sum(phase.epochs for phase in config.phases)
+    done = 0.0
+    for number, phase in enumerate(config.phases, start=1):
+        part = context.part(done, done + phase.epochs / epochs)
+        fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part)
+        done += phase.epochs / epochs
+    if config.epochs:
+        fit_to_labels(model, batches, data, config, engine, context.part(done, 1.0))
     return model

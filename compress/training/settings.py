@@ -70,6 +70,23 @@ class LabelSettings(TrainingSettings):
     mixing: Mixing = Field(Mixing(), description="Images mixed with each other, and their labels alike.")
 
 
+class Phase(BaseModel):
+    """A part of transfer learning: the head, and perhaps the last blocks, with a rate of their own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    blocks: int = Field(0, ge=0, description="How many of the last blocks train with the head; 0: the head alone.")
+    epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training images, at most.")
+    learning_rate: float = Field(0.01, gt=0, le=10, description="Peak of the rate.")
+    views: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="Views of every image, itself and augmented ones, of which the frozen part's features are computed "
+        "once and kept; 0: computed in each epoch, each time augmented anew.",
+    )
+
+
 class Engine(BaseModel):
     """On what all trainings run, and how exactly they count."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.data.augmentation.colour import jitter
 from compress.data.augmentation.draws import DRAWS, Column, draws
@@ -12,7 +12,25 @@ from compress.data.augmentation.mixing import lambdas, mix
 from compress.data.augmentation.randaugment import Operation, change_values, operations_of
 from compress.data.augmentation.settings import Augmentation, Mixing
 
-__all__ = ["DRAWS", "Augmentation", "Column", "Mixing", "Operation", "augment", "draws", "lambdas", "mix"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["DRAWS", "Augmentation", "Column", "Mixing", "Operation", "augment", "draws", "lambdas", "mix", "view_of"]
+
+
+def view_of(images: np.ndarray, view: int, start: int, limits: Augmentation, seed: int) -> np.ndarray:
+    """Return a view of images `(k, height, width, channels) uint8` that have the indices from `start` on.
+
+    View 0 is the images as they are; view v is what training makes of them with turn v and their indices as slots.
+    """
+    if view == 0:
+        return images
+    import numpy as np
+
+    from compress.training.tensorflow import tf
+
+    random = draws(seed, view, np.arange(start, start + len(images)))
+    return augment(tf.constant(images), tf.constant(random), limits).numpy()
 
 
 def augment(images: Any, draws: Any, limits: Augmentation) -> Any:

@@ -1,0 +1,197 @@
+"""Weights that others have trained: read as plain numbers from HDF5 or .npz, checked layer by layer, never executed.
+
+Keras's loader is not used: what follows a link in an HDF5 file can be anywhere on the machine, and a model file can
+carry code. Here only numeric datasets of the file itself are read.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.errors import BadInputError
+
+IMAGENET, NONE = "imagenet", "none"
+HDF5, NPZ = (".h5", ".hdf5"), ".npz"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MOST_FOLD = 4  # times a file's size that its arrays may take: weights do not compress better
+MOST_ARRAYS = 10_000
+NUMBERED = re.compile(r"(arr_)?\d+")
+NOT_WEIGHTS = ("optimizer", "top_level_model_weights")  # groups of Keras's files
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's kernel `(3, 3, in, out)` or `(in, out)` and bias `(out,)`, by the name that it has in the file."""
+
+    name: str
+    kernel: np.ndarray
+    bias: np.ndarray | None
+
+
+def file_of(weights: str, teacher: Any) -> Path:
+    """Return the file that the setting teacher.weights names; "imagenet" is Keras's, downloaded if missing.
+
+    Raises `MachineError` where that fails.
+    """
+    if weights != IMAGENET:
+        return Path(weights)
+    from compress.data.downloads import fetched, keras_folder
+
+    source = teacher.IMAGENET
+    [file] = fetched({source["file"]: source["md5"]}, source["url"], keras_folder().parent / "models")
+    return file
+
+
+def check_file(file: Path) -> None:
+    """Raise `BadInputError` where this is no file of weights: missing, of another kind, or with links to elsewhere."""
+    if not file.is_file():
+        raise BadInputError(f"{file}: no such file; should be weights in .h5, .weights.h5 or .npz, imagenet, or none")
+    if file.suffix.lower() == NPZ:
+        return
+    if file.suffix.lower() not in HDF5:
+        raise BadInputError(f"{file}: should be weights in .h5, .weights.h5 or .npz")
+    with file.open("rb") as stream:
+        if stream.read(len(SIGNATURE)) != SIGNATURE:
+            raise BadInputError(f"{file}: is no HDF5 file")
+
+
+def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool) -> None:
+    """Give a Keras model's convolutions the weights in a file; its head is left as it is.
+
+    Layers are matched by name where the file has the names, else in order. With `from_bgr` the first one's input
+    channels are turned round: the file's network took blue, green and red, this one takes red, green and blue. Raises
+    `BadInputError`, which names the first layer that differs.
+    """
+    wanted = [
+        layer for layer in model.layers if layer.weights and layer.name.startswith(tuple(f"{b}_" for b in blocks))
+    ]
+    found = [layer for layer in read(file) if layer.kernel.ndim == 4]
+    named = {layer.name: layer for layer in found}
+    ordered = [named.get(layer.name) for layer in wanted]
+    if not any(ordered):
+        ordered = [*found, *[None] * (len(wanted) - len(found))][: len(wanted)]
+    for i, (layer, source) in enumerate(zip(wanted, ordered, strict=True)):
+        given = [] if source is None else [source.kernel, *([] if source.bias is None else [source.bias])]
+        shapes, should = [array.shape for array in given], [tuple(weight.shape) for weight in layer.weights]
+        if shapes != should:
+            raise BadInputError(
+                f"{file}: {layer.name}: has {_shapes(shapes)}; should have {_shapes(should)}, as {model.name} does"
+            )
+        if i == 0 and from_bgr:
+            given[0] = given[0][:, :, ::-1]
+        layer.set_weights(given)
+
+
+def read(file: Path) -> list[Layer]:
+    """Return the layers of a file in its order; raises `BadInputError` for what is not plain numbers."""
+    check_file(file)
+    arrays = _read_npz(file) if file.suffix.lower() == NPZ else _read_hdf5(file)
+    return _layers(arrays)
+
+
+def _layers(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
+    """Return a layer for each kernel, the arrays of two or four dimensions; its bias has one and the layer's name.
+
+    Names are `LAYER/.../kernel:0` or, in Keras 3's files, `layers/LAYER/vars/0`. Where they are numbers alone, a bias
+    comes after its kernel.
+    """
+    names = sorted(arrays, key=_natural)
+    layers = {_layer_name(name): name for name in names if arrays[name].ndim in (2, 4)}
+    biases: dict[str, np.ndarray] = {}
+    last = ""
+    for name in names:
+        if arrays[name].ndim in (2, 4):
+            last = _layer_name(name)
+        elif arrays[name].ndim == 1:
+            biases.setdefault(last if NUMBERED.fullmatch(name) else _layer_name(name), arrays[name])
+    return [Layer(layer, arrays[name], biases.get(layer)) for layer, name in layers.items()]
+
+
+def _layer_name(name: str) -> str:
+    if "/" not in name:
+        return re.sub(r"[_.](kernel|bias)(:0)?$", "", name)
+    parts = name.split("/")
+    return parts[1] if parts[0] == "layers" else parts[0]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a key by which conv2d_10 comes after conv2d_9, and conv2d before both."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, shapes)) or "no weights"
+
+
+def _read_npz(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            _check_size(file, sum(archive.getinfo(name).file_size for name in names), len(names))
+        with np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except BadInputError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file leads them into
+        raise BadInputError(f"{file}: cannot be read as .npz: {str(error).partition(chr(10))[0]}") from error
+    for name, array in found.items():
+        _check_numbers(file, name, array.dtype)
+    return found
+
+
+def _read_hdf5(file: Path) -> dict[str, np.ndarray]:
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as opened:
+            datasets: dict[str, Any] = {}
+            _collect(opened, file, datasets)
+            _check_size(file, sum(dataset.nbytes for dataset in datasets.values()), len(datasets))
+            return {name: dataset[()] for name, dataset in datasets.items()}
+    except BadInputError:
+        raise
+    except Exception as error:  # h5py raises many kinds for broken files
+        raise BadInputError(f"{file}: cannot be read as HDF5: {str(error).partition(chr(10))[0]}") from error
+
+
+def _collect(opened: Any, file: Path, datasets: dict[str, Any]) -> None:
+    """Find all datasets, each once, without following a link out of its place."""
+    import h5py
+
+    def visit(name: str, item: Any) -> None:
+        if name.startswith(NOT_WEIGHTS):
+            return
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise BadInputError(f"{file}: {name}: its values are in another file; should be in this one")
+            _check_numbers(file, name, item.dtype)
+            datasets[name] = item
+        else:
+            _check_links(name, item)
+
+    def _check_links(name: str, group: Any) -> None:
+        for key in group:
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise BadInputError(
+                    f"{file}: {f'{name}/{key}'.lstrip('/')}: is a link to elsewhere; should hold the values"
+                )
+
+    _check_links("", opened)
+    opened.visititems(visit)
+
+
+def _check_numbers(file: Path, name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise BadInputError(f"{file}: {name}: has type {dtype}; should be floats")
+
+
+def _check_size(file: Path, size: int, count: int) -> None:
+    if size > MOST_FOLD * file.stat().st_size or count > MOST_ARRAYS:
+        raise BadInputError(f"{file}: claims {count} arrays of {size:,} bytes, more than such a file can hold")

@@ -1,0 +1,189 @@
+"""Transfer learning in phases: the head first, on a trunk that is frozen, then the last blocks with it.
+
+Yosinski et al., "How transferable are features in deep neural networks?" (2014). What comes out of the frozen part is
+the same in every epoch, so it is computed once for each image, or for a few views of it, and kept on disk: a head then
+trains in seconds on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compress.arrays import array_writer
+from compress.artifacts import Dataset
+from compress.context import Context
+from compress.data.augmentation import Augmentation, view_of
+from compress.data.batches import Batches, Epoch
+from compress.data.images import Images, images_of, in_batches
+from compress.training import precision
+from compress.training.fit import fit
+from compress.training.settings import Engine, LabelSettings, Phase
+from compress.training.tensorflow import keras, tf
+
+FREE = 1 << 30  # bytes of the disk that a cache leaves alone
+
+
+def fit_phase(
+    model: Any,
+    blocks: Sequence[str],
+    phase: Phase,
+    number: int,
+    batches: Batches,
+    data: Dataset,
+    settings: LabelSettings,
+    engine: Engine,
+    context: Context,
+) -> None:
+    """Train the head and the last `phase.blocks` of a model in place, the rest frozen; the other arguments as `fit`'s.
+
+    `blocks` are the beginnings of the names of the trunk's layers, in order; what follows the last one is the head.
+    """
+    name = f"phase{number}"
+    settings = settings.model_copy(update={"epochs": phase.epochs, "learning_rate": phase.learning_rate})
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    validation = images_of(data, "validation"), data.labels("validation")
+    frozen = tuple(f"{block}_" for block in blocks[: len(blocks) - phase.blocks])
+    for layer in model.layers:
+        layer.trainable = not layer.name.startswith(frozen)
+    cut = _cut(model, frozen) if phase.views else None
+    if cut is not None and not _fits(cut, len(batches.images) * phase.views + len(validation[0]), context):
+        cut = None
+    if cut is None:
+        fit(model, loss, batches, validation, settings, engine, context, name=name)
+    else:
+        known = any(context.checkpoint.glob(f"{name}-features*.npy"))  # from a try that was interrupted
+        start = time.perf_counter()
+        trunk = keras.Model(model.input, cut.output)
+        with precision.computing_in(precision.resolve(engine.precision)):
+            views = [
+                _features(trunk, batches.images, name, view, settings.augmentation, context)
+                for view in range(phase.views)
+            ]
+            held_out = _features(trunk, validation[0], f"{name}-validation", 0, settings.augmentation, context)
+        computing = time.perf_counter() - start
+        start = time.perf_counter()
+        head = keras.Model(cut.output, model.output)
+        fit(
+            head,
+            loss,
+            _of_features(batches, Views(views)),
+            (held_out, validation[1]),
+            settings,
+            engine,
+            context,
+            name=name,
+        )
+        training = time.perf_counter() - start
+        n = len(batches.images)
+        said = f"{context.stage}: {name}: {phase.epochs} epochs on kept features of {n:,} images took {training:.1f} s"
+        if not known:
+            images = n * phase.views + len(held_out)
+            saved = computing * (phase.epochs * (n + len(held_out)) / images - 1)
+            said += f"; computing these took {computing:.1f} s, which saved {saved:,.0f} s"
+        context.note(said)
+    for layer in model.layers:
+        layer.trainable = True
+
+
+@dataclass(frozen=True)
+class Views:
+    """Features of some views of the same n images, as one array: row v n + i is that of image i in view v."""
+
+    arrays: Sequence[np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all together."""
+        return (len(self), *self.arrays[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of their values."""
+        return self.arrays[0].dtype
+
+    def __len__(self) -> int:
+        """Return how many there are, in all views."""
+        return len(self.arrays) * len(self.arrays[0])
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Return those of an array of indices, or of a slice."""
+        views, rows = np.divmod(np.arange(len(self))[key], len(self.arrays[0]))
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for view in np.unique(views):
+            out[views == view] = self.arrays[view][rows[views == view]]
+        return out
+
+
+def _of_features(batches: Batches, views: Views) -> Batches:
+    """Return batches of the same images' features, in each epoch those of one view."""
+    n = len(batches.images)
+
+    def choose(epoch: int) -> Epoch:
+        chosen = batches.choose(epoch)
+        return Epoch(chosen.images + n * (epoch % len(views.arrays)), chosen.turns, chosen.slots)
+
+    return Batches(
+        views,
+        lambda indices, turns: batches.targets(indices % n, turns),
+        choose,
+        batches.batch_size,
+        batches.seed,
+        weights=np.tile(batches.weights, len(views.arrays)),
+    )
+
+
+def _cut(model: Any, frozen: tuple[str, ...]) -> Any:
+    """Return the last layer whose output is the same in each epoch and all that the layers after it see; or None.
+
+    That is the end of the frozen blocks, or a pooling after it: the smaller the features, the better.
+    """
+    ends = [i for i, layer in enumerate(model.layers) if layer.name.startswith(frozen)]
+    if not frozen or not ends:
+        return None
+    last = ends[-1]
+    while last + 1 < len(model.layers) and _is_fixed(model.layers[last + 1]):
+        last += 1
+    before = model.layers[: last + 1]
+    for layer in model.layers[last + 1 :]:
+        if {id(x) for x in tf.nest.flatten(layer.input)} & {id(other.output) for other in before[:-1]}:
+            return None  # a connection past the cut
+    return before[-1]
+
+
+def _is_fixed(layer: Any) -> bool:
+    return not layer.weights and not hasattr(layer, "_random_generator")
+
+
+def _fits(cut: Any, rows: int, context: Context) -> bool:
+    needed = 4 * rows * math.prod(cut.output.shape[1:])
+    free = shutil.disk_usage(context.checkpoint).free - FREE
+    if needed > free:
+        context.note(
+            f"{context.stage}: features would take {needed / 1e9:.1f} GB of disk, {max(0, free) / 1e9:.1f} GB are "
+            "free: they are computed anew in each epoch"
+        )
+    return needed <= free
+
+
+def _features(
+    trunk: Any, images: Images, name: str, view: int, augmentation: Augmentation, context: Context
+) -> np.ndarray:
+    """Return what a model makes of a view of all images, `(n, ...) float32`, from disk where it was made before."""
+    file = context.checkpoint / f"{name}-features{view}.npy"
+    if not file.exists():
+        forward = tf.function(lambda batch: trunk(tf.cast(batch, tf.float32), training=False))
+        shape = (len(images), *trunk.output.shape[1:])
+        done = 0
+        with array_writer(file, shape, "<f4") as write:
+            for batch in in_batches(images):
+                write(forward(tf.constant(view_of(batch, view, done, augmentation, context.seed))).numpy())
+                done += len(batch)
+                context.progress(0.0, f"{name}: features of view {view + 1}, {done:,} of {len(images):,} images")
+    return np.load(file, mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,268 @@
+"""Weights of others: read by name or in order, checked layer by layer, and nothing but numbers of the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from compress import pretrained
+from compress.config import load
+from compress.errors import BadInputError, MachineError
+from compress.training.tensorflow import keras, start_afresh
+from teachers import vgg11, vgg16
+
+WIDTH = 0.05
+OPTIONS: dict[str, Any] = {"width": WIDTH, "batch_norm": False, "scaling": "caffe"}
+
+
+def new_model(channels: int = 3) -> Any:
+    start_afresh(0)
+    return vgg16.build((32, 32, channels), 4, **OPTIONS)
+
+
+def convolutions(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if "conv" in layer.name]
+
+
+@pytest.fixture
+def weights() -> dict[str, list[np.ndarray]]:
+    """Kernel and bias of each convolution of a narrow VGG16."""
+    random = np.random.default_rng(0)
+    return {
+        layer.name: [random.normal(size=weight.shape, scale=0.3).astype(np.float32) for weight in layer.weights]
+        for layer in convolutions(new_model())
+    }
+
+
+def as_keras_2(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    with h5py.File(file, "w") as opened:
+        for name, (kernel, bias) in weights.items():
+            opened[f"{name}/{name}/bias:0"], opened[f"{name}/{name}/kernel:0"] = bias, kernel
+        opened.create_group("block1_pool")
+        opened["fc1/fc1/kernel:0"] = np.zeros((8, 8), np.float32)
+    return file
+
+
+def as_keras_1(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    with h5py.File(file, "w") as opened:
+        for name, (kernel, bias) in weights.items():
+            opened[f"{name}/{name}_W_1:0"], opened[f"{name}/{name}_b_1:0"] = kernel, bias
+    return file
+
+
+def as_keras_3(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    with h5py.File(file, "w") as opened:
+        for i, arrays in enumerate(weights.values()):
+            for n, array in enumerate(arrays):
+                opened[f"layers/conv2d{f'_{i}' if i else ''}/vars/{n}"] = array
+        opened["optimizer/vars/0"] = np.int64(7)
+    return file
+
+
+def as_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    np.savez(file, **{f"{k}/{n}": a for k, v in weights.items() for n, a in zip(("kernel", "bias"), v, strict=True)})
+    return file
+
+
+def as_numbered_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    np.savez(file, *[array for arrays in weights.values() for array in arrays])
+    return file
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (as_keras_2, "vgg16.h5"),
+        (as_keras_1, "vgg16.hdf5"),
+        (as_keras_3, "vgg16.weights.h5"),
+        (as_npz, "vgg16.npz"),
+        (as_numbered_npz, "vgg16.npz"),
+    ],
+)
+def test_every_way_of_keeping_weights_gives_the_same_network(
+    write: Callable[..., Path], name: str, weights: dict[str, list[np.ndarray]], tmp_path: Path
+) -> None:
+    model = new_model()
+    head = model.get_layer("logits").get_weights()
+
+    pretrained.load_into(model, vgg16.BLOCKS, write(weights, tmp_path / name), from_bgr=False)
+
+    for layer in convolutions(model):
+        for weight, expected in zip(layer.get_weights(), weights[layer.name], strict=True):
+            np.testing.assert_array_equal(weight, expected)
+    np.testing.assert_array_equal(model.get_layer("logits").get_weights()[0], head[0])
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+def test_pixels_are_prepared_as_the_published_weights_want_it(
+    channels: int, weights: dict[str, list[np.ndarray]], tmp_path: Path
+) -> None:
+    """Keras's own preprocessing, blue first, and the file's weights as they are, give the same features."""
+    image = keras.Input((32, 32, 3))
+    x = image
+    for layer in new_model().layers[2:-2]:
+        x = layer.__class__.from_config(layer.get_config())(x)
+    reference = keras.Model(image, x)
+    for layer in convolutions(reference):
+        layer.set_weights(weights[layer.name])
+    model = new_model(channels)
+    pretrained.load_into(model, vgg16.BLOCKS, as_keras_2(weights, tmp_path / "vgg16.h5"), from_bgr=True)
+    features = keras.Model(model.input, model.get_layer("block5_pool").output)
+    images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, channels)).astype(np.float32)
+    colour = np.broadcast_to(images, (3, 32, 32, 3)).copy()
+
+    expected = reference.predict_on_batch(keras.applications.vgg16.preprocess_input(colour))
+
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(features.predict_on_batch(images), expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
+def link_outside(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened["block1_conv1"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def link_inside_a_group(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened.create_group("a/b")["c"] = h5py.SoftLink("/elsewhere")
+
+
+def values_outside(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened.create_dataset("a/kernel:0", (4,), "f4", external=[("/etc/passwd", 0, 16)])
+
+
+def virtual(file: Path) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (4,))
+    with h5py.File(file, "w") as opened:
+        opened.create_virtual_dataset("a/kernel:0", layout)
+
+
+def huge(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened.create_dataset("a/kernel:0", (3, 3, 100_000, 100_000), "f4", chunks=(3, 3, 10, 10))
+
+
+def texts(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened["a/kernel:0"] = ["text"]
+
+
+def objects(file: Path) -> None:
+    np.savez(file, a=np.array([{}], object), allow_pickle=True)
+
+
+def cut_short(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened["a/kernel:0"] = np.zeros((3, 3, 64, 64), np.float32)
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
+    "missing": ("w.h5", lambda file: None, "no such file; should be weights in .h5"),
+    "a folder": ("w.h5", Path.mkdir, "no such file"),
+    "another ending": ("w.pkl", Path.touch, "should be weights in .h5, .weights.h5 or .npz"),
+    "no HDF5": ("w.h5", lambda file: file.write_text("I am no HDF5"), "is no HDF5 file"),
+    "empty": ("w.h5", Path.touch, "is no HDF5 file"),
+    "HDF5 cut short": ("w.h5", cut_short, "cannot be read as HDF5"),
+    "link to another file": ("w.h5", link_outside, "block1_conv1: is a link to elsewhere"),
+    "link in a group": ("w.h5", link_inside_a_group, "a/b/c: is a link to elsewhere"),
+    "values in another file": ("w.h5", values_outside, "a/kernel:0: its values are in another file"),
+    "virtual": ("w.h5", virtual, "a/kernel:0: its values are in another file"),
+    "huge": ("w.h5", huge, "more than such a file can hold"),
+    "text": ("w.h5", texts, "a/kernel:0: has type object; should be floats"),
+    "no .npz": ("w.npz", lambda file: file.write_text("no zip"), "cannot be read as .npz"),
+    "pickled": ("w.npz", objects, "cannot be read as .npz: Object arrays cannot be loaded"),
+}
+
+
+@pytest.mark.parametrize(("name", "make", "said"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_is_no_plain_weights_is_refused_with_one_line(
+    name: str, make: Callable[[Path], Any], said: str, tmp_path: Path
+) -> None:
+    make(tmp_path / name)
+
+    with pytest.raises(BadInputError) as caught:
+        pretrained.load_into(new_model(), vgg16.BLOCKS, tmp_path / name, from_bgr=True)
+
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def wider(weights: dict[str, list[np.ndarray]]) -> None:
+    weights["block3_conv2"][0] = np.zeros((3, 3, 13, 14), np.float32)
+
+
+def shorter(weights: dict[str, list[np.ndarray]]) -> None:
+    del weights["block5_conv3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (wider, "block3_conv2: has (3, 3, 13, 14) and (13,); should have (3, 3, 13, 13) and (13,), as vgg16 does"),
+        (shorter, "block5_conv3: has no weights; should have (3, 3, 26, 26) and (26,)"),
+    ],
+)
+def test_weights_of_another_network_name_the_first_layer_that_differs(
+    change: Callable[..., None], said: str, weights: dict[str, list[np.ndarray]], tmp_path: Path
+) -> None:
+    change(weights)
+
+    with pytest.raises(BadInputError) as caught:
+        pretrained.load_into(new_model(), vgg16.BLOCKS, as_keras_2(weights, tmp_path / "w.h5"), from_bgr=True)
+
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "said"),
+    [
+        (["weights=imagenet", "name=vgg11"], "weights = 'imagenet': teachers/vgg11.py has none"),
+        (["weights=imagenet", "options.batch_norm=true"], "options.batch_norm = True: should be False"),
+        (["weights=imagenet", "options.scaling=unit"], "options.scaling = 'unit': should be 'caffe'"),
+        (["weights=nowhere.h5"], "nowhere.h5: no such file"),
+        (["epochs=0"], "trains no layer; should be 1 or more, or have teacher.phases"),
+        (["phases=[{blocks=6}]"], "phases[0].blocks = 6: should be at most 5, the blocks of vgg16"),
+        (["phases=[{learning_rate=0.0}]"], "teacher.phases.0.learning_rate = 0.0: should be greater than 0"),
+        (["phases=[{epochs=0}]"], "teacher.phases.0.epochs = 0: should be greater than or equal to 1"),
+        (["learning_rate=-1.0"], "teacher.learning_rate = -1.0: should be greater than 0"),
+        (["options.pooling=max"], "options.pooling = 'max'"),
+        (["options.dense=[0]"], "options.dense"),
+        (["options.dropout=1.0"], "options.dropout = 1.0"),
+    ],
+)
+def test_what_a_teacher_cannot_be_is_refused_while_the_settings_load(assignments: list[str], said: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        load(assignments=[f"teacher.{assignment}" for assignment in assignments])
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_imagenet_out_of_reach_says_what_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_internet(*_: Any, **__: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.utils, "get_file", no_internet)
+
+    with pytest.raises(
+        MachineError, match=f"{vgg16.IMAGENET['file']}: cannot be downloaded: .* put into {tmp_path}/models"
+    ):
+        pretrained.file_of("imagenet", vgg16)
+
+
+def test_a_teacher_of_ones_own_is_picked_by_its_files_name() -> None:
+    config = load(assignments=["teacher.name=vgg11", "teacher.options.width=0.1"])
+
+    assert config.teacher.plugin_modules() == ["teachers.vgg11"]  # type: ignore[attr-defined]
+    model = vgg11.build(*vgg11.EXAMPLE)
+    assert len(convolutions(model)) == 8

@@ -1,0 +1,146 @@
+"""Transfer learning: what is frozen stays, and features that are kept give what the whole network would."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.artifacts import Dataset
+from compress.config import load
+from compress.context import Context
+from compress.data.balance import Balance
+from compress.stages import data, teacher
+from compress.training import transfer
+from compress.training.history import FILE
+from compress.training.settings import Engine
+from compress.training.transfer import Views
+from tests.training.test_fit import Killed
+
+FLOAT32 = Engine(precision="float32")
+TINY = ["teacher.options.width=0.05", "teacher.options.batch_norm=false", "teacher.batch_size=32", "teacher.epochs=1"]
+STILL = [f"teacher.augmentation.{name}=0" for name in ("shift", "rotation", "zoom")]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """48 images of two classes, bright on the left or on the right."""
+    out = tmp_path_factory.mktemp("images")
+    random, labels = np.random.default_rng(0), np.arange(48) % 2
+    pixels = random.integers(0, 100, (48, 32, 32), np.uint8)
+    for i, label in enumerate(labels):
+        pixels[i, :, 16 * label : 16 * label + 16] += 100
+    np.savez(out / "images.npz", images=pixels, labels=labels)
+    config = load(assignments=[f"data.source={out / 'images.npz'}"])
+    return data.run(config.data, config.image, out, context(out))  # type: ignore[attr-defined]
+
+
+def context(folder: Path, notes: list[str] | None = None, kill_after: float = 2.0) -> Context:
+    def progress(fraction: float, words: str) -> None:
+        if fraction > kill_after:
+            raise Killed
+
+    return Context("teacher", 0, 5, folder, folder / "logs", progress, (notes if notes is not None else []).append)
+
+
+def train(images: Dataset, where: Context, *assignments: str) -> dict[str, list[np.ndarray]]:
+    """Return each layer's weights."""
+    where.checkpoint.mkdir(exist_ok=True)
+    config = load(assignments=[*TINY, *(f"teacher.{assignment}" for assignment in assignments)])
+    model = teacher.fit_teacher(config.teacher, Balance(), FLOAT32, images, where)  # type: ignore[attr-defined]
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+
+
+def changed(one: dict[str, list[np.ndarray]], other: dict[str, list[np.ndarray]]) -> set[str]:
+    return {name.partition("_")[0] for name in one if not np.array_equal(one[name][0], other[name][0])}
+
+
+def test_each_phase_trains_what_it_says_and_leaves_the_rest(
+    images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, list[np.ndarray]]] = []
+    fit_phase = transfer.fit_phase
+
+    def watched(model: Any, *arguments: Any) -> None:
+        weights = lambda: {layer.name: layer.get_weights() for layer in model.layers if layer.weights}  # noqa: E731
+        seen.append(weights())
+        fit_phase(model, *arguments)
+        seen.append(weights())
+
+    monkeypatch.setattr(transfer, "fit_phase", watched)
+    final = train(images, context(tmp_path), "phases=[{epochs=1}, {blocks=2, epochs=1, views=0}]")
+
+    assert changed(seen[0], seen[1]) == {"logits"}
+    assert changed(seen[2], seen[3]) == {"block4", "block5", "logits"}
+    assert changed(seen[3], final) == {"block1", "block2", "block3", "block4", "block5", "logits"}
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_kept_features_train_what_the_whole_network_would(blocks: int, images: Dataset, tmp_path: Path) -> None:
+    notes: list[str] = []
+    settings = ("epochs=0", *STILL_SETTINGS)
+    phase = "phases=[{blocks=%d, epochs=3, learning_rate=0.02, views=%d}]"
+    kept = train(images, context(tmp_path / "kept", notes), *settings, phase % (blocks, 1))
+    through = train(images, context(tmp_path / "through"), *settings, phase % (blocks, 0))
+
+    for name in kept:
+        for one, other in zip(kept[name], through[name], strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+    assert notes[0].startswith("teacher: phase1: 3 epochs on kept features of")
+    assert "which saved" in notes[0]
+
+
+STILL_SETTINGS = tuple(name.removeprefix("teacher.") for name in STILL)
+
+
+def test_views_are_trained_on_in_turn(images: Dataset, tmp_path: Path) -> None:
+    train(images, context(tmp_path / "one"), "epochs=0", "phases=[{epochs=2, views=1}]")
+    train(images, context(tmp_path / "two"), "epochs=0", "phases=[{epochs=2, views=2}]")
+
+    assert sorted(path.name for path in (tmp_path / "two").glob("*.npy")) == [
+        "phase1-features0.npy",
+        "phase1-features1.npy",
+        "phase1-validation-features0.npy",
+    ]
+    losses = [
+        [row["loss"] for row in csv.DictReader((tmp_path / name / "logs" / "phase1" / FILE).open())]
+        for name in ("one", "two")
+    ]
+    assert losses[0][0] == losses[1][0]
+    assert losses[0][1] != losses[1][1]
+
+
+def test_views_as_one_array() -> None:
+    views = Views([np.arange(6.0).reshape(3, 2), np.arange(6.0, 12.0).reshape(3, 2)])
+
+    assert views.shape == (6, 2)
+    np.testing.assert_array_equal(views[np.array([4, 0, 5])], [[8, 9], [0, 1], [10, 11]])
+    np.testing.assert_array_equal(views[1:4], [[2, 3], [4, 5], [6, 7]])
+
+
+@pytest.mark.parametrize("kill_after", [0.0, 0.4, 0.6])
+def test_phases_that_are_killed_go_on_to_the_same_bytes(kill_after: float, images: Dataset, tmp_path: Path) -> None:
+    phases = ("phases=[{epochs=2}, {blocks=1, epochs=2, learning_rate=0.005}]", "options.dropout=0.2")
+    unbroken = train(images, context(tmp_path / "unbroken"), *phases)
+    with pytest.raises(Killed):
+        train(images, context(tmp_path / "killed", kill_after=kill_after), *phases)
+
+    resumed = train(images, context(tmp_path / "killed"), *phases)
+
+    assert changed(unbroken, resumed) == set()
+
+
+def test_features_that_do_not_fit_on_the_disk_are_not_kept(
+    images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "FREE", 1 << 60)
+    notes: list[str] = []
+    train(images, context(tmp_path, notes), "epochs=0", "phases=[{epochs=1}]")
+
+    assert notes == [
+        "teacher: features would take 0.0 GB of disk, 0.0 GB are free: they are computed anew in each epoch"
+    ]
+    assert not list(tmp_path.glob("*.npy"))
