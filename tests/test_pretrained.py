@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from compress import pretrained
+from compress.arrays import save_arrays
 from compress.config import load
 from compress.errors import BadInputError, MachineError
 from compress.training.tensorflow import keras, start_afresh
@@ -65,7 +66,7 @@ def as_keras_3(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
 
 
 def as_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
-    np.savez(file, **{f"{k}/{n}": a for k, v in weights.items() for n, a in zip(("kernel", "bias"), v, strict=True)})
+    save_arrays(file, {f"{k}/{n}": a for k, v in weights.items() for n, a in zip(("kernel", "bias"), v, strict=True)})
     return file
 
 

@@ -63,10 +63,10 @@ def fit_phase(
         trunk = keras.Model(model.input, cut.output)
         with precision.computing_in(precision.resolve(engine.precision)):
             views = [
-                _features(trunk, batches.images, name, view, settings.augmentation, context)
+                features(trunk, batches.images, name, view, settings.augmentation, context)
                 for view in range(phase.views)
             ]
-            held_out = _features(trunk, validation[0], f"{name}-validation", 0, settings.augmentation, context)
+            held_out = features(trunk, validation[0], f"{name}-validation", 0, settings.augmentation, context)
         computing = time.perf_counter() - start
         start = time.perf_counter()
         head = keras.Model(cut.output, model.output)
@@ -172,7 +172,7 @@ def _fits(cut: Any, rows: int, context: Context) -> bool:
     return needed <= free
 
 
-def _features(
+def features(
     trunk: Any, images: Images, name: str, view: int, augmentation: Augmentation, context: Context
 ) -> np.ndarray:
     """Return what a model makes of a view of all images, `(n, ...) float32`, from disk where it was made before."""
