@@ -4,8 +4,8 @@
 
 WEIGHTS is a file of VGG16's weights without top (.h5, .weights.h5 or .npz), or imagenet. FOLDER (default:
 benchmarks/runs/photos) is filled with that many JPEGs of 320x240 in ten classes, if it is new: clouded textures, whose
-grain and hue are their class's. Prints images a second of a bare forward pass at 224x224 on a batch in memory and of the
-features as a training computes them, in turns; then the seconds of the head's epochs on what was kept, and the test
+grain and hue are their class's. Prints images a second of a bare forward pass at 224x224 on a batch in memory and of
+the features as a training computes them, in turns; then the seconds of the head's epochs on what was kept, and the test
 accuracy reached. About 10 minutes on 2 cores.
 """
 
