@@ -93,7 +93,7 @@ class Engine(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     precision: Precision = Field(
-        "auto",
-        description="Of convolutions and products: auto takes bfloat16 on processors made for it, float16 on NVIDIA "
-        "GPUs, else float32. Weights are kept in float32.",
+        "float32",
+        description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
+        "bfloat16 on processors made for it, float16 on GPUs, else float32. Weights are kept in float32.",
     )
