@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
@@ -55,6 +56,9 @@ def main() -> None:
         known = _as_known(error)
         if known is None:
             raise
+        if known.starts_again:
+            _say(f"{known}; starts again, and goes on from the last checkpoint")
+            os.execv(sys.executable, [sys.executable, "-m", "compress", *sys.argv[1:]])
         _say(f"error: {known}")
         sys.exit(known.exit_code)
 
@@ -98,6 +102,12 @@ def _run_up_to(last: str, config: Any) -> Any:
 
     pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
     console = Console()
+    shared = _join(config, console)
+    if not shared.is_chief:
+        store = Store(config.workspace)
+        with Progress(console) as progress:
+            runner.follow(runner.plan(pipeline, config, store), config, store, progress, shared.wait_for_chief)
+        raise typer.Exit
     if pipeline[-1].output_type is Bundle:
         check_writable(config.exported, config.deploy.name or config.data.name)
     with runner.locked(config.workspace):
@@ -105,13 +115,31 @@ def _run_up_to(last: str, config: Any) -> Any:
         with console.status("looking at the data and at what is finished"):
             steps = runner.plan(pipeline, config, store)
         with Progress(console) as progress:
-            entries = runner.execute(steps, config, settings.to_toml(config), store, progress)
+            entries = runner.execute(steps, config, settings.to_toml(config), store, progress, shared.wait_for_chief)
         cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
         console.print(f"{len(steps)} stages, {cached} of them finished before", highlight=False)
         result = runner.load_artifact(steps[-1].stage, entries[-1])
         if isinstance(result, Bundle):
             _show(console, result, config.exported)
         return result
+
+
+def _join(config: Any, console: Any) -> Any:
+    """Return how this process trains with others; where it only serves them, it ends here."""
+    from compress.training.cluster import cluster_of
+
+    strategy = config.train.strategy
+    cluster = cluster_of(strategy)
+    if strategy == "none":
+        return SimpleNamespace(is_chief=True, wait_for_chief=lambda: None)  # without the seconds that TensorFlow takes
+    from compress.training import distribution
+
+    if cluster:
+        role = "the chief" if cluster.is_chief else "which follows the chief"
+        console.print(f"{strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
+        if strategy == "parameter_server" and not cluster.is_chief:
+            distribution.serve(cluster)
+    return distribution.join(strategy, cluster)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:

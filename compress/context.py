@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,8 @@ class Context:
     `checkpoint` is a folder that survives a kill and is deleted when the stage is finished, `logs` one that stays, for
     what is no result. `progress` takes the
     fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the stages before this
-    one, `config_toml` is the whole effective configuration.
+    one, `config_toml` is the whole effective configuration. Where several processes train together, one `is_chief`: it
+    alone writes, into what the others read.
     """
 
     stage: str
@@ -37,6 +39,15 @@ class Context:
     note: Callable[[str], None]
     finished: tuple[StageRecord, ...] = ()
     config_toml: str = ""
+    is_chief: bool = True
+
+    def made(self, file: Path, make: Callable[[Path], None]) -> Path:
+        """Return a file of the checkpoint folder once it is there: made by the chief, whole or not at all."""
+        if self.is_chief and not file.exists():
+            make(file)
+        while not file.exists():
+            time.sleep(0.1)
+        return file
 
     def part(self, begin: float, end: float) -> Context:
         """Return the context of a part of the stage's work, from one fraction of it to another."""

@@ -9,6 +9,7 @@ class CompressError(Exception):
     """A run that ends for a known reason; its text is the one line that the user reads."""
 
     exit_code = 1
+    starts_again = False  # whether the same command, run again, goes on once others are there
 
 
 class BadInputError(CompressError):

@@ -61,6 +61,11 @@ class Stage:
         return {name: self.section if name == "config" else name for name in self._parameters if self._is_section(name)}
 
     @property
+    def trains(self) -> bool:
+        """Whether the stage trains a network, in which several processes can take part."""
+        return "train" in self.sections
+
+    @property
     def inputs(self) -> dict[str, str]:
         """Return `{parameter: stage}` for every artifact that the stage takes."""
         names = [n for n in self._parameters if n not in ("out", "context") and not self._is_section(n)]

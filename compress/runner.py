@@ -7,9 +7,10 @@ import gc
 import itertools
 import json
 import os
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store, sha256_json, write_file
 
+FOLLOW_SECONDS = 0.5
 SAMPLE_SECONDS = 0.1
 KEPT_EVERY = 10  # samples
 
@@ -55,10 +57,18 @@ def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
     return list(steps.values())
 
 
-def execute(steps: Sequence[Step], config: Any, config_toml: str, store: Store, progress: Progress) -> list[Entry]:
+def execute(
+    steps: Sequence[Step],
+    config: Any,
+    config_toml: str,
+    store: Store,
+    progress: Progress,
+    meet: Callable[[], None] = lambda: None,
+) -> list[Entry]:
     """Run what is not finished, in order; return every stage's entry. A stage that fails leaves the earlier ones.
 
-    A finished stage is run again where an input was made again and came out different, as latencies do.
+    A finished stage is run again where an input was made again and came out different, as latencies do. `meet` is
+    called before each stage that trains, to wait for the processes that take part.
     """
     records: list[StageRecord] = []
     entries: dict[str, Entry] = {}
@@ -73,11 +83,43 @@ def execute(steps: Sequence[Step], config: Any, config_toml: str, store: Store, 
             if step.why.endswith("does not verify"):
                 progress.note(f"{name}: {step.why}; made again")
             progress.begin(name)
-            entries[name] = _run(step, config.seed, config_toml, store, progress, entries, made_from, tuple(records))
+            work = store.work_folder(name, step.key, made_from)
+            context = _context(step.stage, config.seed, work, store, progress, tuple(records), config_toml)
+            entries[name] = _run(step, store, context, work, entries, made_from, meet)
             progress.end(name, entries[name].manifest["seconds"])
         manifest = entries[name].manifest
         records.append(StageRecord(name, cached, manifest["seconds"], manifest["peak_rss_bytes"]))
     return list(entries.values())
+
+
+def follow(steps: Sequence[Step], config: Any, store: Store, progress: Progress, meet: Callable[[], None]) -> None:
+    """Take part in all trainings of another process, the chief, which runs the same steps in the same workspace.
+
+    The other stages are the chief's; this returns once it has finished the last one. Nothing is written.
+    """
+    entries: dict[str, Entry] = {}
+    progress.start([(step.stage.name, step.stage.share) for step in steps if step.stage.trains])
+    for step in steps:
+        name, took_part = step.stage.name, False
+        made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
+        while name not in entries:
+            entry, _ = store.find(name, step.key)
+            if entry and entry.manifest["made_from"] == made_from:
+                entries[name] = entry
+            elif step.stage.trains and not took_part:
+                start = time.perf_counter()
+                progress.begin(name)
+                meet()
+                work = store.unfinished / f"{name}-{step.key}"
+                context = _context(step.stage, config.seed, work, store, progress, (), "", is_chief=False)
+                with tempfile.TemporaryDirectory() as out:
+                    step.stage.module.run(
+                        **step.settings, **_inputs(step.stage, entries), out=Path(out), context=context
+                    )
+                took_part = True
+                progress.end(name, time.perf_counter() - start)
+            else:
+                time.sleep(FOLLOW_SECONDS)
 
 
 def load_artifact(stage: Stage, entry: Entry) -> Any:
@@ -155,35 +197,18 @@ def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
 
 def _run(
     step: Step,
-    seed: int,
-    config_toml: str,
     store: Store,
-    progress: Progress,
+    context: Context,
+    work: Path,
     entries: dict[str, Entry],
     made_from: dict[str, str],
-    finished: tuple[StageRecord, ...],
+    meet: Callable[[], None],
 ) -> Entry:
     stage = step.stage
-    work = store.work_folder(stage.name, step.key, made_from)
-    inputs = {
-        parameter: artifacts.from_json(
-            stage.input_type(parameter), entries[source].manifest["artifact"], entries[source].folder
-        )
-        for parameter, source in stage.inputs.items()
-    }
-    context = Context(
-        stage=stage.name,
-        run_seed=seed,
-        seed=_stage_seed(seed, stage.section),
-        checkpoint=work / "checkpoint",
-        logs=store.logs / f"{stage.name}-{step.key}",
-        progress=progress.update,
-        note=progress.note,
-        finished=finished,
-        config_toml=config_toml,
-    )
+    if stage.trains:
+        meet()
     with _measured(work / "taken.json") as taken:
-        artifact = stage.module.run(**step.settings, **inputs, out=work / "files", context=context)
+        artifact = stage.module.run(**step.settings, **_inputs(stage, entries), out=work / "files", context=context)
     outside = step.key_parts["outside"]
     if stage.fingerprint and stage.fingerprint(step.settings["config"], store.memo) != outside:
         raise BadInputError(f"{stage.name}: what it reads has changed while it was read; start the run again")
@@ -194,6 +219,39 @@ def _run(
         **taken,
     }
     return store.publish(stage.name, step.key, facts)
+
+
+def _inputs(stage: Stage, entries: dict[str, Entry]) -> dict[str, Any]:
+    return {
+        parameter: artifacts.from_json(
+            stage.input_type(parameter), entries[source].manifest["artifact"], entries[source].folder
+        )
+        for parameter, source in stage.inputs.items()
+    }
+
+
+def _context(
+    stage: Stage,
+    seed: int,
+    work: Path,
+    store: Store,
+    progress: Progress,
+    finished: tuple[StageRecord, ...],
+    config_toml: str,
+    is_chief: bool = True,
+) -> Context:
+    return Context(
+        stage=stage.name,
+        run_seed=seed,
+        seed=_stage_seed(seed, stage.section),
+        checkpoint=work / "checkpoint",
+        logs=store.logs / work.name,
+        progress=progress.update,
+        note=progress.note,
+        finished=finished,
+        config_toml=config_toml,
+        is_chief=is_chief,
+    )
 
 
 def _stage_seed(seed: int, section: str) -> int:

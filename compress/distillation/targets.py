@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,26 +24,16 @@ def logits_of_views(
     slots. A view that an earlier, interrupted try has left in the checkpoint folder is not computed again.
     """
     session = open_session(source.file)
-    views = []
-    for view in range(count):
-        cache = context.checkpoint / f"logits{view}.npy"
-        logits = _read(cache)
-        if logits is None:
-            parts: list[np.ndarray] = []
-            done = 0
-            for batch in in_batches(images):
-                changed = view_of(batch, view, done, augmentation, context.seed)
-                parts.append(session.run(["logits"], {"image": changed})[0])
-                done += len(batch)
-                whole = (view + done / len(images)) / count
-                context.progress(0.0, f"logits of the source, {whole:.0%}")
-            logits = np.concatenate(parts)
-            save_array(cache, logits)
-        views.append(logits)
-    return views
 
+    def make(view: int, file: Path) -> None:
+        parts: list[np.ndarray] = []
+        done = 0
+        for batch in in_batches(images):
+            changed = view_of(batch, view, done, augmentation, context.seed)
+            parts.append(session.run(["logits"], {"image": changed})[0])
+            done += len(batch)
+            context.progress(0.0, f"logits of the source, {(view + done / len(images)) / count:.0%}")
+        save_array(file, np.concatenate(parts))
 
-def _read(cache: Path) -> np.ndarray | None:
-    with suppress(OSError, ValueError, EOFError):
-        return np.load(cache, allow_pickle=False)
-    return None
+    files = [context.made(context.checkpoint / f"logits{view}.npy", partial(make, view)) for view in range(count)]
+    return [np.load(file, allow_pickle=False) for file in files]

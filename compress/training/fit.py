@@ -20,7 +20,7 @@ from compress.context import Context
 from compress.data.batches import Batches
 from compress.data.images import Images, in_batches
 from compress.errors import CompressError, MachineError
-from compress.training import checkpoint, history, optimizers, precision
+from compress.training import checkpoint, distribution, history, optimizers, precision
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
 from compress.training.settings import Engine, TrainingSettings
 from compress.training.step import Stepped
@@ -60,48 +60,63 @@ def fit(
     may_stop_from
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity.
     """
-    rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
-    optimizer = optimizers.build(settings, rate)
+    shared = distribution.of(engine.strategy)
     real = precision.resolve(engine.precision)
-    trained = Stepped(model.inputs, model.outputs)
-    trained.l1, trained.l2 = settings.l1, settings.l2
-    minimizer = keras.mixed_precision.LossScaleOptimizer(optimizer) if real == "float16" else optimizer
-    trained.compile(minimizer, loss, jit_compile=False)
-    minimizer.build(model.trainable_variables)
+    twin = shared.twin(model)
+    with shared.scope():
+        rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
+        optimizer = optimizers.build(settings, rate)
+        trained = Stepped(twin.inputs, twin.outputs)
+        trained.l1, trained.l2 = settings.l1, settings.l2
+        minimizer = keras.mixed_precision.LossScaleOptimizer(optimizer) if real == "float16" else optimizer
+        trained.compile(minimizer, loss, jit_compile=False)
+        minimizer.build(twin.trainable_variables)
 
     path = context.checkpoint / f"{name}.npz"
     state = _State()
-    groups = _groups(model, minimizer)
+    groups = _groups(twin, minimizer)
     if found := checkpoint.load(path):
         groups, kept = found
         state = _State(**kept)
-        _restore(model, minimizer, groups)
+        _restore(twin, minimizer, groups)
         context.note(f"{context.stage}: goes on after epoch {state.epoch}")
         context.progress(state.epoch / settings.epochs, f"epoch {state.epoch}/{settings.epochs}")
     best_weights = groups.get("best", groups["model"])
     forward = forward_of(model)
+    callbacks = [*callbacks, report := _Report(context, settings.epochs)]
+    if shared.service:  # Keras refuses there what looks at single batches, unless it can do with figures that are late
+        for callback in callbacks:
+            callback._supports_tf_logs = True
 
-    with precision.computing_in(real):
-        while state.epoch < settings.epochs and state.epoch <= max(state.best, may_stop_from - 1) + settings.patience:
+    with precision.computing_in(real), distribution.losing_peers():
+        while _goes_on(state, settings, may_stop_from):
             start = time.perf_counter()
+            report.epoch = state.epoch
             trained.parts = state.parts
             rate.rescale(state.plateau)
-            seed_random_layers(model, batches.seed, state.epoch)
+            seed_random_layers(twin, batches.seed, state.epoch)
             try:
                 fitted = trained.fit(
-                    batches.epoch(state.epoch),
+                    **shared.feed(batches.epoch(state.epoch), batches.steps),
                     epochs=state.epoch + 1,
                     initial_epoch=state.epoch,
                     verbose=0,
-                    callbacks=[*callbacks, _Report(context, state.epoch, settings.epochs)],
+                    callbacks=callbacks,
                 )
             except tf.errors.ResourceExhaustedError as error:
+                if shared.strategy:
+                    raise MachineError(
+                        f"{context.stage}: out of memory; {context.stage}.batch_size = {batches.batch_size} should be "
+                        "smaller"
+                    ) from error
                 state.parts = _more_parts(state.parts, batches.batch_size, context, error)
-                _restore(model, minimizer, groups)
+                _restore(twin, minimizer, groups)
                 trained.compile(minimizer, loss, jit_compile=False)  # the step is traced anew
                 continue
-            except tf.errors.OpError as error:
-                raise batches.failure or error from None
+            except tf.errors.OpError:
+                if batches.failure:
+                    raise batches.failure from None
+                raise
             seconds = time.perf_counter() - start
             loss_value = fitted.history["loss"][0]
             if not math.isfinite(loss_value):
@@ -109,37 +124,47 @@ def fit(
                     f"{context.stage}: the loss is {loss_value} in epoch {state.epoch + 1}: training diverged; "
                     f"{context.stage}.learning_rate = {settings.learning_rate} should be lower"
                 )
-            groups = _groups(model, minimizer)
+            groups = _groups(twin, minimizer)  # by all processes: what each one's batch normalization saw is averaged
+            weights = groups["model"]
             if settings.ema:
-                optimizer.finalize_variable_values(model.trainable_variables)
-            accuracy, cross_entropy = evaluate(forward, *validation)
-            if state.epoch >= may_stop_from and (accuracy, -cross_entropy) > tuple(state.best_result):
-                state.best, state.best_result = state.epoch, (accuracy, -cross_entropy)
-                best_weights = model.get_weights()
-            if settings.ema:
-                model.set_weights(groups["model"])
-            state.epoch += 1
-            state.plateau = after_epoch(state.plateau, cross_entropy, settings.schedule)
-            state.rows.append(
-                {
-                    "epoch": state.epoch,
-                    "learning_rate": float(rate(optimizer.iterations - 1)),
-                    "loss": loss_value,
-                    "validation_accuracy": accuracy,
-                    "validation_cross_entropy": cross_entropy,
-                    "images_per_second": round(batches.size / seconds, 1),
-                }
-            )
-            history.write(context.logs / name, state.rows)
-            if settings.ema or state.best not in (state.epoch - 1, -1):
-                groups["best"] = best_weights
-            checkpoint.save(path, groups, dataclasses.asdict(state))
-            context.progress(
-                state.epoch / settings.epochs,
-                f"epoch {state.epoch}/{settings.epochs}, loss {loss_value:.4f}, "
-                f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
-            )
+                optimizer.finalize_variable_values(twin.trainable_variables)
+                weights = twin.get_weights()
+            if shared.is_chief:
+                model.set_weights(weights)
+                accuracy, cross_entropy = evaluate(forward, *validation)
+                if state.epoch >= may_stop_from and (accuracy, -cross_entropy) > tuple(state.best_result):
+                    state.best, state.best_result, best_weights = state.epoch, (accuracy, -cross_entropy), weights
+                state.epoch += 1
+                state.plateau = after_epoch(state.plateau, cross_entropy, settings.schedule)
+                state.rows.append(
+                    {
+                        "epoch": state.epoch,
+                        "learning_rate": float(rate(state.epoch * batches.steps - 1)),
+                        "loss": loss_value,
+                        "validation_accuracy": accuracy,
+                        "validation_cross_entropy": cross_entropy,
+                        "images_per_second": round(batches.size / seconds, 1),
+                    }
+                )
+                history.write(context.logs / name, state.rows)
+                if settings.ema or state.best not in (state.epoch - 1, -1):
+                    groups["best"] = best_weights
+                checkpoint.save(path, groups, dataclasses.asdict(state))
+                context.progress(
+                    state.epoch / settings.epochs,
+                    f"epoch {state.epoch}/{settings.epochs}, loss {loss_value:.4f}, "
+                    f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
+                )
+            shared.wait_for_chief()
+            if not shared.is_chief and (found := checkpoint.load(path)):
+                groups, state = found[0], _State(**found[1])
+                best_weights = groups.get("best", groups["model"])
+            twin.set_weights(groups["model"])
     model.set_weights(best_weights)
+
+
+def _goes_on(state: _State, settings: TrainingSettings, may_stop_from: int) -> bool:
+    return state.epoch < settings.epochs and state.epoch <= max(state.best, may_stop_from - 1) + settings.patience
 
 
 def forward_of(model: Any) -> Callable[[Any], Any]:
@@ -199,11 +224,11 @@ def _more_parts(parts: int, batch_size: int, context: Context, error: Exception)
 class _Report(keras.callbacks.Callback):
     """Tells the run how far an epoch is."""
 
-    def __init__(self, context: Context, epoch: int, epochs: int) -> None:
+    def __init__(self, context: Context, epochs: int) -> None:
         super().__init__()
-        self.context, self.epoch, self.epochs = context, epoch, epochs
+        self.context, self.epoch, self.epochs = context, 0, epochs
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         done = (self.epoch + (batch + 1) / self.params["steps"]) / self.epochs
-        loss = f", loss {logs['loss']:.4f}" if logs else ""
+        loss = f", loss {logs['loss']:.4f}" if isinstance(logs, dict) and logs else ""
         self.context.progress(done, f"epoch {self.epoch + 1}/{self.epochs}{loss}")

@@ -10,6 +10,7 @@ from compress.data.augmentation import Augmentation, Mixing
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]
+Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -92,6 +93,11 @@ class Engine(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    strategy: Strategy = Field(
+        "none",
+        description="none; mirrored: all GPUs of this machine; multi_worker, parameter_server: the processes that "
+        "TF_CONFIG or Slurm's variables name.",
+    )
     precision: Precision = Field(
         "float32",
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "

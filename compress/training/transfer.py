@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -176,14 +177,15 @@ def features(
     trunk: Any, images: Images, name: str, view: int, augmentation: Augmentation, context: Context
 ) -> np.ndarray:
     """Return what a model makes of a view of all images, `(n, ...) float32`, from disk where it was made before."""
-    file = context.checkpoint / f"{name}-features{view}.npy"
-    if not file.exists():
+
+    def make(file: Path) -> None:
         forward = tf.function(lambda batch: trunk(tf.cast(batch, tf.float32), training=False))
-        shape = (len(images), *trunk.output.shape[1:])
         done = 0
-        with array_writer(file, shape, "<f4") as write:
+        with array_writer(file, (len(images), *trunk.output.shape[1:]), "<f4") as write:
             for batch in in_batches(images):
                 write(forward(tf.constant(view_of(batch, view, done, augmentation, context.seed))).numpy())
                 done += len(batch)
                 context.progress(0.0, f"{name}: features of view {view + 1}, {done:,} of {len(images):,} images")
+
+    file = context.made(context.checkpoint / f"{name}-features{view}.npy", make)
     return np.load(file, mmap_mode="r", allow_pickle=False)

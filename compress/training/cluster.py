@@ -1,0 +1,124 @@
+"""Which processes train together and which one this is: from TF_CONFIG, or from Slurm's variables.
+
+TF_CONFIG is JSON, as TensorFlow and Kubeflow's TFJob have it: {"cluster": {"worker": ["host:port", ...]}, "task":
+{"type": "worker", "index": 0}}.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from compress.errors import BadInputError
+from compress.training.settings import Strategy
+
+TF_CONFIG = "TF_CONFIG"
+NEEDED: dict[Strategy, tuple[str, ...]] = {"multi_worker": (), "parameter_server": ("chief", "worker", "ps")}
+ALLOWED: dict[Strategy, tuple[str, ...]] = {
+    "multi_worker": ("chief", "worker"),
+    "parameter_server": ("chief", "worker", "ps"),
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """All tasks by their type, each a list of `host:port`, and this process's own type and index."""
+
+    tasks: Mapping[str, list[str]]
+    kind: str
+    index: int
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that runs the other stages, and writes."""
+        return self.index == 0 and self.kind == ("chief" if "chief" in self.tasks else "worker")
+
+    @property
+    def chief_address(self) -> str:
+        """The chief's `host:port`."""
+        return self.tasks["chief" if "chief" in self.tasks else "worker"][0]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.index} of {', '.join(f'{len(a)} {kind}' for kind, a in self.tasks.items())}"
+
+
+class _Task(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    type: str
+    index: int
+
+
+class _TfConfig(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    cluster: dict[str, list[str]]
+    task: _Task
+
+
+def cluster_of(strategy: Strategy, environment: Mapping[str, str] = os.environ) -> Cluster | None:
+    """Return the cluster that a strategy trains on, or None for those of one process.
+
+    Raises `BadInputError` where the environment tells of no cluster, or of one that the strategy cannot use.
+    """
+    if strategy not in NEEDED:
+        return None
+    if TF_CONFIG in environment:
+        cluster = _from_tf_config(environment[TF_CONFIG])
+    elif "SLURM_PROCID" in environment:
+        cluster = _from_slurm(strategy)
+    else:
+        raise BadInputError(
+            f"train.strategy = {strategy!r}: TF_CONFIG is not set, nor are Slurm's variables; should name the cluster"
+        )
+    foreign = [kind for kind in cluster.tasks if kind not in ALLOWED[strategy]]
+    missing = [kind for kind in NEEDED[strategy] if kind not in cluster.tasks]
+    if foreign or missing:
+        wrong = f"has {foreign[0]}" if foreign else f"has no {missing[0]}"
+        raise BadInputError(
+            f"train.strategy = {strategy!r}: the cluster {wrong}; should have {', '.join(ALLOWED[strategy])}"
+        )
+    return cluster
+
+
+def _from_tf_config(text: str) -> Cluster:
+    try:
+        found = _TfConfig.model_validate_json(text)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        where = ".".join(map(str, mistake["loc"]))
+        what = "is no JSON" if mistake["type"] == "json_invalid" else f"{where}: {mistake['msg']}"
+        should = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+        raise BadInputError(f"{TF_CONFIG}: {what}; should be like {should}") from error
+    addresses = found.cluster.get(found.task.type, [])
+    if not 0 <= found.task.index < len(addresses):
+        raise BadInputError(
+            f"{TF_CONFIG}: task {found.task.type} {found.task.index} is out of range; the cluster has "
+            + ", ".join(f"{len(a)} {kind}" for kind, a in found.cluster.items())
+        )
+    for address in (address for addresses in found.cluster.values() for address in addresses):
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdecimal()):
+            raise BadInputError(f"{TF_CONFIG}: address {address!r}: should be host:port")
+    return Cluster(found.cluster, found.task.type, found.task.index)
+
+
+def _from_slurm(strategy: Strategy) -> Cluster:
+    """Ask TensorFlow's own resolver; parameter_server takes the first task as chief, the second as ps."""
+    from compress.training.tensorflow import tf
+
+    try:
+        tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
+        jobs = {"worker": tasks} if strategy == "multi_worker" else {"chief": 1, "ps": 1, "worker": tasks - 2}
+        # without GPUs the resolver would still hand them out: one a task, in name only
+        gpus = {} if shutil.which("nvidia-smi") else {"gpus_per_node": tasks, "gpus_per_task": 1, "auto_set_gpu": False}
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(jobs, **gpus)
+        spec = resolver.cluster_spec().as_dict()
+        kind, index = resolver.get_task_info()
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise BadInputError(f"train.strategy = {strategy!r}: Slurm's variables: {error}") from error
+    return Cluster(spec, kind, index)

@@ -1,0 +1,194 @@
+"""Training on several devices or machines, through tf.distribute.
+
+mirrored and multi_worker (Goyal et al., "Accurate, Large Minibatch SGD", 2017: synchronous, gradients added up over all
+replicas) give each replica an equal part of every batch, so that steps and loss are those of one process with the whole
+batch; batch normalization sees a replica's part. parameter_server (Li et al., 2014: asynchronous) keeps the weights on
+servers from which workers take and to which they give; the chief reads the images and hands batches out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from compress.errors import BadInputError, MachineError
+from compress.training.cluster import TF_CONFIG, Cluster
+from compress.training.settings import Strategy
+from compress.training.tensorflow import keras, tf
+
+POLL_SECONDS = 1.0
+
+
+class PeerLostError(MachineError):
+    """Another process of the cluster is gone: what is left starts again, and goes on from the last checkpoint."""
+
+    starts_again = True
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How this process trains: alone, where `strategy` is None."""
+
+    strategy: Any = None
+    cluster: Cluster | None = None
+    service: Any = None  # hands batches to the workers of parameter_server
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process evaluates, decides and writes."""
+        return self.cluster is None or self.cluster.is_chief
+
+    @property
+    def shares_batches(self) -> bool:
+        """Whether every replica trains on a part of each batch."""
+        return self.strategy is not None and self.service is None
+
+    def scope(self) -> Any:
+        """Return the context in which what is trained is built."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    def twin(self, model: Any) -> Any:
+        """Return the model that is trained in place of `model`: itself or, if distributed, one like it."""
+        if self.strategy is None:
+            return model
+        weights = model.get_weights()
+        with self.scope():
+            twin = keras.models.clone_model(model)
+        twin.set_weights(weights)
+        return twin
+
+    def feed(self, dataset: Any, steps: int) -> dict[str, Any]:
+        """Return the arguments of Keras's fit for a data set of whole batches."""
+        if self.strategy is None:
+            return {"x": dataset}
+        if self.service:
+            return {"x": self.service.offer(dataset.repeat()), "steps_per_epoch": steps}
+        replicas = self.strategy.num_replicas_in_sync
+
+        def of_worker(context: Any) -> Any:
+            here = replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            return dataset.flat_map(lambda *batch: _parts(batch, range(first, first + here), replicas))
+
+        return {"x": self.strategy.distribute_datasets_from_function(of_worker), "steps_per_epoch": steps}
+
+    def wait_for_chief(self) -> None:
+        """Return once all processes that share batches have come here."""
+        if self.shares_batches and self.cluster:
+            here = self.strategy.run(tf.function(lambda: tf.constant(1)))
+            self.strategy.reduce(tf.distribute.ReduceOp.SUM, here, axis=None)
+
+
+ALONE = Distribution()
+_joined: dict[Strategy, Distribution] = {"none": ALONE}
+
+
+def of(strategy: Strategy) -> Distribution:
+    """Return the distribution that `join` made."""
+    return _joined[strategy]
+
+
+def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
+    """Make a strategy, and wait for the other processes; to be called before TensorFlow has computed anything.
+
+    Raises `BadInputError` for what this machine cannot do, `MachineError` where the others do not come.
+    """
+    if strategy == "mirrored":
+        gpus = len(tf.config.list_physical_devices("GPU"))
+        if gpus < 2:
+            raise BadInputError(f"train.strategy = 'mirrored': needs two GPUs, this machine has {gpus}; should be none")
+        _joined[strategy] = Distribution(tf.distribute.MirroredStrategy())
+    elif cluster:
+        os.environ[TF_CONFIG] = json.dumps(
+            {"cluster": dict(cluster.tasks), "task": {"type": cluster.kind, "index": cluster.index}}
+        )
+        tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(0)
+        try:
+            if strategy == "multi_worker":
+                _joined[strategy] = Distribution(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
+            else:
+                resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+                made = tf.distribute.ParameterServerStrategy(resolver)
+                _joined[strategy] = Distribution(made, cluster, _Service(cluster))
+        except tf.errors.OpError as error:
+            raise MachineError(f"train.strategy = {strategy!r}: {str(error).partition(chr(10))[0]}") from error
+    return _joined[strategy]
+
+
+def serve(cluster: Cluster) -> None:
+    """Be a worker or server of parameter_server until the chief, once there, is gone."""
+    spec = tf.train.ClusterSpec(dict(cluster.tasks))
+    server = tf.distribute.Server(spec, job_name=cluster.kind, task_index=cluster.index, protocol="grpc", start=True)
+    host, _, port = cluster.chief_address.rpartition(":")
+    seen = False
+    while server:
+        time.sleep(POLL_SECONDS)
+        try:
+            socket.create_connection((host, int(port)), POLL_SECONDS).close()
+            seen = True
+        except OSError:
+            if seen:
+                sys.stdout.flush()
+                os._exit(0)  # the server's threads cannot be ended
+
+
+@contextmanager
+def losing_peers() -> Iterator[None]:
+    """Raise `PeerLostError` for what TensorFlow raises when another process of the cluster is gone."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise PeerLostError(f"another process of the cluster is gone: {str(error).partition(chr(10))[0]}") from error
+
+
+class _Service:
+    """tf.data's service within the chief's process: workers cannot call the Python that reads our images."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        host = cluster.chief_address.rpartition(":")[0]
+        service = tf.data.experimental.service
+        self._dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
+        port = self._dispatcher.target.rpartition(":")[2]
+        self._target = f"grpc://{host}:{port}"
+        self._worker = service.WorkerServer(
+            service.WorkerConfig(dispatcher_address=f"{host}:{port}", worker_address=f"{host}:%port%")
+        )
+        self._offered = 0
+
+    def offer(self, dataset: Any) -> Any:
+        """Return what lets each worker take batches of the data set, each batch going to one of them."""
+        service = tf.data.experimental.service
+        known = service.register_dataset(self._target, dataset)
+        name, spec, target = f"epoch{self._offered}", dataset.element_spec, self._target
+        self._offered += 1
+        return keras.utils.experimental.DatasetCreator(
+            lambda context: service.from_dataset_id(
+                "distributed_epoch", target, known, element_spec=spec, job_name=name
+            )
+        )
+
+
+def _parts(batch: tuple[Any, ...], ranks: range, replicas: int) -> Any:
+    """Return a data set of the parts of a batch that some replicas take, weighted so that their mean is the batch's."""
+    images, targets, weights = batch
+    size = tf.shape(images)[0]
+
+    def part(rank: int) -> tuple[Any, Any, Any]:
+        own = weights[rank::replicas]
+        fair = tf.cast(tf.shape(own)[0] * replicas, tf.float32) / tf.cast(size, tf.float32)
+        return images[rank::replicas], targets[rank::replicas], own * fair
+
+    parts = [tf.data.Dataset.from_tensors(part(rank)) for rank in ranks]
+    whole = parts[0]
+    for other in parts[1:]:
+        whole = whole.concatenate(other)
+    return whole

@@ -1,0 +1,235 @@
+"""Processes that train together, on loopback: whole runs, and one that is killed. And what a cluster cannot be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.errors import BadInputError
+from compress.training import distribution
+from compress.training.cluster import Cluster, cluster_of
+from compress.training.settings import Strategy
+from compress.training.tensorflow import tf
+from tests.conftest import REPOSITORY, run_compress, run_main
+
+SMALL = """
+workspace = "run"
+[data]
+source = "images.npz"
+[teacher]
+epochs = 3
+batch_size = 16
+learning_rate = 0.01
+options = { width = 0.05, batch_norm = false }
+[prune]
+epochs = 2
+batch_size = 16
+learning_rate = 0.01
+[distill]
+epochs = 1
+views = 2
+options = { width = 4, blocks = 2 }
+[quantize]
+images = 16
+[bench]
+seconds = 0.1
+batches = [1]
+"""
+MOST_SECONDS = 300
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """160 images of two classes, bright on the left or on the right."""
+    random, labels = np.random.default_rng(0), np.arange(160) % 2
+    images = random.integers(0, 100, (160, 32, 32), np.uint8)
+    for i, label in enumerate(labels):
+        images[i, :, 16 * label : 16 * label + 16] += 100
+    np.savez(tmp_path / "images.npz", images=images, labels=labels)
+    (tmp_path / "small.toml").write_text(SMALL)
+    return tmp_path
+
+
+def addresses(**counts: int) -> dict[str, list[str]]:
+    """Return a cluster of free ports of this machine."""
+    with ExitStack() as stack:
+        free = [stack.enter_context(socket.socket()) for _ in range(sum(counts.values()))]
+        for one in free:
+            one.bind(("127.0.0.1", 0))
+        names = iter(f"127.0.0.1:{one.getsockname()[1]}" for one in free)
+        return {kind: [next(names) for _ in range(count)] for kind, count in counts.items()}
+
+
+def task(folder: Path, cluster: dict[str, list[str]], kind: str, index: int, *options: str) -> subprocess.Popen[bytes]:
+    """Start one process of a cluster; what it prints goes to a file of its name."""
+    config = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TF_CONFIG": config, "TF_NUM_INTRAOP_THREADS": "1"}
+    command = [sys.executable, "-m", "compress", "all", "--config", "small.toml", *options]
+    with (folder / f"{kind}{index}.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+
+
+@contextmanager
+def ended(tasks: dict[str, subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Kill what still runs at the end: a process that waits for its peers ignores milder signals."""
+    try:
+        yield
+    finally:
+        for process in tasks.values():
+            process.kill()
+
+
+def wait_for(condition: Any, what: str) -> None:
+    deadline = time.monotonic() + MOST_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def log(folder: Path, name: str) -> str:
+    return (folder / f"{name}.log").read_text()
+
+
+def losses(workspace: Path, stage: str) -> list[float]:
+    [file] = (workspace / "logs").glob(f"{stage}-*/training/history.csv")
+    return [float(row["loss"]) for row in csv.DictReader(file.open())]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_two_workers_train_what_one_process_would_even_if_one_is_killed_and_comes_back(folder: Path) -> None:
+    cluster = addresses(worker=2)
+    strategy = ("--set", "train.strategy=multi_worker")
+    tasks = {f"worker{i}": task(folder, cluster, "worker", i, *strategy) for i in range(2)}
+    with ended(tasks):
+        wait_for(lambda: list(folder.glob("run/work/teacher-*/checkpoint/training.npz")), "no epoch was finished")
+        tasks["worker1"].kill()
+        tasks["worker1"].wait()
+        tasks["worker1"] = task(folder, cluster, "worker", 1, *strategy)
+        for name, process in tasks.items():
+            assert process.wait(MOST_SECONDS) == 0, log(folder, name)
+    alone = run_compress(folder, "teacher", "--config", "small.toml", "--set", "workspace=alone")
+    assert alone.returncode == 0, alone.stderr
+
+    assert "another process of the cluster is gone" in log(folder, "worker0")
+    assert "starts again, and goes on from the last checkpoint" in log(folder, "worker0")
+    assert "teacher: goes on after epoch" in log(folder, "worker0")
+    assert "bundle: exported/images/" in log(folder, "worker0")
+    assert "bundle" not in log(folder, "worker1")
+    assert (folder / "exported" / "images" / "model.onnx").exists()
+    np.testing.assert_allclose(
+        losses(folder / "run", "teacher"), losses(folder / "alone", "teacher"), rtol=0, atol=1e-3
+    )
+
+
+def test_chief_workers_and_a_parameter_server_run_to_the_end(folder: Path) -> None:
+    cluster = addresses(chief=1, ps=1, worker=2)
+    strategy = ("--set", "train.strategy=parameter_server")
+    kinds = [("chief", 0), ("ps", 0), ("worker", 0), ("worker", 1)]
+    tasks = {f"{kind}{index}": task(folder, cluster, kind, index, *strategy) for kind, index in kinds}
+    with ended(tasks):
+        for name, process in tasks.items():
+            assert process.wait(MOST_SECONDS) == 0, log(folder, name)
+
+    assert "bundle: exported/images/" in log(folder, "chief0")
+    assert (folder / "exported" / "images" / "model.onnx").exists()
+    assert len(losses(folder / "run", "teacher")) == 3
+    report = json.loads((folder / "exported" / "images" / "report.json").read_bytes())
+    sparsity = {row["id"]: row["sparsity"] for row in report["models"]}
+    assert sparsity["pruned-fp32"] == pytest.approx(0.8, abs=0.02)
+
+
+WORKERS = {"worker": ["a:1", "b:1"]}
+
+
+def tf_config(cluster: Any = WORKERS, kind: Any = "worker", index: Any = 0) -> dict[str, str]:
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "environment", "said"),
+    [
+        ("multi_worker", {}, "train.strategy = 'multi_worker': TF_CONFIG is not set, nor are Slurm's variables"),
+        ("multi_worker", {"TF_CONFIG": "{"}, 'TF_CONFIG: is no JSON; should be like {"cluster"'),
+        ("multi_worker", {"TF_CONFIG": "[]"}, "TF_CONFIG: "),
+        ("multi_worker", {"TF_CONFIG": "{}"}, "TF_CONFIG: cluster: Field required"),
+        ("multi_worker", tf_config(index=2), "TF_CONFIG: task worker 2 is out of range; the cluster has 2 worker"),
+        ("multi_worker", tf_config(index=-1), "TF_CONFIG: task worker -1 is out of range"),
+        ("multi_worker", tf_config(index="0"), "TF_CONFIG: task.index: Input should be a valid integer"),
+        ("multi_worker", tf_config(kind="ps"), "TF_CONFIG: task ps 0 is out of range"),
+        ("multi_worker", tf_config({"worker": ["a"]}), "TF_CONFIG: address 'a': should be host:port"),
+        ("multi_worker", tf_config({"worker": "a:1"}), "TF_CONFIG: cluster.worker: Input should be a valid array"),
+        ("multi_worker", tf_config({**WORKERS, "ps": ["c:1"]}), "the cluster has ps; should have chief, worker"),
+        ("parameter_server", tf_config(), "the cluster has no chief; should have chief, worker, ps"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused_with_one_line(
+    strategy: Strategy, environment: Mapping[str, str], said: str
+) -> None:
+    with pytest.raises(BadInputError) as caught:
+        cluster_of(strategy, environment)
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_first_worker_is_the_chief_unless_there_is_one() -> None:
+    alone = [cluster_of("multi_worker", tf_config(index=index)) for index in (0, 1)]
+    assert [cluster.is_chief for cluster in alone if cluster] == [True, False]
+    with_chief = cluster_of("multi_worker", tf_config({"chief": ["c:1"], **WORKERS}))
+    assert with_chief
+    assert not with_chief.is_chief
+    assert with_chief.chief_address == "c:1"
+
+
+def test_slurm_tells_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PROCID": "3",
+        "STEP_NUM_TASKS": "4",
+        "STEP_NODELIST": "node[1-2]",
+        "STEP_TASKS_PER_NODE": "2(x2)",
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+
+    workers = cluster_of("multi_worker")
+    servers = cluster_of("parameter_server")
+
+    nodes = ["node1:8888", "node1:8889", "node2:8888", "node2:8889"]
+    assert workers == Cluster({"worker": nodes}, "worker", 3)
+    assert servers == Cluster({"chief": nodes[:1], "ps": nodes[1:2], "worker": nodes[2:]}, "worker", 1)
+
+
+def test_mirrored_without_two_gpus_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+
+    assert run_main(monkeypatch, tmp_path, "teacher", "--set", "train.strategy=mirrored") == 2
+    assert capsys.readouterr().err == (
+        "error: train.strategy = 'mirrored': needs two GPUs, this machine has 0; should be none\n"
+    )
+
+
+def test_parts_of_a_batch_weigh_as_much_as_the_batch() -> None:
+    """A mean over each part, then over all parts, is the mean over the batch: 5 images on 2 and on 3 replicas."""
+    values, weights = tf.range(5.0), tf.constant([1.0, 2.0, 3.0, 4.0, 5.0])
+    for replicas in (2, 3):
+        dataset = distribution._parts((values, values, weights), range(replicas), replicas)
+        parts = [(part.numpy(), weight.numpy()) for part, _, weight in dataset]
+
+        assert sorted(np.concatenate([part for part, _ in parts])) == [0, 1, 2, 3, 4]
+        means = [(part * weight).mean() for part, weight in parts]
+        assert np.mean(means) == pytest.approx(float(tf.reduce_mean(values * weights)))
