@@ -39,6 +39,8 @@ def test_an_architecture_has_the_weights_it_says_and_gives_one_logit_a_class(fam
     assert model.input_shape == (None, *module.EXAMPLE[0])
     assert model.output_shape == (None, module.EXAMPLE[1])
     assert not [layer for layer in model.layers if hasattr(layer, "layers")], "a flat graph, no nested models"
+    if family == "teachers":
+        assert all(any(layer.name.startswith(f"{block}_") for layer in model.layers) for block in module.BLOCKS)
 
 
 @ARCHITECTURES

@@ -16,6 +16,7 @@ from compress.training.settings import Engine, Schedule, TrainingSettings
 from compress.training.step import Stepped
 from compress.training.supervised import smoothed_one_hot
 from compress.training.tensorflow import keras, start_afresh, tf
+from tests.conftest import REPOSITORY
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(48) % 3
@@ -250,6 +251,7 @@ def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert set(events.Tags()["tensors"]) == set(rows[0]) - {"epoch"}
     for name in events.Tags()["tensors"]:
+        assert f"`{name}`" in (REPOSITORY / "README.md").read_text("utf-8")
         values = [tf.make_ndarray(event.tensor_proto).item() for event in events.Tensors(name)]
         np.testing.assert_allclose(values, [float(row[name]) for row in rows], rtol=1e-6)
 
