@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
@@ -40,6 +40,7 @@ SPEC = (
 DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
 DEBUG = "--debug"
+RESTARTS, MOST_RESTARTS = "COMPRESS_RESTARTS", 10
 
 
 def main() -> None:
@@ -51,16 +52,22 @@ def main() -> None:
         _say("interrupted; the same command goes on where it was")
         sys.exit(130)
     except Exception as error:
-        if DEBUG in sys.argv:
-            raise
         known = _as_known(error)
-        if known is None:
+        if known and known.starts_again:
+            _start_again(known)
+        if DEBUG in sys.argv or known is None:
             raise
-        if known.starts_again:
-            _say(f"{known}; starts again, and goes on from the last checkpoint")
-            os.execv(sys.executable, [sys.executable, "-m", "compress", *sys.argv[1:]])
         _say(f"error: {known}")
         sys.exit(known.exit_code)
+
+
+def _start_again(why: CompressError) -> None:
+    """Replace this process by the same command, a few times at most."""
+    times = int(os.environ.get(RESTARTS, "0"))
+    if times < MOST_RESTARTS:
+        _say(f"{why}; starts again, and goes on from the last checkpoint")
+        os.environ[RESTARTS] = str(times + 1)
+        os.execv(sys.executable, [sys.executable, "-m", "compress", *sys.argv[1:]])
 
 
 def _as_known(error: Exception) -> CompressError | None:
@@ -99,23 +106,32 @@ def _run_up_to(last: str, config: Any) -> Any:
     from compress.bundle.publish import check_writable
     from compress.progress import Progress
     from compress.store import Store
+    from compress.training.cluster import cluster_of
 
     pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
     console = Console()
-    shared = _join(config, console)
-    if not shared.is_chief:
-        store = Store(config.workspace)
-        with Progress(console) as progress:
-            runner.follow(runner.plan(pipeline, config, store), config, store, progress, shared.wait_for_chief)
+    strategy = config.train.strategy
+    cluster = cluster_of(strategy)
+    store = Store(config.workspace)
+    if cluster:
+        role = "the chief" if cluster.is_chief else "which follows the chief"
+        console.print(f"{strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
+    if cluster and not cluster.is_chief:
+        _take_part(pipeline, config, cluster, store, console)
         raise typer.Exit
     if pipeline[-1].output_type is Bundle:
         check_writable(config.exported, config.deploy.name or config.data.name)
-    with runner.locked(config.workspace):
-        store = Store(config.workspace)
+    with runner.locked(config.workspace), contextlib.ExitStack() as stack:
         with console.status("looking at the data and at what is finished"):
             steps = runner.plan(pipeline, config, store)
+        meet = None
+        if strategy != "none":  # else without the seconds that TensorFlow takes to begin
+            from compress.training import distribution
+
+            stack.enter_context(runner.announced(steps, store))
+            meet = distribution.join(strategy, cluster).wait_for_chief
         with Progress(console) as progress:
-            entries = runner.execute(steps, config, settings.to_toml(config), store, progress, shared.wait_for_chief)
+            entries = runner.execute(steps, config, settings.to_toml(config), store, progress, meet)
         cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
         console.print(f"{len(steps)} stages, {cached} of them finished before", highlight=False)
         result = runner.load_artifact(steps[-1].stage, entries[-1])
@@ -124,22 +140,18 @@ def _run_up_to(last: str, config: Any) -> Any:
         return result
 
 
-def _join(config: Any, console: Any) -> Any:
-    """Return how this process trains with others; where it only serves them, it ends here."""
-    from compress.training.cluster import cluster_of
-
-    strategy = config.train.strategy
-    cluster = cluster_of(strategy)
-    if strategy == "none":
-        return SimpleNamespace(is_chief=True, wait_for_chief=lambda: None)  # without the seconds that TensorFlow takes
+def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: Any) -> None:
+    """Be a process that trains with the chief, until the last training is finished."""
+    from compress import runner
+    from compress.progress import Progress
     from compress.training import distribution
 
-    if cluster:
-        role = "the chief" if cluster.is_chief else "which follows the chief"
-        console.print(f"{strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
-        if strategy == "parameter_server" and not cluster.is_chief:
-            distribution.serve(cluster)
-    return distribution.join(strategy, cluster)
+    if config.train.strategy == "parameter_server":
+        distribution.serve(cluster, store.announcement)
+    steps = runner.plan(pipeline, config, store)
+    shared = distribution.join(config.train.strategy, cluster)
+    with Progress(console) as progress:
+        runner.follow(steps, config, store, progress, shared.wait_for_chief, shared.check_chief)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:

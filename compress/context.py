@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+POLL_SECONDS = 0.5
+
 
 @dataclass(frozen=True)
 class StageRecord:
@@ -27,7 +29,7 @@ class Context:
     what is no result. `progress` takes the
     fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the stages before this
     one, `config_toml` is the whole effective configuration. Where several processes train together, one `is_chief`: it
-    alone writes, into what the others read.
+    alone writes, into what the others read, who may ask whether it is still there.
     """
 
     stage: str
@@ -40,13 +42,15 @@ class Context:
     finished: tuple[StageRecord, ...] = ()
     config_toml: str = ""
     is_chief: bool = True
+    check_chief: Callable[[], None] = lambda: None
 
     def made(self, file: Path, make: Callable[[Path], None]) -> Path:
         """Return a file of the checkpoint folder once it is there: made by the chief, whole or not at all."""
         if self.is_chief and not file.exists():
             make(file)
         while not file.exists():
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
+            self.check_chief()
         return file
 
     def part(self, begin: float, end: float) -> Context:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from compress.data.balance import Method, epoch_size
@@ -17,6 +17,7 @@ from compress.training.settings import TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
 WEIGHT_COPIES = 6  # weights, gradients, momentum, the best epoch's, and two that a checkpoint is written from
+FORWARD = 1 / 3  # of a training step's time
 ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged input
 
 
@@ -79,8 +80,10 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
 
 
 def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
-    """Return what training the teacher costs."""
-    return _of_network("teachers", config.name, config.build_options, config, facts, facts.n_balanced)
+    """Return what training the teacher costs, its phases included: kept features take one forward pass a view."""
+    cost = _of_network("teachers", config.name, config.build_options, config, facts, facts.n_balanced)
+    passes = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
+    return replace(cost, seconds=cost.seconds + passes * facts.n_balanced * cost.seconds_per_image)
 
 
 def of_prune(config: prune.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Any
 
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo has them
 PROJECT = ("compress", "teachers", "students")
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where the import has another name
 
@@ -62,6 +63,16 @@ def host() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "device_class": device_class(),
     }
+
+
+def has_bfloat16() -> bool:
+    """Tell whether the processor multiplies bfloat16 in hardware; where that cannot be seen, that it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return any(flag in flags for flag in BFLOAT16_FLAGS)
 
 
 def available_cores() -> int:

@@ -6,6 +6,7 @@ carry code. Here only numeric datasets of the file itself are read.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zipfile
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Layer:
 def file_of(weights: str, teacher: Any) -> Path:
     """Return the file that the setting teacher.weights names; "imagenet" is Keras's, downloaded if missing.
 
-    Raises `MachineError` where that fails.
+    Raises `MachineError` where that fails, `BadInputError` where another file has its name.
     """
     if weights != IMAGENET:
         return Path(weights)
@@ -46,20 +47,26 @@ def file_of(weights: str, teacher: Any) -> Path:
 
     source = teacher.IMAGENET
     [file] = fetched({source["file"]: source["md5"]}, source["url"], keras_folder().parent / "models")
+    if hashlib.md5(file.read_bytes()).hexdigest() != source["md5"]:
+        raise BadInputError(f"{file}: is not the published file; delete it, and it is downloaded again")
     return file
 
 
 def check_file(file: Path) -> None:
     """Raise `BadInputError` where this is no file of weights: missing, of another kind, or with links to elsewhere."""
-    if not file.is_file():
-        raise BadInputError(f"{file}: no such file; should be weights in .h5, .weights.h5 or .npz, imagenet, or none")
-    if file.suffix.lower() == NPZ:
-        return
-    if file.suffix.lower() not in HDF5:
+    try:
+        if not file.is_file():
+            raise BadInputError(
+                f"{file}: no such file; should be weights in .h5, .weights.h5 or .npz, imagenet, or none"
+            )
+        with file.open("rb") as stream:
+            begin = stream.read(len(SIGNATURE))
+    except OSError as error:
+        raise BadInputError(f"{str(file)[:100]}: {error.strerror}") from error
+    if file.suffix.lower() not in (*HDF5, NPZ):
         raise BadInputError(f"{file}: should be weights in .h5, .weights.h5 or .npz")
-    with file.open("rb") as stream:
-        if stream.read(len(SIGNATURE)) != SIGNATURE:
-            raise BadInputError(f"{file}: is no HDF5 file")
+    if file.suffix.lower() in HDF5 and begin != SIGNATURE:
+        raise BadInputError(f"{file}: is no HDF5 file")
 
 
 def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool) -> None:
@@ -93,14 +100,17 @@ def read(file: Path) -> list[Layer]:
     """Return the layers of a file in its order; raises `BadInputError` for what is not plain numbers."""
     check_file(file)
     arrays = _read_npz(file) if file.suffix.lower() == NPZ else _read_hdf5(file)
-    return _layers(arrays)
+    try:
+        return _layers(arrays)
+    except BadInputError as error:
+        raise BadInputError(f"{file}: {error}") from error
 
 
 def _layers(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
     """Return a layer for each kernel, the arrays of two or four dimensions; its bias has one and the layer's name.
 
-    Names are `LAYER/.../kernel:0` or, in Keras 3's files, `layers/LAYER/vars/0`. Where they are numbers alone, a bias
-    comes after its kernel.
+    Names are `.../LAYER/kernel:0` or, in Keras 3's files, `layers/LAYER/vars/0`. Where they are numbers alone, a bias
+    comes after its kernel. Raises `BadInputError` where that is not so.
     """
     names = sorted(arrays, key=_natural)
     layers = {_layer_name(name): name for name in names if arrays[name].ndim in (2, 4)}
@@ -109,6 +119,10 @@ def _layers(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
     for name in names:
         if arrays[name].ndim in (2, 4):
             last = _layer_name(name)
+        elif NUMBERED.fullmatch(name) and last in biases:
+            raise BadInputError(
+                f"array {name}: a second one after a kernel; should be kernel, bias, kernel, bias and so on"
+            )
         elif arrays[name].ndim == 1:
             biases.setdefault(last if NUMBERED.fullmatch(name) else _layer_name(name), arrays[name])
     return [Layer(layer, arrays[name], biases.get(layer)) for layer, name in layers.items()]
@@ -117,8 +131,8 @@ def _layers(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
 def _layer_name(name: str) -> str:
     if "/" not in name:
         return re.sub(r"[_.](kernel|bias)(:0)?$", "", name)
-    parts = name.split("/")
-    return parts[1] if parts[0] == "layers" else parts[0]
+    groups = name.split("/")[:-1]
+    return groups[-2] if groups[-1] == "vars" and len(groups) > 1 else groups[-1]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -133,17 +147,15 @@ def _shapes(shapes: list[tuple[int, ...]]) -> str:
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(file) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            _check_size(file, sum(archive.getinfo(name).file_size for name in names), len(names))
+            members = archive.infolist()
+            _check_size(file, sum(member.file_size for member in members), len(members))
         with np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+            found = {name: arrays[name] for name in arrays.files if f"{name}.npy" in arrays.zip.namelist()}
     except BadInputError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file leads them into
         raise BadInputError(f"{file}: cannot be read as .npz: {str(error).partition(chr(10))[0]}") from error
-    for name, array in found.items():
-        _check_numbers(file, name, array.dtype)
-    return found
+    return {name: array for name, array in found.items() if array.dtype.kind == "f"}
 
 
 def _read_hdf5(file: Path) -> dict[str, np.ndarray]:
@@ -171,8 +183,8 @@ def _collect(opened: Any, file: Path, datasets: dict[str, Any]) -> None:
         if isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual:
                 raise BadInputError(f"{file}: {name}: its values are in another file; should be in this one")
-            _check_numbers(file, name, item.dtype)
-            datasets[name] = item
+            if item.dtype.kind == "f":
+                datasets[name] = item
         else:
             _check_links(name, item)
 
@@ -185,11 +197,6 @@ def _collect(opened: Any, file: Path, datasets: dict[str, Any]) -> None:
 
     _check_links("", opened)
     opened.visititems(visit)
-
-
-def _check_numbers(file: Path, name: str, dtype: np.dtype[Any]) -> None:
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        raise BadInputError(f"{file}: {name}: has type {dtype}; should be floats")
 
 
 def _check_size(file: Path, size: int, count: int) -> None:

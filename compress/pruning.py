@@ -44,7 +44,10 @@ def callback() -> Any:
 
 
 def without_masks(model: Any) -> Any:
-    """Return the plain model, its pruned weights zero."""
+    """Return the plain model, its pruned weights zero, also where they are an average of weights before and after."""
+    for layer in model.layers:
+        for weight, mask, _ in getattr(layer, "pruning_vars", []):
+            weight.assign(weight * mask)
     return tfmot.sparsity.keras.strip_pruning(model)
 
 

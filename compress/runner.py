@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,12 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from compress import artifacts, fingerprint
-from compress.context import Context, StageRecord
-from compress.errors import BadInputError, LockedError, cannot_write
+from compress.context import POLL_SECONDS, Context, StageRecord
+from compress.errors import BadInputError, CompressError, LockedError, MachineError, cannot_write
 from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store, sha256_json, write_file
 
-FOLLOW_SECONDS = 0.5
 SAMPLE_SECONDS = 0.1
 KEPT_EVERY = 10  # samples
 
@@ -63,7 +62,7 @@ def execute(
     config_toml: str,
     store: Store,
     progress: Progress,
-    meet: Callable[[], None] = lambda: None,
+    meet: Callable[[], None] | None = None,
 ) -> list[Entry]:
     """Run what is not finished, in order; return every stage's entry. A stage that fails leaves the earlier ones.
 
@@ -92,15 +91,48 @@ def execute(
     return list(entries.values())
 
 
-def follow(steps: Sequence[Step], config: Any, store: Store, progress: Progress, meet: Callable[[], None]) -> None:
+@contextmanager
+def announced(steps: Sequence[Step], store: Store) -> Iterator[None]:
+    """Let other processes know what this one, the chief, runs; they read it once they have met."""
+    keys = {step.stage.name: step.key for step in steps}
+    write_file(store.announcement, json.dumps(keys).encode())
+    try:
+        yield
+    except CompressError as error:
+        if not error.starts_again:
+            store.announcement.unlink(missing_ok=True)
+        raise
+    else:
+        store.announcement.unlink(missing_ok=True)
+
+
+def follow(
+    steps: Sequence[Step],
+    config: Any,
+    store: Store,
+    progress: Progress,
+    meet: Callable[[], None],
+    check_chief: Callable[[], None],
+) -> None:
     """Take part in all trainings of another process, the chief, which runs the same steps in the same workspace.
 
-    The other stages are the chief's; this returns once it has finished the last one. Nothing is written.
+    The other stages are the chief's; this returns with the last training. No result is written. Raises `BadInputError`
+    where this process would train something else, `MachineError` where the chief has given up, and what `check_chief`
+    raises where it is gone.
     """
+    keys = json.loads(store.announcement.read_bytes())
     entries: dict[str, Entry] = {}
+    last = max((i for i, step in enumerate(steps) if step.stage.trains), default=-1)
     progress.start([(step.stage.name, step.stage.share) for step in steps if step.stage.trains])
-    for step in steps:
+    for step in steps[: last + 1]:
         name, took_part = step.stage.name, False
+        if not step.stage.trains and name not in _needed(steps[: last + 1]):
+            continue
+        if keys.get(name) != step.key:
+            raise BadInputError(
+                f"{name}: this process would make something else than the chief: settings, data, code, libraries and "
+                "kind of device should be the same"
+            )
         made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
         while name not in entries:
             entry, _ = store.find(name, step.key)
@@ -111,15 +143,27 @@ def follow(steps: Sequence[Step], config: Any, store: Store, progress: Progress,
                 progress.begin(name)
                 meet()
                 work = store.unfinished / f"{name}-{step.key}"
-                context = _context(step.stage, config.seed, work, store, progress, (), "", is_chief=False)
+                context = _context(step.stage, config.seed, work, store, progress, (), "")
+                context = replace(context, is_chief=False, check_chief=check_chief)
                 with tempfile.TemporaryDirectory() as out:
-                    step.stage.module.run(
-                        **step.settings, **_inputs(step.stage, entries), out=Path(out), context=context
-                    )
+                    inputs = _inputs(step.stage, entries)
+                    step.stage.module.run(**step.settings, **inputs, out=Path(out), context=context)
                 took_part = True
                 progress.end(name, time.perf_counter() - start)
+            elif not store.announcement.exists():
+                raise MachineError(f"the chief has ended before {name} was finished; its own output says why")
             else:
-                time.sleep(FOLLOW_SECONDS)
+                time.sleep(POLL_SECONDS)
+                check_chief()
+
+
+def _needed(steps: Sequence[Step]) -> set[str]:
+    """Return the stages whose results the trainings take, directly or not."""
+    needed: set[str] = set()
+    for step in reversed(steps):
+        if step.stage.trains or step.stage.name in needed:
+            needed |= set(step.stage.inputs.values())
+    return needed
 
 
 def load_artifact(stage: Stage, entry: Entry) -> Any:
@@ -202,10 +246,10 @@ def _run(
     work: Path,
     entries: dict[str, Entry],
     made_from: dict[str, str],
-    meet: Callable[[], None],
+    meet: Callable[[], None] | None,
 ) -> Entry:
     stage = step.stage
-    if stage.trains:
+    if meet and stage.trains:
         meet()
     with _measured(work / "taken.json") as taken:
         artifact = stage.module.run(**step.settings, **_inputs(stage, entries), out=work / "files", context=context)
@@ -238,7 +282,6 @@ def _context(
     progress: Progress,
     finished: tuple[StageRecord, ...],
     config_toml: str,
-    is_chief: bool = True,
 ) -> Context:
     return Context(
         stage=stage.name,
@@ -250,7 +293,6 @@ def _context(
         note=progress.note,
         finished=finished,
         config_toml=config_toml,
-        is_chief=is_chief,
     )
 
 

@@ -6,6 +6,7 @@ itself sealed by a digest. The folder appears by one rename, so that a reader se
     WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
     WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above), checkpoint/ (survives a kill), made_from.json
     WORKSPACE/logs/STAGE-KEY/    how a training went: history.csv, TensorBoard's event files; no result
+    WORKSPACE/chief.json         the keys of a run in which several processes train; there while it goes on
     WORKSPACE/digests.json       digests of files that were not changed since; may be deleted
 """
 
@@ -88,6 +89,7 @@ class Store:
         self.unfinished = workspace / "work"
         self.logs = workspace / "logs"
         self.memo = workspace / "digests.json"
+        self.announcement = workspace / "chief.json"
 
     def find(self, stage: str, key: str) -> tuple[Entry | None, str]:
         """Return the verified entry, or None and what does not verify (an empty text where there is none)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,23 @@ def as_keras_3(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
     return file
 
 
+def as_whole_model(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    with h5py.File(file, "w") as opened:
+        for name, (kernel, bias) in weights.items():
+            opened[f"model_weights/{name}/{name}/kernel:0"] = kernel
+            opened[f"model_weights/{name}/{name}/bias:0"] = bias
+        opened["optimizer_weights/iteration:0"] = np.int64(7)
+    return file
+
+
+def as_nested_model(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    with h5py.File(file, "w") as opened:
+        for name, (kernel, bias) in weights.items():
+            opened[f"vgg16/{name}/kernel:0"], opened[f"vgg16/{name}/bias:0"] = kernel, bias
+        opened["layers/dropout/seed_generator/vars/0"] = np.array([1, 2], np.uint32)
+    return file
+
+
 def as_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
     save_arrays(file, {f"{k}/{n}": a for k, v in weights.items() for n, a in zip(("kernel", "bias"), v, strict=True)})
     return file
@@ -81,6 +99,8 @@ def as_numbered_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
         (as_keras_2, "vgg16.h5"),
         (as_keras_1, "vgg16.hdf5"),
         (as_keras_3, "vgg16.weights.h5"),
+        (as_whole_model, "vgg16.h5"),
+        (as_nested_model, "vgg16.h5"),
         (as_npz, "vgg16.npz"),
         (as_numbered_npz, "vgg16.npz"),
     ],
@@ -155,6 +175,15 @@ def texts(file: Path) -> None:
         opened["a/kernel:0"] = ["text"]
 
 
+def with_a_bomb(file: Path) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("readme.txt", bytes(50_000_000))
+
+
+def of_batch_norm(file: Path) -> None:
+    np.savez(file, np.zeros((3, 3, 3, 3), np.float32), *[np.zeros(3, np.float32)] * 4)
+
+
 def objects(file: Path) -> None:
     np.savez(file, a=np.array([{}], object), allow_pickle=True)
 
@@ -177,8 +206,10 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "values in another file": ("w.h5", values_outside, "a/kernel:0: its values are in another file"),
     "virtual": ("w.h5", virtual, "a/kernel:0: its values are in another file"),
     "huge": ("w.h5", huge, "more than such a file can hold"),
-    "text": ("w.h5", texts, "a/kernel:0: has type object; should be floats"),
+    "text": ("w.h5", texts, "block1_conv1: has no weights"),
     "no .npz": ("w.npz", lambda file: file.write_text("no zip"), "cannot be read as .npz"),
+    "no .npz member": ("w.npz", with_a_bomb, "more than such a file can hold"),
+    "numbered, with batch normalization": ("w.npz", of_batch_norm, "array arr_2: a second one after a kernel"),
     "pickled": ("w.npz", objects, "cannot be read as .npz: Object arrays cannot be loaded"),
 }
 
@@ -230,6 +261,7 @@ def test_weights_of_another_network_name_the_first_layer_that_differs(
         (["weights=imagenet", "options.batch_norm=true"], "options.batch_norm = True: should be False"),
         (["weights=imagenet", "options.scaling=unit"], "options.scaling = 'unit': should be 'caffe'"),
         (["weights=nowhere.h5"], "nowhere.h5: no such file"),
+        ([f"weights={'x' * 300}.h5"], "File name too long"),
         (["epochs=0"], "trains no layer; should be 1 or more, or have teacher.phases"),
         (["phases=[{blocks=6}]"], "phases[0].blocks = 6: should be at most 5, the blocks of vgg16"),
         (["phases=[{learning_rate=0.0}]"], "teacher.phases.0.learning_rate = 0.0: should be greater than 0"),

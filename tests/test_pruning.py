@@ -45,3 +45,20 @@ def test_the_stripped_model_has_the_weights_of_the_plain_architecture(tmp_path: 
 
     assert [w.shape for w in stripped.get_weights()] == [w.shape for w in model.get_weights()]
     assert stripped.count_params() == model.count_params()
+
+
+def test_weights_that_are_set_after_training_are_masked_too() -> None:
+    """As a moving average is, which still holds something of what was pruned since."""
+    start_afresh(0)
+    model = pruning.with_masks(plain.build((16, 16, 1), 3, width=3), 0.8, 0.8, end_step=1, updates=1)
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    model.fit(
+        np.zeros((4, 16, 16, 1)), np.eye(3)[[0, 1, 2, 0]], batch_size=2, verbose=0, callbacks=[pruning.callback()]
+    )
+    for layer in model.layers:
+        for weight, _, _ in getattr(layer, "pruning_vars", []):
+            weight.assign(np.ones(weight.shape))
+
+    kernels = [layer.kernel.numpy() for layer in pruning.without_masks(model).layers if hasattr(layer, "kernel")]
+
+    assert all(np.count_nonzero(kernel) <= np.ceil(0.2 * kernel.size) for kernel in kernels)

@@ -26,7 +26,7 @@ class Config(TrainingSettings):
     views: int = Field(8, ge=1, le=1000, description="Views of every image, the image itself and augmented ones.")
     epochs: int = Field(10, ge=1, le=10_000, description="Passes over all views, at most.")
     batch_size: int = Field(64, ge=1, le=65_536, description="Views a step.")
-    learning_rate: float = Field(0.1, gt=0, le=10, description="Peak of the one-cycle rate.")
+    learning_rate: float = Field(0.1, gt=0, le=10, description="Peak of the rate.")
     weight_decay: float = Field(1e-3, ge=0, le=1, description="Decoupled decay of kernels.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Part of a label spread over all classes.")
 

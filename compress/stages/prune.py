@@ -16,7 +16,7 @@ class Config(LabelSettings):
     """How sparse, and how the network is tuned meanwhile."""
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
-    learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the one-cycle rate.")
+    learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the rate.")
     sparsity: float = Field(0.8, gt=0, lt=1, description="Fraction of every kernel's weights that become zero.")
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
     ramp: float = Field(0.33, gt=0, le=1, description="Part of the epochs over which the sparsity rises.")

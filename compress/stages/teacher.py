@@ -24,7 +24,8 @@ class Config(LabelSettings):
     weights: str = Field(
         "none",
         description="What the trunk begins with: imagenet (Keras's file), a file of VGG16's weights (.h5, .weights.h5 "
-        "or .npz), or none. With weights, options.batch_norm is false and options.scaling caffe.",
+        "or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, options.batch_norm "
+        "is false and options.scaling caffe.",
     )
     phases: tuple[Phase, ...] = Field(
         (), description="What is trained before all layers are: the head first, then some of the last blocks with it."
@@ -34,7 +35,12 @@ class Config(LabelSettings):
     @model_validator(mode="after")
     def _can_be_trained(self) -> Config:
         teacher = plugins.find("teachers", self.name)
-        plugins.check_options("options", teacher.build, self.options)
+        plugins.check_options("options", teacher.build, self.build_options)
+        blocks = getattr(teacher, "BLOCKS", ())
+        if not blocks and (self.phases or self.weights != pretrained.NONE):
+            raise ValueError(
+                f"teachers/{self.name}.py has no BLOCKS, which phases and weights need; see teachers/vgg16.py"
+            )
         if self.weights == pretrained.IMAGENET and not hasattr(teacher, "IMAGENET"):
             raise ValueError(f"weights = 'imagenet': teachers/{self.name}.py has none; should be a file, or none")
         if self.weights not in (pretrained.IMAGENET, pretrained.NONE):
@@ -45,10 +51,9 @@ class Config(LabelSettings):
         if not self.phases and not self.epochs:
             raise ValueError("epochs = 0: trains no layer; should be 1 or more, or have teacher.phases before it")
         for i, phase in enumerate(self.phases):
-            if phase.blocks > len(teacher.BLOCKS):
-                most = len(teacher.BLOCKS)
+            if phase.blocks > len(blocks):
                 raise ValueError(
-                    f"phases[{i}].blocks = {phase.blocks}: should be at most {most}, the blocks of {self.name}"
+                    f"phases[{i}].blocks = {phase.blocks}: should be at most {len(blocks)}, the blocks of {self.name}"
                 )
         return self
 

@@ -70,15 +70,16 @@ def cluster_of(strategy: Strategy, environment: Mapping[str, str] = os.environ) 
     if TF_CONFIG in environment:
         cluster = _from_tf_config(environment[TF_CONFIG])
     elif "SLURM_PROCID" in environment:
-        cluster = _from_slurm(strategy)
+        cluster = _from_slurm(strategy, environment)
     else:
         raise BadInputError(
             f"train.strategy = {strategy!r}: TF_CONFIG is not set, nor are Slurm's variables; should name the cluster"
         )
     foreign = [kind for kind in cluster.tasks if kind not in ALLOWED[strategy]]
-    missing = [kind for kind in NEEDED[strategy] if kind not in cluster.tasks]
-    if foreign or missing:
-        wrong = f"has {foreign[0]}" if foreign else f"has no {missing[0]}"
+    missing = [kind for kind in NEEDED[strategy] if not cluster.tasks.get(kind)]
+    chiefs = len(cluster.tasks.get("chief", []))
+    if foreign or missing or chiefs > 1:
+        wrong = f"has {foreign[0]}" if foreign else f"has no {missing[0]}" if missing else f"has {chiefs} chiefs"
         raise BadInputError(
             f"train.strategy = {strategy!r}: the cluster {wrong}; should have {', '.join(ALLOWED[strategy])}"
         )
@@ -107,12 +108,12 @@ def _from_tf_config(text: str) -> Cluster:
     return Cluster(found.cluster, found.task.type, found.task.index)
 
 
-def _from_slurm(strategy: Strategy) -> Cluster:
+def _from_slurm(strategy: Strategy, environment: Mapping[str, str]) -> Cluster:
     """Ask TensorFlow's own resolver; parameter_server takes the first task as chief, the second as ps."""
     from compress.training.tensorflow import tf
 
     try:
-        tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
+        tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
         jobs = {"worker": tasks} if strategy == "multi_worker" else {"chief": 1, "ps": 1, "worker": tasks - 2}
         # without GPUs the resolver would still hand them out: one a task, in name only
         gpus = {} if shutil.which("nvidia-smi") else {"gpus_per_node": tasks, "gpus_per_task": 1, "auto_set_gpu": False}
@@ -121,4 +122,4 @@ def _from_slurm(strategy: Strategy) -> Cluster:
         kind, index = resolver.get_task_info()
     except (RuntimeError, ValueError, KeyError) as error:
         raise BadInputError(f"train.strategy = {strategy!r}: Slurm's variables: {error}") from error
-    return Cluster(spec, kind, index)
+    return Cluster({kind: addresses for kind, addresses in spec.items() if addresses}, kind, index)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError, MachineError
@@ -25,6 +26,8 @@ from compress.training.settings import Strategy
 from compress.training.tensorflow import keras, tf
 
 POLL_SECONDS = 1.0
+PROBES = 3  # without an answer, before a process is held to be gone
+GONE_SECONDS = 60.0  # for which servers wait for a chief that starts again
 
 
 class PeerLostError(MachineError):
@@ -83,8 +86,25 @@ class Distribution:
     def wait_for_chief(self) -> None:
         """Return once all processes that share batches have come here."""
         if self.shares_batches and self.cluster:
-            here = self.strategy.run(tf.function(lambda: tf.constant(1)))
-            self.strategy.reduce(tf.distribute.ReduceOp.SUM, here, axis=None)
+            with self.losing_peers():
+                here = self.strategy.run(tf.function(lambda: tf.constant(1)))
+                self.strategy.reduce(tf.distribute.ReduceOp.SUM, here, axis=None)
+
+    def check_chief(self) -> None:
+        """Raise `PeerLostError` where the chief does not answer."""
+        if self.cluster and not any(_answers(self.cluster.chief_address) for _ in range(PROBES)):
+            raise PeerLostError(f"the chief, {self.cluster.chief_address}, is gone")
+
+    @contextmanager
+    def losing_peers(self) -> Iterator[None]:
+        """Raise `PeerLostError` for what TensorFlow raises when another process of the cluster is gone."""
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            if self.cluster is None:
+                raise
+            reason = str(error).partition("\n")[0]
+            raise PeerLostError(f"another process of the cluster is gone: {reason}") from error
 
 
 ALONE = Distribution()
@@ -119,35 +139,41 @@ def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
                 resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
                 made = tf.distribute.ParameterServerStrategy(resolver)
                 _joined[strategy] = Distribution(made, cluster, _Service(cluster))
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, ValueError) as error:
             raise MachineError(f"train.strategy = {strategy!r}: {str(error).partition(chr(10))[0]}") from error
     return _joined[strategy]
 
 
-def serve(cluster: Cluster) -> None:
-    """Be a worker or server of parameter_server until the chief, once there, is gone."""
+def serve(cluster: Cluster, announcement: Path) -> None:
+    """Be a worker or server of parameter_server until the chief, once there, is gone and its announcement with it.
+
+    A chief that was killed leaves its announcement: it is waited for a while. Raises `MachineError` where this process
+    cannot listen at its address.
+    """
     spec = tf.train.ClusterSpec(dict(cluster.tasks))
-    server = tf.distribute.Server(spec, job_name=cluster.kind, task_index=cluster.index, protocol="grpc", start=True)
-    host, _, port = cluster.chief_address.rpartition(":")
-    seen = False
+    try:
+        server = tf.distribute.Server(
+            spec, job_name=cluster.kind, task_index=cluster.index, protocol="grpc", start=True
+        )
+    except tf.errors.OpError as error:
+        raise MachineError(f"{cluster}: {str(error).partition(chr(10))[0]}") from error
+    last_seen = 0.0
     while server:
         time.sleep(POLL_SECONDS)
-        try:
-            socket.create_connection((host, int(port)), POLL_SECONDS).close()
-            seen = True
-        except OSError:
-            if seen:
-                sys.stdout.flush()
-                os._exit(0)  # the server's threads cannot be ended
+        if _answers(cluster.chief_address):
+            last_seen = time.monotonic()
+        elif last_seen and (not announcement.exists() or time.monotonic() - last_seen > GONE_SECONDS):
+            sys.stdout.flush()
+            os._exit(0)  # the server's threads cannot be ended
 
 
-@contextmanager
-def losing_peers() -> Iterator[None]:
-    """Raise `PeerLostError` for what TensorFlow raises when another process of the cluster is gone."""
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
     try:
-        yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        raise PeerLostError(f"another process of the cluster is gone: {str(error).partition(chr(10))[0]}") from error
+        socket.create_connection((host, int(port)), POLL_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 class _Service:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
 from compress.training.settings import Engine, TrainingSettings
 from compress.training.step import Stepped
 from compress.training.tensorflow import keras, seed_random_layers, tf
+
+SEEN_SECONDS = 0.1
 
 
 def fit(
@@ -61,16 +65,35 @@ def fit(
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity.
     """
     shared = distribution.of(engine.strategy)
-    real = precision.resolve(engine.precision)
+    with precision.computing_in(precision.resolve(engine.precision)), shared.losing_peers():
+        _fit(model, loss, batches, validation, settings, engine, context, shared, name, callbacks, may_stop_from)
+
+
+def _fit(
+    model: Any,
+    loss: Callable[[Any, Any], Any],
+    batches: Batches,
+    validation: tuple[Images, np.ndarray],
+    settings: TrainingSettings,
+    engine: Engine,
+    context: Context,
+    shared: distribution.Distribution,
+    name: str,
+    callbacks: Sequence[Any],
+    may_stop_from: int,
+) -> None:
     twin = shared.twin(model)
     with shared.scope():
         rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
         optimizer = optimizers.build(settings, rate)
         trained = Stepped(twin.inputs, twin.outputs)
         trained.l1, trained.l2 = settings.l1, settings.l2
-        minimizer = keras.mixed_precision.LossScaleOptimizer(optimizer) if real == "float16" else optimizer
+        scales = precision.resolve(engine.precision) == "float16"
+        minimizer = keras.mixed_precision.LossScaleOptimizer(optimizer) if scales else optimizer
         trained.compile(minimizer, loss, jit_compile=False)
         minimizer.build(twin.trainable_variables)
+    take_average = optimizer.finalize_variable_values
+    optimizer.finalize_variable_values = lambda variables: None  # Keras would put it in the weights' place each epoch
 
     path = context.checkpoint / f"{name}.npz"
     state = _State()
@@ -81,6 +104,8 @@ def fit(
         _restore(twin, minimizer, groups)
         context.note(f"{context.stage}: goes on after epoch {state.epoch}")
         context.progress(state.epoch / settings.epochs, f"epoch {state.epoch}/{settings.epochs}")
+    elif shared.is_chief:
+        shutil.rmtree(context.logs / name, ignore_errors=True)  # of a training that is begun anew
     best_weights = groups.get("best", groups["model"])
     forward = forward_of(model)
     callbacks = [*callbacks, report := _Report(context, settings.epochs)]
@@ -88,79 +113,88 @@ def fit(
         for callback in callbacks:
             callback._supports_tf_logs = True
 
-    with precision.computing_in(real), distribution.losing_peers():
-        while _goes_on(state, settings, may_stop_from):
-            start = time.perf_counter()
-            report.epoch = state.epoch
-            trained.parts = state.parts
-            rate.rescale(state.plateau)
-            seed_random_layers(twin, batches.seed, state.epoch)
-            try:
-                fitted = trained.fit(
-                    **shared.feed(batches.epoch(state.epoch), batches.steps),
-                    epochs=state.epoch + 1,
-                    initial_epoch=state.epoch,
-                    verbose=0,
-                    callbacks=callbacks,
-                )
-            except tf.errors.ResourceExhaustedError as error:
-                if shared.strategy:
-                    raise MachineError(
-                        f"{context.stage}: out of memory; {context.stage}.batch_size = {batches.batch_size} should be "
-                        "smaller"
-                    ) from error
-                state.parts = _more_parts(state.parts, batches.batch_size, context, error)
-                _restore(twin, minimizer, groups)
-                trained.compile(minimizer, loss, jit_compile=False)  # the step is traced anew
-                continue
-            except tf.errors.OpError:
-                if batches.failure:
-                    raise batches.failure from None
-                raise
-            seconds = time.perf_counter() - start
-            loss_value = fitted.history["loss"][0]
-            if not math.isfinite(loss_value):
-                raise CompressError(
-                    f"{context.stage}: the loss is {loss_value} in epoch {state.epoch + 1}: training diverged; "
-                    f"{context.stage}.learning_rate = {settings.learning_rate} should be lower"
-                )
-            groups = _groups(twin, minimizer)  # by all processes: what each one's batch normalization saw is averaged
-            weights = groups["model"]
-            if settings.ema:
-                optimizer.finalize_variable_values(twin.trainable_variables)
-                weights = twin.get_weights()
-            if shared.is_chief:
-                model.set_weights(weights)
-                accuracy, cross_entropy = evaluate(forward, *validation)
-                if state.epoch >= may_stop_from and (accuracy, -cross_entropy) > tuple(state.best_result):
-                    state.best, state.best_result, best_weights = state.epoch, (accuracy, -cross_entropy), weights
-                state.epoch += 1
-                state.plateau = after_epoch(state.plateau, cross_entropy, settings.schedule)
-                state.rows.append(
-                    {
-                        "epoch": state.epoch,
-                        "learning_rate": float(rate(state.epoch * batches.steps - 1)),
-                        "loss": loss_value,
-                        "validation_accuracy": accuracy,
-                        "validation_cross_entropy": cross_entropy,
-                        "images_per_second": round(batches.size / seconds, 1),
-                    }
-                )
-                history.write(context.logs / name, state.rows)
-                if settings.ema or state.best not in (state.epoch - 1, -1):
-                    groups["best"] = best_weights
-                checkpoint.save(path, groups, dataclasses.asdict(state))
-                context.progress(
-                    state.epoch / settings.epochs,
-                    f"epoch {state.epoch}/{settings.epochs}, loss {loss_value:.4f}, "
-                    f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
-                )
-            shared.wait_for_chief()
-            if not shared.is_chief and (found := checkpoint.load(path)):
-                groups, state = found[0], _State(**found[1])
-                best_weights = groups.get("best", groups["model"])
-            twin.set_weights(groups["model"])
+    while _goes_on(state, settings, may_stop_from):
+        start = time.perf_counter()
+        report.epoch = state.epoch
+        trained.parts = state.parts
+        rate.rescale(state.plateau)
+        seed_random_layers(twin, batches.seed, state.epoch)
+        try:
+            fitted = trained.fit(
+                **shared.feed(batches.epoch(state.epoch), batches.steps),
+                epochs=state.epoch + 1,
+                initial_epoch=state.epoch,
+                verbose=0,
+                callbacks=callbacks,
+            )
+        except tf.errors.ResourceExhaustedError as error:
+            if shared.strategy:
+                raise MachineError(
+                    f"{context.stage}: out of memory; {context.stage}.batch_size = {batches.batch_size} should be "
+                    "smaller"
+                ) from error
+            state.parts = _more_parts(state.parts, batches.batch_size, context, error)
+            _restore(twin, minimizer, groups)
+            trained.compile(minimizer, loss, jit_compile=False)  # the step is traced anew
+            continue
+        except tf.errors.OpError:
+            if batches.failure:
+                raise batches.failure from None
+            raise
+        seconds = time.perf_counter() - start
+        loss_value = fitted.history["loss"][0]
+        if not math.isfinite(loss_value):
+            raise CompressError(
+                f"{context.stage}: the loss is {loss_value} in epoch {state.epoch + 1}: training diverged; "
+                f"the learning rate, {settings.learning_rate}, should be lower"
+            )
+        groups = _groups(twin, minimizer)  # by all processes: what each one's batch normalization saw is averaged
+        weights = groups["model"]
+        if settings.ema:
+            take_average(twin.trainable_variables)
+            weights = twin.get_weights()
+        if shared.is_chief:
+            model.set_weights(weights)
+            accuracy, cross_entropy = evaluate(forward, *validation)
+            if state.epoch >= may_stop_from and (accuracy, -cross_entropy) > tuple(state.best_result):
+                state.best, state.best_result, best_weights = state.epoch, (accuracy, -cross_entropy), weights
+            state.epoch += 1
+            state.plateau = after_epoch(state.plateau, cross_entropy, settings.schedule)
+            state.rows.append(
+                {
+                    "epoch": state.epoch,
+                    "learning_rate": float(rate(state.epoch * batches.steps - 1)),
+                    "loss": loss_value,
+                    "validation_accuracy": accuracy,
+                    "validation_cross_entropy": cross_entropy,
+                    "images_per_second": round(batches.size / seconds, 1),
+                }
+            )
+            history.write(context.logs / name, state.rows)
+            if settings.ema or state.best not in (state.epoch - 1, -1):
+                groups["best"] = best_weights
+            checkpoint.save(path, groups, dataclasses.asdict(state))
+            context.progress(
+                state.epoch / settings.epochs,
+                f"epoch {state.epoch}/{settings.epochs}, loss {loss_value:.4f}, "
+                f"validation accuracy {accuracy:.4f}, {time.perf_counter() - start:.1f} s",
+            )
+        shared.wait_for_chief()
+        if not shared.is_chief:
+            groups, state = _after_epoch(path, state.epoch + 1)
+            best_weights = groups.get("best", groups["model"])
+        shared.wait_for_chief()  # who deletes what was read once the stage is finished
+        twin.set_weights(groups["model"])
     model.set_weights(best_weights)
+
+
+def _after_epoch(path: Path, epoch: int) -> tuple[dict[str, list[np.ndarray]], _State]:
+    """Return the checkpoint that the chief wrote after an epoch; on a shared disk it may take a while to be seen."""
+    while True:
+        found = checkpoint.load(path)
+        if found and found[1]["epoch"] == epoch:
+            return found[0], _State(**found[1])
+        time.sleep(SEEN_SECONDS)
 
 
 def _goes_on(state: _State, settings: TrainingSettings, may_stop_from: int) -> bool:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 from compress.errors import BadInputError
+from compress.fingerprint import has_bfloat16
 from compress.training.settings import Precision
 from compress.training.tensorflow import tf
 
-BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 Real = Literal["float32", "bfloat16", "float16"]
 
 
@@ -23,7 +22,7 @@ def resolve(precision: Precision) -> Real:
     """Return what `auto` means on this machine; raises `BadInputError` for what it has no kernels for."""
     gpu = bool(tf.config.list_physical_devices("GPU"))
     if precision == "auto":
-        return "float16" if gpu else "bfloat16" if _has_bfloat16() else "float32"
+        return "float16" if gpu else "bfloat16" if has_bfloat16() else "float32"
     if precision == ("bfloat16" if gpu else "float16"):
         should = "float16 or float32 on a GPU" if gpu else "bfloat16 or float32 on a CPU"
         raise BadInputError(f"train.precision = {precision!r}: should be {should}")
@@ -42,13 +41,3 @@ def computing_in(precision: Real) -> Iterator[None]:
         yield
     finally:
         tf.config.optimizer.set_experimental_options({option: False})
-
-
-def _has_bfloat16() -> bool:
-    """Tell whether the processor multiplies bfloat16 in hardware; where that cannot be seen, that it does not."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return any(flag in flags for flag in BFLOAT16_FLAGS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from compress.data.augmentation import Augmentation, Mixing
+from compress.fingerprint import device_class, has_bfloat16
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]
@@ -84,7 +85,7 @@ class Phase(BaseModel):
         ge=0,
         le=1000,
         description="Views of every image, itself and augmented ones, of which the frozen part's features are computed "
-        "once and kept; 0: computed in each epoch, each time augmented anew.",
+        "once and kept; 0, or where images are mixed: computed in each epoch, each time augmented anew.",
     )
 
 
@@ -92,6 +93,12 @@ class Engine(BaseModel):
     """On what all trainings run, and how exactly they count."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def key_settings(self) -> dict[str, Any]:
+        """Return the settings that the result depends on: for `auto` what it means on this machine."""
+        cpu = "bfloat16" if has_bfloat16() else "float32"
+        auto = "float16" if device_class() == "gpu" else cpu
+        return {"strategy": self.strategy, "precision": auto if self.precision == "auto" else self.precision}
 
     strategy: Strategy = Field(
         "none",

@@ -33,20 +33,26 @@ class Stepped(keras.Model):
             return super().train_step(data)
         images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         size = tf.shape(images)[0]
-        gradients: list[Any] = []
-        for part in range(self.parts):
-            rows = slice(size * part // self.parts, size * (part + 1) // self.parts)
+        used = tf.minimum(self.parts, size)  # a part of no image would spoil batch normalization
+
+        def gradients_of(part: int) -> list[Any]:
+            rows = slice(size * part // used, size * (part + 1) // used)
             with tf.GradientTape() as tape:
                 logits = self(images[rows], training=True)
                 loss = self.compute_loss(images[rows], targets[rows], logits, weights[rows])
                 loss *= tf.cast(rows.stop - rows.start, tf.float32) / tf.cast(size, tf.float32)
                 scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
-            added = tape.gradient(scaled, self.trainable_variables)
-            gradients = [a + b for a, b in zip(gradients, added, strict=True)] if gradients else added
+            return tape.gradient(scaled, self.trainable_variables)
+
+        gradients = gradients_of(0)
+        for part in range(1, self.parts):
+            nothing = [tf.zeros_like(gradient) for gradient in gradients]
+            more = tf.cond(part < used, lambda part=part: gradients_of(part), lambda nothing=nothing: nothing)
+            gradients = [one + other for one, other in zip(gradients, more, strict=True)]
         if self._scales_loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self.compute_metrics(images, targets, logits, weights)
+        return {metric.name: metric.result() for metric in self.metrics}
 
     @property
     def _scales_loss(self) -> bool:

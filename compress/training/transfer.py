@@ -23,7 +23,8 @@ from compress.context import Context
 from compress.data.augmentation import Augmentation, view_of
 from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
-from compress.training import precision
+from compress.store import write_file
+from compress.training import history, precision
 from compress.training.fit import fit
 from compress.training.settings import Engine, LabelSettings, Phase
 from compress.training.tensorflow import keras, tf
@@ -53,13 +54,11 @@ def fit_phase(
     frozen = tuple(f"{block}_" for block in blocks[: len(blocks) - phase.blocks])
     for layer in model.layers:
         layer.trainable = not layer.name.startswith(frozen)
-    cut = _cut(model, frozen) if phase.views else None
-    if cut is not None and not _fits(cut, len(batches.images) * phase.views + len(validation[0]), context):
-        cut = None
-    if cut is None:
+    cut = _cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
+    if cut is None or not _is_kept(cut, len(batches.images) * phase.views + len(validation[0]), name, context):
         fit(model, loss, batches, validation, settings, engine, context, name=name)
     else:
-        known = any(context.checkpoint.glob(f"{name}-features*.npy"))  # from a try that was interrupted
+        known = any(context.checkpoint.glob(f"{name}-*.npy"))  # from a try that was interrupted
         start = time.perf_counter()
         trunk = keras.Model(model.input, cut.output)
         with precision.computing_in(precision.resolve(engine.precision)):
@@ -83,12 +82,14 @@ def fit_phase(
         )
         training = time.perf_counter() - start
         n = len(batches.images)
-        said = f"{context.stage}: {name}: {phase.epochs} epochs on kept features of {n:,} images took {training:.1f} s"
+        epochs = len((context.logs / name / history.FILE).read_text().splitlines()) - 1 if context.is_chief else 0
+        said = f"{context.stage}: {name}: {epochs} epochs on kept features of {n:,} images took {training:.1f} s"
         if not known:
             images = n * phase.views + len(held_out)
-            saved = computing * (phase.epochs * (n + len(held_out)) / images - 1)
+            saved = computing * (epochs * (n + len(held_out)) / images - 1)
             said += f"; computing these took {computing:.1f} s, which saved {saved:,.0f} s"
-        context.note(said)
+        if context.is_chief:
+            context.note(said)
     for layer in model.layers:
         layer.trainable = True
 
@@ -160,6 +161,15 @@ def _cut(model: Any, frozen: tuple[str, ...]) -> Any:
 
 def _is_fixed(layer: Any) -> bool:
     return not layer.weights and not hasattr(layer, "_random_generator")
+
+
+def _is_kept(cut: Any, rows: int, name: str, context: Context) -> bool:
+    """Tell whether features are kept; decided once, since they take the very space that is asked for."""
+
+    def decide(file: Path) -> None:
+        write_file(file, b"kept" if _fits(cut, rows, context) else b"not kept")
+
+    return context.made(context.checkpoint / f"{name}-features", decide).read_bytes() == b"kept"
 
 
 def _fits(cut: Any, rows: int, context: Context) -> bool:

@@ -173,6 +173,8 @@ def tf_config(cluster: Any = WORKERS, kind: Any = "worker", index: Any = 0) -> d
         ("multi_worker", tf_config({"worker": "a:1"}), "TF_CONFIG: cluster.worker: Input should be a valid array"),
         ("multi_worker", tf_config({**WORKERS, "ps": ["c:1"]}), "the cluster has ps; should have chief, worker"),
         ("parameter_server", tf_config(), "the cluster has no chief; should have chief, worker, ps"),
+        ("parameter_server", tf_config({"chief": ["c:1"], **WORKERS, "ps": []}), "the cluster has no ps"),
+        ("multi_worker", tf_config({"chief": ["c:1", "d:1"], **WORKERS}), "the cluster has 2 chiefs"),
     ],
 )
 def test_a_cluster_that_cannot_be_is_refused_with_one_line(

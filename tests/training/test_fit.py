@@ -240,6 +240,22 @@ def test_memory_that_is_too_small_for_one_image_ends_the_training(
         train(context(tmp_path))
 
 
+def test_float16_scales_the_loss_and_resumes_with_its_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU the numbers stay float32: what is tested is the scaling, which must not show in the result."""
+    monkeypatch.setattr("compress.training.precision.resolve", lambda kind: kind)
+    float16 = Engine(precision="float16")
+    plain = train(context(folder(tmp_path / "plain")))
+    scaled = train(context(folder(tmp_path / "scaled")), engine=float16)
+    with pytest.raises(Killed):
+        train(context(folder(tmp_path / "killed"), 0.5), engine=float16)
+
+    resumed = train(context(tmp_path / "killed"), engine=float16)
+
+    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in scaled]
+    for one, other in zip(scaled, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-3)
+
+
 def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -254,6 +270,19 @@ def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
         assert f"`{name}`" in (REPOSITORY / "README.md").read_text("utf-8")
         values = [tf.make_ndarray(event.tensor_proto).item() for event in events.Tensors(name)]
         np.testing.assert_allclose(values, [float(row[name]) for row in rows], rtol=1e-6)
+
+
+def test_a_moving_average_leaves_the_training_itself_alone(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"ema": 0.9})
+    train(context(folder(tmp_path / "averaged")), settings)
+    train(context(folder(tmp_path / "plain")))
+
+    rows = [
+        list(csv.DictReader((tmp_path / name / "logs" / "training" / FILE).open())) for name in ("averaged", "plain")
+    ]
+    losses, plain = ([row["loss"] for row in found] for found in rows)
+    assert losses == plain
+    assert rows[0][-1]["validation_cross_entropy"] != rows[1][-1]["validation_cross_entropy"]
 
 
 def test_the_moving_average_of_the_weights_is_the_result(tmp_path: Path) -> None:

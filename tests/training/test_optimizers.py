@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from compress.errors import BadInputError
 from compress.training import optimizers, precision
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
-from compress.training.settings import Schedule, TrainingSettings
+from compress.training.settings import Engine, Schedule, TrainingSettings
 from compress.training.step import Stepped
 from compress.training.tensorflow import keras, start_afresh, tf
 
@@ -201,6 +201,22 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(parts: int, wrap: Calla
         np.testing.assert_allclose(added, whole, rtol=1e-5, atol=1e-6)
 
 
+def test_parts_of_no_image_leave_batch_normalization_alone() -> None:
+    start_afresh(0)
+    image = keras.Input((2, 2, 1))
+    x = keras.layers.BatchNormalization()(keras.layers.Flatten()(image))
+    model = keras.Model(image, keras.layers.Dense(2)(x))
+    trained = Stepped(model.inputs, model.outputs)
+    trained.parts = 4
+    trained.compile(
+        keras.optimizers.SGD(0.1, jit_compile=False), keras.losses.CategoricalCrossentropy(from_logits=True)
+    )
+
+    trained.fit(tf.data.Dataset.from_tensors((tf.ones((3, 2, 2, 1)), tf.eye(3, 2), tf.ones(3))), verbose=0)
+
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -232,6 +248,16 @@ def test_auto_precision_is_what_the_processor_is_made_for(
     monkeypatch.setattr(Path, "read_text", lambda path: cpuinfo)
 
     assert precision.resolve("auto") == expected
+
+
+def test_auto_is_in_the_key_as_what_it_means_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compress.training.settings.device_class", lambda: "cpu")
+    keys = []
+    for has in (True, False):
+        monkeypatch.setattr("compress.training.settings.has_bfloat16", lambda has=has: has)
+        keys.append(Engine(precision="auto").key_settings()["precision"])
+
+    assert keys == ["bfloat16", "float32"]
 
 
 @pytest.mark.parametrize(("devices", "asked"), [([], "float16"), (["GPU"], "bfloat16")])

@@ -55,7 +55,11 @@ def train(images: Dataset, where: Context, *assignments: str) -> dict[str, list[
 
 
 def changed(one: dict[str, list[np.ndarray]], other: dict[str, list[np.ndarray]]) -> set[str]:
-    return {name.partition("_")[0] for name in one if not np.array_equal(one[name][0], other[name][0])}
+    return {
+        name.partition("_")[0]
+        for name in one
+        if any(not np.array_equal(a, b) for a, b in zip(one[name], other[name], strict=True))
+    }
 
 
 def test_each_phase_trains_what_it_says_and_leaves_the_rest(
@@ -131,6 +135,27 @@ def test_phases_that_are_killed_go_on_to_the_same_bytes(kill_after: float, image
     resumed = train(images, context(tmp_path / "killed"), *phases)
 
     assert changed(unbroken, resumed) == set()
+
+
+def test_whether_features_are_kept_is_decided_once(
+    images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take the very space that is asked for: a run that is resumed must not come to another answer."""
+    phase = ("epochs=0", "phases=[{epochs=3}]")
+    unbroken = train(images, context(tmp_path / "unbroken"), *phase)
+    with pytest.raises(Killed):
+        train(images, context(tmp_path / "killed", kill_after=0.4), *phase)
+    monkeypatch.setattr(transfer, "FREE", 1 << 60)
+
+    resumed = train(images, context(tmp_path / "killed"), *phase)
+
+    assert changed(unbroken, resumed) == set()
+
+
+def test_mixed_images_have_no_features_to_keep(images: Dataset, tmp_path: Path) -> None:
+    train(images, context(tmp_path), "epochs=0", "phases=[{epochs=1}]", "mixing.mixup=0.2")
+
+    assert not list(tmp_path.glob("*.npy"))
 
 
 def test_features_that_do_not_fit_on_the_disk_are_not_kept(
