@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,6 @@ class Distribution:
 
     strategy: Any = None
     cluster: Cluster | None = None
-    service: Any = None  # hands batches to the workers of parameter_server
 
     @property
     def is_chief(self) -> bool:
@@ -52,7 +51,12 @@ class Distribution:
     @property
     def shares_batches(self) -> bool:
         """Whether every replica trains on a part of each batch."""
-        return self.strategy is not None and self.service is None
+        return self.strategy is not None and not self.has_servers
+
+    @property
+    def has_servers(self) -> bool:
+        """Whether workers take whole batches in their own time, the weights on servers."""
+        return self.cluster is not None and "ps" in self.cluster.tasks
 
     def scope(self) -> Any:
         """Return the context in which what is trained is built."""
@@ -68,18 +72,23 @@ class Distribution:
         twin.set_weights(weights)
         return twin
 
-    def feed(self, dataset: Any, steps: int) -> dict[str, Any]:
-        """Return the arguments of Keras's fit for a data set of whole batches."""
+    def feed(self, make: Callable[[], Any], steps: int) -> dict[str, Any]:
+        """Return the arguments of Keras's fit for the data set of whole batches that `make` returns."""
         if self.strategy is None:
-            return {"x": dataset}
-        if self.service:
-            return {"x": self.service.offer(dataset.repeat()), "steps_per_epoch": steps}
+            return {"x": make()}
+        if self.has_servers:
+
+            def of_asynchronous_worker(context: Any) -> Any:
+                # made here, within the worker's graph; its Python runs in the chief's process, where it was defined
+                return make().shard(context.num_input_pipelines, context.input_pipeline_id).repeat()
+
+            return {"x": keras.utils.experimental.DatasetCreator(of_asynchronous_worker), "steps_per_epoch": steps}
         replicas = self.strategy.num_replicas_in_sync
 
         def of_worker(context: Any) -> Any:
             here = replicas // context.num_input_pipelines
             first = context.input_pipeline_id * here
-            return dataset.flat_map(lambda *batch: _parts(batch, range(first, first + here), replicas))
+            return make().flat_map(lambda *batch: _parts(batch, range(first, first + here), replicas))
 
         return {"x": self.strategy.distribute_datasets_from_function(of_worker), "steps_per_epoch": steps}
 
@@ -138,7 +147,7 @@ def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
             else:
                 resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
                 made = tf.distribute.ParameterServerStrategy(resolver)
-                _joined[strategy] = Distribution(made, cluster, _Service(cluster))
+                _joined[strategy] = Distribution(made, cluster)
         except (tf.errors.OpError, ValueError) as error:
             raise MachineError(f"train.strategy = {strategy!r}: {str(error).partition(chr(10))[0]}") from error
     return _joined[strategy]
@@ -174,33 +183,6 @@ def _answers(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-class _Service:
-    """tf.data's service within the chief's process: workers cannot call the Python that reads our images."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        host = cluster.chief_address.rpartition(":")[0]
-        service = tf.data.experimental.service
-        self._dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
-        port = self._dispatcher.target.rpartition(":")[2]
-        self._target = f"grpc://{host}:{port}"
-        self._worker = service.WorkerServer(
-            service.WorkerConfig(dispatcher_address=f"{host}:{port}", worker_address=f"{host}:%port%")
-        )
-        self._offered = 0
-
-    def offer(self, dataset: Any) -> Any:
-        """Return what lets each worker take batches of the data set, each batch going to one of them."""
-        service = tf.data.experimental.service
-        known = service.register_dataset(self._target, dataset)
-        name, spec, target = f"epoch{self._offered}", dataset.element_spec, self._target
-        self._offered += 1
-        return keras.utils.experimental.DatasetCreator(
-            lambda context: service.from_dataset_id(
-                "distributed_epoch", target, known, element_spec=spec, job_name=name
-            )
-        )
 
 
 def _parts(batch: tuple[Any, ...], ranks: range, replicas: int) -> Any:

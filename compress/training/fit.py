@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ def _fit(
     best_weights = groups.get("best", groups["model"])
     forward = forward_of(model)
     callbacks = [*callbacks, report := _Report(context, settings.epochs)]
-    if shared.service:  # Keras refuses there what looks at single batches, unless it can do with figures that are late
+    if (
+        shared.has_servers
+    ):  # Keras refuses there what looks at single batches, unless it can do with figures that are late
         for callback in callbacks:
             callback._supports_tf_logs = True
 
@@ -121,7 +124,7 @@ def _fit(
         seed_random_layers(twin, batches.seed, state.epoch)
         try:
             fitted = trained.fit(
-                **shared.feed(batches.epoch(state.epoch), batches.steps),
+                **shared.feed(partial(batches.epoch, state.epoch), batches.steps),
                 epochs=state.epoch + 1,
                 initial_epoch=state.epoch,
                 verbose=0,
