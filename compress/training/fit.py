@@ -110,9 +110,8 @@ def _fit(
     best_weights = groups.get("best", groups["model"])
     forward = forward_of(model)
     callbacks = [*callbacks, report := _Report(context, settings.epochs)]
-    if (
-        shared.has_servers
-    ):  # Keras refuses there what looks at single batches, unless it can do with figures that are late
+    if shared.has_servers:
+        # Keras refuses there what looks at single batches, unless it can do with figures that are late
         for callback in callbacks:
             callback._supports_tf_logs = True
 
