@@ -36,7 +36,6 @@ from teachers import vgg16
 
 CLASSES = 10
 BATCH = 27  # images of 224x224 that are read at once
-TURNS = 3
 
 
 def main() -> None:
@@ -55,6 +54,7 @@ def main() -> None:
             f"data.source={arguments.folder}",
             f"teacher.weights={arguments.weights}",
             f"teacher.phases=[{{epochs={arguments.epochs}}}]",
+            f"teacher.patience={arguments.epochs}",
         ],
     )
     with tempfile.TemporaryDirectory() as temporary:
@@ -76,10 +76,10 @@ def run(config: Any, folder: Path) -> None:
         forward = tf.function(lambda batch: trunk(tf.cast(batch, tf.float32), training=False))
         batch = tf.constant(images[:BATCH])
         forward(batch)
-        for turn in range(TURNS):
+        for name in ("turn1", "turn2", "phase1"):
             rates["bare forward pass"].append(bare(forward, batch, len(images) // 3))
             start = time.perf_counter()
-            features(trunk, images, f"turn{turn}", 0, config.teacher.augmentation, context)
+            features(trunk, images, name, 0, config.teacher.augmentation, context)
             rates["features"].append(len(images) / (time.perf_counter() - start))
             rates["bare forward pass"].append(bare(forward, batch, len(images) // 3))
     for what, values in rates.items():
@@ -90,8 +90,7 @@ def run(config: Any, folder: Path) -> None:
     print(f"features / bare forward pass: {medians[1] / medians[0]:.2f}")
     batches = label_batches(dataset, config.teacher, Balance(), 0)
     phase = config.teacher.phases[0]
-    for split, name in (("train", "phase1"), ("validation", "phase1-validation")):
-        features(trunk, images_of(dataset, split), name, 0, config.teacher.augmentation, context)  # type: ignore[arg-type]
+    features(trunk, images_of(dataset, "validation"), "phase1-validation", 0, config.teacher.augmentation, context)
     start = time.perf_counter()
     fit_phase(model, vgg16.BLOCKS, phase, 1, batches, dataset, config.teacher, config.train, context)
     print(f"head, {phase.epochs} epochs on {len(images):,} images' features: {time.perf_counter() - start:.1f} s")
