@@ -12,11 +12,12 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 IMAGENET, NONE = "imagenet", "none"
 HDF5, NPZ = (".h5", ".hdf5"), ".npz"
@@ -145,6 +146,8 @@ def _shapes(shapes: list[tuple[int, ...]]) -> str:
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
+    import numpy as np
+
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

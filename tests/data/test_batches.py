@@ -101,7 +101,7 @@ def test_mixing_mixes_targets_as_it_mixes_images() -> None:
 
 def test_a_batch_that_cannot_be_read_says_why() -> None:
     class Gone:
-        shape = (N, 9, 9, 1)
+        shape, dtype = (N, 9, 9, 1), np.dtype(np.uint8)
 
         def __len__(self) -> int:
             return N
