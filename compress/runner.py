@@ -122,12 +122,9 @@ def follow(
     """
     keys = json.loads(store.announcement.read_bytes())
     entries: dict[str, Entry] = {}
-    last = max((i for i, step in enumerate(steps) if step.stage.trains), default=-1)
     progress.start([(step.stage.name, step.stage.share) for step in steps if step.stage.trains])
-    for step in steps[: last + 1]:
+    for step in _of_trainings(steps):
         name, took_part = step.stage.name, False
-        if not step.stage.trains and name not in _needed(steps[: last + 1]):
-            continue
         if keys.get(name) != step.key:
             raise BadInputError(
                 f"{name}: this process would make something else than the chief: settings, data, code, libraries and "
@@ -157,13 +154,13 @@ def follow(
                 check_chief()
 
 
-def _needed(steps: Sequence[Step]) -> set[str]:
-    """Return the stages whose results the trainings take, directly or not."""
+def _of_trainings(steps: Sequence[Step]) -> list[Step]:
+    """Return the stages that train and those whose results these take, directly or not, in order."""
     needed: set[str] = set()
     for step in reversed(steps):
         if step.stage.trains or step.stage.name in needed:
-            needed |= set(step.stage.inputs.values())
-    return needed
+            needed |= {step.stage.name, *step.stage.inputs.values()}
+    return [step for step in steps if step.stage.name in needed]
 
 
 def load_artifact(stage: Stage, entry: Entry) -> Any:

@@ -8,6 +8,7 @@ each convolution, so that the network trains from random weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -33,7 +34,9 @@ Scaling = Literal["unit", "caffe"]
 Pooling = Literal["average", "flatten"]
 
 
-def build(
+def vgg(
+    name: str,
+    convolutions: Sequence[int],
     input_shape: tuple[int, int, int],
     classes: int,
     *,
@@ -45,26 +48,8 @@ def build(
     dropout: Fraction = 0.0,
     head_norm: bool = False,
 ) -> Any:
-    """Return VGG16 as one flat functional Keras graph from pixel values 0 to 255 to logits; options as `vgg`'s."""
-    return vgg(
-        "vgg16", CONVOLUTIONS, input_shape, classes, width, batch_norm, scaling, pooling, dense, dropout, head_norm
-    )
-
-
-def vgg(
-    name: str,
-    convolutions: Sequence[int],
-    input_shape: tuple[int, int, int],
-    classes: int,
-    width: float,
-    batch_norm: bool,
-    scaling: Scaling,
-    pooling: Pooling,
-    dense: Sequence[int],
-    dropout: float,
-    head_norm: bool,
-) -> Any:
-    """Return a network of the VGG family, with so many convolutions in each of five blocks.
+    """Return a network of the VGG family, with so many convolutions in each of five blocks: one flat functional Keras
+    graph from pixel values 0 to 255 to logits.
 
     `width` multiplies every block's filters. `scaling` unit brings pixels to 0 to 1; caffe subtracts ImageNet's means,
     as the published weights want it, and takes grey images as colour ones without colour. Head: `pooling` average or
@@ -114,3 +99,6 @@ def vgg(
     if dropout and not dense:
         x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(image, layers.Dense(classes, name="logits")(x), name=name)
+
+
+build = partial(vgg, "vgg16", CONVOLUTIONS)
