@@ -202,7 +202,8 @@ def inspect(
     console.print(data_table(dataset))
     for line in data_facts(dataset):
         console.print(Text(line), soft_wrap=True)
-    folder = _write_inspection(dataset, loaded)
+    with console.status("drawing the contact sheet"):
+        folder = _write_inspection(dataset, loaded)
     console.print(f"data.json and contact-sheet.png: {folder}{os.sep}", highlight=False, soft_wrap=True)
 
 
