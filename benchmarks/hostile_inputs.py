@@ -45,8 +45,9 @@ def main() -> None:
             taken = run(row, Path(folder))
         rows.append(taken)
         mark = "" if taken.code == (2 if row.refused else 0) else " !"
-        answered = f"{taken.seconds if taken.accepted is None else taken.accepted:>7.2f}{taken.seconds:>7.2f} s"
-        print(f"{row.name:<34}{taken.code:>3}{mark}{answered}{taken.peak / 1e6:>6.0f} MB  {taken.line[:90]}", flush=True)
+        answered = taken.seconds if taken.accepted is None else taken.accepted
+        took = f"{answered:>7.2f}{taken.seconds:>7.2f} s{taken.peak / 1e6:>6.0f} MB"
+        print(f"{row.name:<34}{taken.code:>3}{mark}{took}  {taken.line[:90]}", flush=True)
     refused = [taken for taken in rows if taken.accepted is None]
     accepted = [taken for taken in rows if taken.accepted is not None]
     print(

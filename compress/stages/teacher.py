@@ -104,6 +104,7 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
 def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset, context: Context) -> Any:
     """Return the trained Keras model."""
     from compress import networks
+    from compress.training.fit import START
     from compress.training.supervised import fit_to_labels, label_batches
     from compress.training.tensorflow import start_afresh
     from compress.training.transfer import fit_phase
@@ -122,5 +123,6 @@ def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset,
         fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part)
         done += phase.epochs / epochs
     if config.epochs:
-        fit_to_labels(model, batches, data, config, engine, context.part(done, 1.0))
+        may_stop_from = START if config.phases else 0
+        fit_to_labels(model, batches, data, config, engine, context.part(done, 1.0), may_stop_from=may_stop_from)
     return model

@@ -30,6 +30,7 @@ from compress.training.step import Stepped
 from compress.training.tensorflow import keras, seed_random_layers, tf
 
 SEEN_SECONDS = 0.1
+START = -1  # the epoch before the first
 
 
 def fit(
@@ -63,7 +64,8 @@ def fit(
     callbacks
         Keras callbacks of every epoch.
     may_stop_from
-        The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity.
+        The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity; `START`
+        where those that the training begins with may be, since they are trained already.
     """
     shared = distribution.of(engine.strategy)
     with precision.computing_in(precision.resolve(engine.precision)), shared.losing_peers():
@@ -109,6 +111,10 @@ def _fit(
         shutil.rmtree(context.logs / name, ignore_errors=True)  # of a training that is begun anew
     best_weights = groups.get("best", groups["model"])
     forward = forward_of(model)
+    if may_stop_from == START and not found and shared.is_chief:
+        accuracy, cross_entropy = evaluate(forward, *validation)
+        state.best_result = accuracy, -cross_entropy
+        context.progress(0.0, f"begins with validation accuracy {accuracy:.4f}")
     callbacks = [*callbacks, report := _Report(context, settings.epochs)]
     if shared.has_servers:
         # Keras refuses there what looks at single batches, unless it can do with figures that are late
@@ -173,7 +179,7 @@ def _fit(
                 }
             )
             history.write(context.logs / name, state.rows)
-            if settings.ema or state.best not in (state.epoch - 1, -1):
+            if settings.ema or state.best != state.epoch - 1:
                 groups["best"] = best_weights
             checkpoint.save(path, groups, dataclasses.asdict(state))
             context.progress(
@@ -227,7 +233,7 @@ class _State:
     """How far a training is: all that a checkpoint holds besides weights and optimizer."""
 
     epoch: int = 0
-    best: int = -1
+    best: int = START
     best_result: tuple[float, float] = (-1.0, 0.0)
     parts: int = 1
     plateau: tuple[float, float, int] = NO_PLATEAU

@@ -25,7 +25,7 @@ from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
 from compress.store import write_file
 from compress.training import history, precision
-from compress.training.fit import fit
+from compress.training.fit import START, fit
 from compress.training.settings import Engine, LabelSettings, Phase
 from compress.training.tensorflow import keras, tf
 
@@ -45,9 +45,11 @@ def fit_phase(
 ) -> None:
     """Train the head and the last `phase.blocks` of a model in place, the rest frozen; the other arguments as `fit`'s.
 
-    `blocks` are the beginnings of the names of the trunk's layers, in order; what follows the last one is the head.
+    `blocks` are the beginnings of the names of the trunk's layers, in order; what follows the last one is the head. A
+    phase after the first keeps the weights it began with where none of its epochs was better.
     """
     name = f"phase{number}"
+    may_stop_from = START if number > 1 else 0
     settings = settings.model_copy(update={"epochs": phase.epochs, "learning_rate": phase.learning_rate})
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     validation = images_of(data, "validation"), data.labels("validation")
@@ -56,7 +58,7 @@ def fit_phase(
         layer.trainable = not layer.name.startswith(frozen)
     cut = _cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
     if cut is None or not _is_kept(cut, len(batches.images) * phase.views + len(validation[0]), name, context):
-        fit(model, loss, batches, validation, settings, engine, context, name=name)
+        fit(model, loss, batches, validation, settings, engine, context, name=name, may_stop_from=may_stop_from)
     else:
         known = any(context.checkpoint.glob(f"{name}-*.npy"))  # from a try that was interrupted
         start = time.perf_counter()
@@ -79,6 +81,7 @@ def fit_phase(
             engine,
             context,
             name=name,
+            may_stop_from=may_stop_from,
         )
         training = time.perf_counter() - start
         n = len(batches.images)

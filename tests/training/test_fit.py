@@ -10,7 +10,7 @@ import pytest
 from compress.context import Context
 from compress.data.batches import Batches, Epoch
 from compress.errors import CompressError, MachineError
-from compress.training.fit import evaluate, fit, forward_of
+from compress.training.fit import START, evaluate, fit, forward_of
 from compress.training.history import FILE
 from compress.training.settings import Engine, Schedule, TrainingSettings
 from compress.training.step import Stepped
@@ -169,6 +169,27 @@ def test_an_epoch_before_may_stop_from_is_never_the_result(tmp_path: Path, monke
     weights = train(context(tmp_path), model=model, may_stop_from=2)
 
     assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[2]]
+
+
+@pytest.mark.parametrize(("at_start", "kept"), [(0.6, True), (0.4, False)])
+def test_weights_that_are_trained_already_are_the_result_where_no_epoch_is_better(
+    at_start: float, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = iter([(at_start, 1.0), (0.5, 1.0), (0.3, 1.0), (0.5, 1.1)])
+    seen: list[list[np.ndarray]] = []
+    model = new_model()
+
+    def scripted(*_: Any) -> tuple[float, float]:
+        seen.append(model.get_weights())
+        return next(results)
+
+    monkeypatch.setattr("compress.training.fit.evaluate", scripted)
+    settings = SETTINGS.model_copy(update={"epochs": 3})
+    with pytest.raises(Killed):
+        train(context(tmp_path, kill_after=0.7), settings, model, may_stop_from=START)
+    weights = train(context(tmp_path), settings, model, may_stop_from=START)
+
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[0 if kept else 1]]
 
 
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
