@@ -1,1 +1,21 @@
 """From labelled images to a small, fast, verified image classifier in ONNX."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compress.bundle.classifier import Classifier as Classifier
+    from compress.bundle.classifier import Prediction as Prediction
+    from compress.bundle.classifier import load as load
+
+__all__ = ["Classifier", "Prediction", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what runs a bundle when it is first asked for: the command line's help does without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from compress.bundle import classifier
+
+    return getattr(classifier, name)

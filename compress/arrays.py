@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,13 @@ from typing import IO
 
 import numpy as np
 
+from compress.errors import BadInputError
 from compress.store import replacing
+
+NUMBERS, TEXT = "biuf", "SU"  # numpy's kinds
+# Real images shrink some ten-fold at most, mostly empty ones a hundred-fold; deflate can do 1032-fold.
+MOST_FOLD = 200
+SMALL = 64 << 20  # bytes that do no harm, however they shrank
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -43,6 +51,52 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read what `save_arrays` wrote; raises `ValueError` for pickled objects."""
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -> int:
+    """Return the bytes of an array in somebody's .npz, none of whose sizes is believed before it was compared.
+
+    The header's has to agree with the member's, and this with what is packed. `file_size` is that of the whole file, in
+    bytes. Raises `BadInputError`, where `what` is the array, also for one that is neither of numbers nor text.
+    """
+    member = archive.getinfo(f"{name}.npy")
+    packed = min(member.compress_size, file_size)
+    with npz_errors(what), archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        size = member.file_size - stream.tell()
+    if dtype.hasobject:
+        raise BadInputError(f"{what}: holds Python objects, which are never unpickled; should be numbers or text")
+    if dtype.kind not in NUMBERS + TEXT or dtype.itemsize == 0:
+        raise BadInputError(f"{what}: has type {dtype}; should be numbers or text")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
+        raise BadInputError(f"{what}: has {size:,} bytes, which its header's {dtype} of shape {shape} does not take")
+    fold = member.file_size / max(1, packed)
+    if fold > MOST_FOLD and member.file_size > SMALL:
+        raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
+    return size
+
+
+def read_member(archive: zipfile.ZipFile, name: str, what: str) -> np.ndarray:
+    """Return an array of somebody's .npz, its size checked before, in native byte order; raises `BadInputError`."""
+    with npz_errors(what), archive.open(f"{name}.npy") as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+@contextmanager
+def npz_errors(what: str) -> Iterator[None]:
+    """Raise `BadInputError` for whatever a broken file leads zipfile, zlib and numpy into."""
+    try:
+        yield
+    except BadInputError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise BadInputError(f"{what}: cannot be read as .npz: {reason}") from error
 
 
 class _Stream:

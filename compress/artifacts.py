@@ -25,7 +25,6 @@ def _relative(path: Path, info: SerializationInfo) -> str:
 
 
 StoredFile = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(_relative)]
-CPU = "CPUExecutionProvider"  # ONNX Runtime's name
 Split = Literal["train", "validation", "test"]
 
 

@@ -12,9 +12,10 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class StageRecord:
-    """How a stage went: whether its result was cached, and what making it took (then or now)."""
+    """How a stage went: its result's key, whether it was cached, and what making it took (then or now)."""
 
     name: str
+    key: str
     cached: bool
     seconds: float
     peak_rss_bytes: int
@@ -26,10 +27,10 @@ class Context:
 
     `run_seed` is the one in the settings, `seed` what the stage draws from: a function of it and the stage's name.
     `checkpoint` is a folder that survives a kill and is deleted when the stage is finished, `logs` one that stays, for
-    what is no result. `progress` takes the
-    fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the stages before this
-    one, `config_toml` is the whole effective configuration. Where several processes train together, one `is_chief`: it
-    alone writes, into what the others read, who may ask whether it is still there.
+    what is no result. `progress` takes the fraction done (0 to 1) and a few words; `note` prints a line that stays.
+    `finished` lists the stages before this one, `config_toml` is the whole effective configuration. Where several
+    processes train together, one `is_chief`: it alone writes, into what the others read, who may ask whether it is
+    still there.
     """
 
     stage: str

@@ -111,7 +111,9 @@ def _closure(modules: Iterable[str]) -> list[str]:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting += [name for name in _imports(module) if name.partition(".")[0] in PROJECT and _source(name)]
+            names = (name for name in _imports(module) if name.partition(".")[0] in PROJECT)
+            # a package as such, which any import of its modules names, only says what it offers to others
+            waiting += [name for name in names if name not in PROJECT and _source(name)]
     return sorted(found)
 
 

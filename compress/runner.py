@@ -87,7 +87,7 @@ def execute(
             entries[name] = _run(step, store, context, work, entries, made_from, meet)
             progress.end(name, entries[name].manifest["seconds"])
         manifest = entries[name].manifest
-        records.append(StageRecord(name, cached, manifest["seconds"], manifest["peak_rss_bytes"]))
+        records.append(StageRecord(name, step.key, cached, manifest["seconds"], manifest["peak_rss_bytes"]))
     return list(entries.values())
 
 

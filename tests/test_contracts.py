@@ -15,7 +15,7 @@ import students
 import teachers
 from compress import networks, plugins
 from compress.artifacts import Network
-from compress.onnx_tools import sessions
+from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.convert import to_onnx
 from compress.training.fit import forward_of, logits_of
 from compress.training.tensorflow import start_afresh, tf
@@ -59,7 +59,7 @@ def test_an_architecture_is_saved_rebuilt_and_exported_to_onnx_with_the_same_log
     exported = to_onnx(network, tmp_path / "model.onnx")
 
     np.testing.assert_array_equal(logits_of(forward_of(networks.load(network)), images), expected)
-    logits = sessions.run(sessions.open_session(exported.file), images)
+    logits = scoring.run(sessions.open_session(exported.file), images)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 

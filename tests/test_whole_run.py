@@ -41,10 +41,10 @@ def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: R
     manifest = json.loads((tiny_run.bundle / "manifest.json").read_bytes())
 
     expected = {"model.onnx", "labels.txt", "report.json", "config.toml", "README.md", "manifest.json"}
-    expected |= {"data.json", "preparation.py", "classify.py"}
+    expected |= {"data.json", "preparation.py", "classify.py", "golden.npz", "sbom.cdx.json", "LICENSE", "SHA256SUMS"}
     assert {path.name for path in tiny_run.bundle.iterdir()} == {*expected, "variants"}
     assert {path.stem for path in (tiny_run.bundle / "variants").iterdir()} == set(IDS)
-    assert manifest["files"] == list_files(tiny_run.bundle)
+    assert manifest["files"] == {k: v for k, v in list_files(tiny_run.bundle).items() if k != "SHA256SUMS"}
     assert manifest["input"]["shape"] == ["batch", 32, 32, 1]
 
 
@@ -74,7 +74,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         assert np.sum(model["validation"]["confusion"]) == report["run"]["n_validation"]
         assert (model["test"]["vs_teacher"] is None) == (model["id"] == "teacher-fp32")
         assert all(set(entry) == latency_keys for entry in model["latency"])
-    assert all(set(stage) == {"name", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
+    assert all(set(stage) == {"name", "key", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
     assert {skip["what"] for skip in report["skipped"]} >= {"TensorrtExecutionProvider"} or report["skipped"] == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.artifacts import CPU
+from compress.onnx_tools.sessions import CPU
 
 
 def choose(rows: Sequence[Mapping[str, Any]], max_drop: float) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import zstandard
 
 from compress import fingerprint
 from compress.artifacts import Control, Dataset, OnnxModel, Split, Timings
@@ -36,7 +35,7 @@ def build_report(
     data: Dataset,
     context: Context,
 ) -> dict[str, Any]:
-    """Return the report of all models, but for `deployed` and `balance`.
+    """Return the report of all models, but for `deployed`, `balance`, and the sizes of files not yet written.
 
     `probabilities` is by model id; the teacher comes first.
     """
@@ -94,7 +93,6 @@ def _data_summary(data: Dataset) -> dict[str, Any]:
 def _model_row(
     model: OnnxModel, probabilities: Probabilities, teacher: Probabilities, timings: Timings, data: Dataset
 ) -> dict[str, Any]:
-    content = model.file.read_bytes()
     held_out: tuple[Split, ...] = ("test", "validation")
     return {
         "id": model.id,
@@ -102,8 +100,6 @@ def _model_row(
         "precision": model.precision,
         "file": f"variants/{model.id}.onnx",
         **dataclasses.asdict(cost_of_onnx(model.file)),
-        "size_bytes": len(content),
-        "size_zstd_bytes": len(zstandard.compress(content, 3)),
         **{
             split: {
                 **split_metrics(data.labels(split), probabilities[split], data.classes),

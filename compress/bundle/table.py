@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from compress.bundle.choice import p50_ms
 
 RAREST = 3  # classes shown of those that were balanced
+MOST_ROWS = 40  # classes
+CONFUSED = 3  # pairs of classes shown
 
 
 def report_table(report: Mapping[str, Any]) -> Table:
@@ -62,3 +65,34 @@ def comparison_lines(report: Mapping[str, Any]) -> list[str]:
         f"{deployed['id']} against the teacher: {100 * test['flips_vs_teacher']:.1f} % of answers changed, "
         f"McNemar p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
     ]
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """Return what `split_metrics` gave as a table of the classes."""
+    title = f"accuracy {metrics['accuracy']:.4f} {_between(metrics['accuracy_ci95'])} on {metrics['n']:,} images"
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False)
+    for heading in ("class", "images", "precision", "recall", "95 %", "F1"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name, row in list(metrics["classes"].items())[:MOST_ROWS]:
+        scores = [f"{row['precision']:.4f}", f"{row['recall']:.4f}", _between(row["recall_ci95"]), f"{row['f1']:.4f}"]
+        table.add_row(Text(name), f"{row['n']:,}", *(scores if row["n"] else ["-"] * len(scores)))
+    if len(metrics["classes"]) > MOST_ROWS:
+        table.add_row(f"... {len(metrics['classes']) - MOST_ROWS} more")
+    return table
+
+
+def metrics_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return lines on the whole: macro F1, calibration, and which classes are taken for which."""
+    lines = [
+        f"macro F1 {metrics['f1']:.4f} {_between(metrics['f1_ci95'])}, log loss {metrics['log_loss']:.4f} nats, "
+        f"expected calibration error {metrics['calibration_error']:.4f}"
+    ]
+    names, confusion = list(metrics["classes"]), metrics["confusion"] or []
+    pairs = [(n, names[i], names[j]) for i, row in enumerate(confusion) for j, n in enumerate(row) if n and i != j]
+    for n, true, predicted in sorted(pairs, key=lambda pair: -pair[0])[:CONFUSED]:
+        lines.append(f"{n:,} of {true} taken for {predicted}")
+    return lines
+
+
+def _between(bounds: Sequence[float]) -> str:
+    return f"{bounds[0]:.3f}-{bounds[1]:.3f}"

@@ -8,49 +8,105 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import onnx
+import zstandard
 
 from compress.artifacts import Dataset, OnnxModel
-from compress.bundle.choice import p50_ms
-from compress.bundle.table import comparison_lines
-from compress.data.describe import DESCRIPTION
-from compress.store import MANIFEST, list_files
+from compress.bundle.card import license_text, readme
+from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES
+from compress.bundle.contents import GOLDEN, LABELS, MANIFEST, MODEL, SUMS
+from compress.bundle.golden import write_golden
+from compress.bundle.manifest import SCHEMA, manifest_text, seal
+from compress.bundle.sbom import SBOM, sbom
+from compress.context import Context
+from compress.data.describe import DESCRIPTION, description_of
+from compress.data.images import images_of
+from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
+from compress.store import list_files, sha256_file
 
-TEMPLATE = Path(__file__).parent / "readme.md.jinja"
-CLASSES_SHOWN = 40  # in the README
+CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = "class_names", "input_size", "resize", "manifest_sha256"  # metadata_props
 
 
 def write_bundle(
-    out: Path, report: dict[str, Any], models: Sequence[OnnxModel], data: Dataset, config_toml: str
+    out: Path,
+    report: dict[str, Any],
+    models: Sequence[OnnxModel],
+    data: Dataset,
+    license_id: str,
+    context: Context,
 ) -> None:
-    """Write model.onnx, variants/, labels.txt, what prepares images, all evidence, and manifest.json last."""
+    """Write model.onnx, variants/, what prepares and names, all evidence, and last manifest.json and SHA256SUMS.
+
+    Adds the sizes of the models' files to `report`. Raises `BadInputError` for a model that cannot be
+    deployed everywhere, see `check_deployable`.
+    """
     (out / "variants").mkdir(parents=True)
-    for model in models:
-        shutil.copyfile(model.file, out / "variants" / f"{model.id}.onnx")
-    shutil.copyfile(out / "variants" / f"{report['deployed']}.onnx", out / "model.onnx")
-    (out / "labels.txt").write_text("".join(f"{name}\n" for name in data.classes), "utf-8")
-    (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    (out / "config.toml").write_text(config_toml, "utf-8")
+    deployed = report["deployed"]
+    parsed = {model.id: check_deployable(model.file.read_bytes(), model.id) for model in models}
+    manifest = _manifest(report, parsed[deployed], data, license_id, context)
+    for model, row in zip(models, report["models"], strict=True):
+        content = _with_metadata(parsed[model.id], manifest, data)
+        (out / "variants" / f"{model.id}.onnx").write_bytes(content)
+        row |= {"size_bytes": len(content), "size_zstd_bytes": len(zstandard.compress(content, 3))}
+    shutil.copyfile(out / "variants" / f"{deployed}.onnx", out / MODEL)
+    precision = next(model.precision for model in models if model.id == deployed)
+    write_golden(out / GOLDEN, (out / MODEL).read_bytes(), precision, images_of(data, "validation"))
     shutil.copyfile(data.folder / DESCRIPTION, out / DESCRIPTION)
     for name, source in programs().items():
         shutil.copyfile(source, out / name)
-    (out / "README.md").write_text(readme(report, data), "utf-8")
-    classes = len(data.classes)
-    manifest = {
-        "schema": 1,
-        "name": report["run"]["name"],
-        "deployed": report["deployed"],
-        "input": {"name": "image", "type": "uint8", "shape": ["batch", *data.image_shape], "layout": "NHWC"},
-        "outputs": [
-            {"name": name, "type": "float32", "shape": ["batch", classes]} for name in ("logits", "probabilities")
-        ],
-        "image": data.preparation,
-        "preparation": "preparation.py: prepare(open_image(bytes), **image)",
-        "versions": report["run"]["versions"],
-        "seed": report["run"]["seed"],
-        "files": list_files(out),
+    texts = {
+        LABELS: "".join(f"{name}\n" for name in data.classes),
+        "report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n",
+        "config.toml": context.config_toml,
+        "README.md": readme(report, data, manifest),
+        "LICENSE": license_text(report, license_id),
     }
-    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+    for name, text in texts.items():
+        (out / name).write_text(text, "utf-8")
+    (out / SBOM).write_text(sbom(report, manifest, list_files(out)), "utf-8")
+    manifest |= {"deployed": deployed, "files": list_files(out)}
+    (out / MANIFEST).write_text(manifest_text(manifest), "utf-8")
+    digests = {name: file["sha256"] for name, file in manifest["files"].items()}
+    (out / SUMS).write_text(sums(digests | {MANIFEST: sha256_file(out / MANIFEST)}), "utf-8")
+
+
+def _manifest(
+    report: Mapping[str, Any], deployed: onnx.ModelProto, data: Dataset, license_id: str, context: Context
+) -> dict[str, Any]:
+    """Return all of the manifest but `deployed` and `files`: what every model of the bundle is sealed with."""
+    run = report["run"]
+    outputs = [
+        {"name": name, "type": "float32", "shape": ["batch", len(data.classes)]} for name in (LOGITS, PROBABILITIES)
+    ]
+    return {
+        "schema": SCHEMA,
+        "name": run["name"],
+        "license": license_id,
+        "input": {"name": INPUT, "type": "uint8", "shape": ["batch", *data.image_shape], "layout": "NHWC"},
+        "outputs": outputs,
+        "image": data.preparation,
+        "opset": deployed.opset_import[0].version,
+        "ir_version": deployed.ir_version,
+        "onnxruntime": lowest_onnxruntime(deployed),
+        "versions": run["versions"],
+        "seed": run["seed"],
+        "data": {"name": data.name, "sha256": description_of(data)["sha256"]},
+        "parents": {record.name: record.key for record in context.finished},
+        "machine": run["host"],
+    }
+
+
+def _with_metadata(model: onnx.ModelProto, manifest: Mapping[str, Any], data: Dataset) -> bytes:
+    """Return a model's file that says by itself what its outputs are and how images are prepared."""
+    height, width, channels = data.image_shape
+    properties = {
+        CLASS_NAMES: json.dumps(data.classes, ensure_ascii=False),
+        INPUT_SIZE: json.dumps([height, width, channels]),
+        RESIZE: json.dumps(data.preparation),
+        SEAL: seal(dict(manifest)),
+    }
+    onnx.helper.set_model_props(model, properties)
+    return model.SerializeToString(deterministic=True)
 
 
 def programs() -> dict[str, Path]:
@@ -59,20 +115,6 @@ def programs() -> dict[str, Path]:
     return {"classify.py": here / "classify.py", "preparation.py": here.parent / "data" / "preparation.py"}
 
 
-def readme(report: Mapping[str, Any], data: Dataset) -> str:
-    """Return the bundle's README: the figures of a report, and how to use the model."""
-    rows = {row["id"]: row for row in report["models"]}
-    height, width, channels = data.image_shape
-    template = TEMPLATE.read_text("utf-8")
-    return jinja2.Template(template, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(
-        report=report,
-        rows=report["models"],
-        test=rows[report["deployed"]]["test"],
-        comparison=comparison_lines(report),
-        classes_shown=CLASSES_SHOWN,
-        latency_ms={name: p50_ms(row) for name, row in rows.items()},
-        height=height,
-        width=width,
-        channels=channels,
-        image=data.preparation,
-    )
+def sums(digests: Mapping[str, str]) -> str:
+    """Return what `sha256sum -c` checks: a line for each file, of `{name: sha256}`."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
+from compress.arrays import TEXT
 from compress.artifacts import Split
 from compress.data.checks import checked_images, checked_labels, one_an_image
 from compress.data.samples import Pixels, Samples, by_class_name
 from compress.errors import BadInputError
-
-TEXT = "US"  # numpy's kinds of text: Unicode and bytes
 
 
 @dataclass(frozen=True)

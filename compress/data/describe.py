@@ -13,6 +13,7 @@ import numpy as np
 from compress.artifacts import Dataset
 from compress.data.splits import Division
 from compress.data.survey import Look, Unreadable
+from compress.store import sha256_json
 
 SCHEMA = 1
 DESCRIPTION = "data.json"
@@ -56,6 +57,7 @@ def describe(
     train = counts["train"]
     return {
         "schema": SCHEMA,
+        "sha256": _digest(classes, labels, looks, split_of),
         "images": len(looks),
         "moved_to_fill_a_split": division.moved,
         "splits": {split: len(members) for split, members in indices.items()},
@@ -77,6 +79,14 @@ def describe(
         "group_leaks": group_leaks,
         "left_out": [{"name": bad.name, "why": bad.why} for bad in left_out],
     }
+
+
+def _digest(classes: Sequence[str], labels: np.ndarray, looks: Sequence[Look], split_of: np.ndarray) -> str:
+    """Return a sha256 of all prepared images with their class and split, whatever their order, names and formats."""
+    images = sorted(
+        (look.content.hex(), classes[label], split) for look, label, split in zip(looks, labels, split_of, strict=True)
+    )
+    return sha256_json(images)
 
 
 def description_of(data: Dataset) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class Images(Protocol):
         """
         ...
 
+    def take(self, indices: np.ndarray) -> Images:
+        """Return some of the images, in the order of `indices`."""
+        ...
+
 
 @dataclass(frozen=True)
 class Files:
@@ -73,6 +77,10 @@ class Files:
         data = read_file(self.file(index))
         return open_image(data), hashlib.sha256(data).digest()
 
+    def take(self, indices: np.ndarray) -> Files:
+        """Return some of the files."""
+        return Files(self.root, [self.paths[i] for i in indices])
+
 
 @dataclass(frozen=True)
 class Pixels:
@@ -98,6 +106,10 @@ class Pixels:
         pixels = self.array[index]
         return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels), b""
 
+    def take(self, indices: np.ndarray) -> Pixels:
+        """Return some of the images, named anew."""
+        return Pixels(self.array[indices], self.what)
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -121,6 +133,10 @@ class Encoded:
     def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return the decoded image."""
         return open_image(self.data[index]), b""
+
+    def take(self, indices: np.ndarray) -> Encoded:
+        """Return some of the images, named anew."""
+        return Encoded([self.data[i] for i in indices], self.what)
 
 
 @dataclass(frozen=True)

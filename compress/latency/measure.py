@@ -14,8 +14,8 @@ import numpy as np
 import onnxruntime
 
 from compress import fingerprint
-from compress.artifacts import CPU, Latencies, OnnxModel, Skip, Timings
-from compress.onnx_tools.sessions import open_session
+from compress.artifacts import Latencies, OnnxModel, Skip, Timings
+from compress.onnx_tools.sessions import CPU, open_session
 
 GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 # One model's turn in a round ends after this time or number of calls: all models are measured over the same minutes

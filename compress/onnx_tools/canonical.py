@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnx
 
+from compress.onnx_tools.check import without_subnormals
 from compress.store import write_file
 
 
@@ -25,7 +26,7 @@ def write(model: onnx.ModelProto, file: Path) -> None:
 def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return an equal model: nodes and initializers in the order of a walk from the outputs, names without counters.
 
-    Inputs and outputs keep their names; their first dimension is called `batch`.
+    Inputs and outputs keep their names; their first dimension is called `batch`. Subnormal weights become zero.
     """
     graph = model.graph
     nodes = _in_order(graph)
@@ -47,6 +48,7 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
         node.output[:] = [tensor_names[name] for name in node.output]
         node.doc_string = ""
     for constant in used:
+        constant.CopyFrom(without_subnormals(constant))
         constant.name = tensor_names[constant.name]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"

@@ -44,8 +44,9 @@ def run(
     from compress import networks
     from compress.data.images import images_of
     from compress.errors import CompressError
-    from compress.onnx_tools import sessions
+    from compress.onnx_tools import scoring
     from compress.onnx_tools.convert import to_onnx
+    from compress.onnx_tools.sessions import open_session
     from compress.training.fit import forward_of, logits_of
 
     def copied(model: OnnxModel) -> OnnxModel:
@@ -61,7 +62,7 @@ def run(
     for i, (network, model) in enumerate(pairs):
         context.progress(0.7 + 0.1 * i, f"comparing {model.id} with Keras")
         expected = logits_of(forward_of(networks.load(network)), held_out)
-        logits = sessions.run(sessions.open_session(model.file), held_out)
+        logits = scoring.run(open_session(model.file), held_out)
         difference = np.abs(logits - expected).max() / np.abs(expected).max()
         if not difference <= config.tolerance:
             raise CompressError(f"{model.id}: logits differ from Keras by {difference:.2g} of the largest logit")

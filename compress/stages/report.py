@@ -21,6 +21,11 @@ class Config(BaseModel):
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$",
         description="The bundle's name; empty: the data's name.",
     )
+    license: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.+-]{0,64}$",
+        description="Under which licence the model may be used, as an SPDX identifier such as MIT; empty: under none.",
+    )
     max_drop: float = Field(
         0.5,
         ge=0,
@@ -30,11 +35,12 @@ class Config(BaseModel):
 
 
 def fingerprint(config: Config, memo: Path) -> str:
-    """Return a digest of what a bundle carries as it is: its programs, and the template of its README."""
-    from compress.bundle.write import TEMPLATE, programs
+    """Return a digest of what a bundle carries as it is: its programs, and the templates of its texts."""
+    from compress.bundle.card import TEMPLATES
+    from compress.bundle.write import programs
     from compress.store import sha256_file, sha256_json
 
-    return sha256_json([sha256_file(path) for path in (TEMPLATE, *programs().values())])
+    return sha256_json([sha256_file(path) for path in (*TEMPLATES.values(), *programs().values())])
 
 
 def run(
@@ -54,20 +60,21 @@ def run(
     from compress.bundle.report import balance_report, build_report
     from compress.bundle.write import write_bundle
     from compress.data.images import images_of
-    from compress.onnx_tools import sessions
+    from compress.onnx_tools.scoring import run_all
+    from compress.onnx_tools.sessions import open_session
 
     # several sessions take turns: threads that spin while they wait would take the cores from the others
-    opened = {model.id: sessions.open_session(model.file, spinning=False) for model in export.models}
+    opened = {model.id: open_session(model.file, spinning=False) for model in export.models}
     probabilities: dict[str, dict[str, np.ndarray]] = {model.id: {} for model in export.models}
     held_out: tuple[Split, ...] = ("validation", "test")
     for i, split in enumerate(held_out):
         context.progress(i / len(held_out), f"scoring all models on {split}")
-        for name, scores in sessions.run_all(opened, images_of(data, split), "probabilities").items():
+        for name, scores in run_all(opened, images_of(data, split), "probabilities").items():
             probabilities[name][split] = scores
     name = config.name or data.name
     report = build_report(name, export.models, probabilities, bench, data, context)
     report["balance"] = balance_report(balance.method, report["models"][0], control, data)
     report["deployed"] = choose(report["models"], config.max_drop)
     context.progress(1.0, "writing the bundle")
-    write_bundle(out / "bundle", report, export.models, data, context.config_toml)
+    write_bundle(out / "bundle", report, export.models, data, config.license, context)
     return Bundle(name=name, deployed=report["deployed"], folder=out / "bundle")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from compress.artifacts import CPU
 from compress.bundle.choice import choose
+from compress.onnx_tools.sessions import CPU
 
 
 def row(name: str, validation: float, p50_ms: float) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress.artifacts import CPU, Dataset
+from compress.artifacts import Dataset
+from compress.bundle.card import readme
 from compress.bundle.report import split_metrics, versus_teacher
 from compress.bundle.table import comparison_lines
-from compress.bundle.write import readme
+from compress.onnx_tools.sessions import CPU
 
 LABELS = np.array([0] * 10 + [1] * 10)
 
@@ -114,12 +115,13 @@ def report_of(deployed: str, classes: list[str], student: dict[str, Any]) -> dic
         {"id": name, "test": {**test, **versus}, "size_bytes": 1, "latency": latency}
         for name, versus in (("teacher-fp32", {"vs_teacher": None}), ("student-fp32", student))
     ]
-    run = {"name": "toy", "classes": classes, "data": "toy", "n_test": 20, "seed": 0}
+    run = {"name": "toy", "classes": classes, "data": "toy", "n_train": 60, "n_validation": 20, "n_test": 20, "seed": 0}
     run |= {"host": {"processor": "some", "cores": 2}}
-    return {"run": run, "balance": {"recall": []}, "deployed": deployed, "models": models}
+    return {"run": run, "data": {"warnings": []}, "balance": {"recall": []}, "deployed": deployed, "models": models}
 
 
 STUDENT = {"flips_vs_teacher": 0.011173, "vs_teacher": {"mcnemar_p": 0.375}}
+MANIFEST = {"license": "MIT", "onnxruntime": "1.12"}
 TOY = Dataset("toy", (), (8, 8, 1), {}, {"background": [255, 255, 255], "fit": "crop"}, Path())
 
 
@@ -139,11 +141,11 @@ def test_a_deployed_teacher_is_compared_with_nothing() -> None:
     report = report_of("teacher-fp32", ["a", "b"], STUDENT)
 
     assert comparison_lines(report) == []
-    assert "against the teacher" not in readme(report, TOY)
+    assert "against the teacher" not in readme(report, TOY, MANIFEST)
 
 
 def test_the_readme_shows_the_classes_of_the_deployed_model() -> None:
-    text = readme(report_of("student-fp32", ["a", "b|c", *map(str, range(19))], STUDENT), TOY)
+    text = readme(report_of("student-fp32", ["a", "b|c", *map(str, range(19))], STUDENT), TOY, MANIFEST)
 
     assert "macro F1 1.0000, expected calibration error 0.1000. student-fp32 against the teacher: 1.1 %" in text
     assert "\n| a | 1 | 1.0000 | 1.0000 (0.2065 to 1.0000) | 1.0000 |\n| b\\|c | 1 |" in text
@@ -152,7 +154,7 @@ def test_the_readme_shows_the_classes_of_the_deployed_model() -> None:
 
 
 def test_the_readme_shows_40_classes_at_most() -> None:
-    text = readme(report_of("student-fp32", [f"class {i}" for i in range(43)], STUDENT), TOY)
+    text = readme(report_of("student-fp32", [f"class {i}" for i in range(43)], STUDENT), TOY, MANIFEST)
 
     assert "\n| class 39 | 0 | - | - | - |\n\nAnd 3 more; all classes are in `report.json`.\n\nMeasured on" in text
     assert "class 40" not in text

@@ -8,9 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compress.artifacts import CPU, OnnxModel
+from compress.artifacts import OnnxModel
 from compress.latency import measure as measuring
 from compress.latency.statistics import percentile_ms, throughput_per_s
+from compress.onnx_tools.sessions import CPU
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from compress import networks
 from compress.artifacts import Network, OnnxModel
-from compress.onnx_tools import sessions
+from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.canonical import canonicalize
 from compress.onnx_tools.convert import to_onnx
 from compress.quantization import quantize
@@ -38,14 +39,14 @@ def exported(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Onnx
 
 def test_the_converter_gives_keras_logits_to_a_hundred_thousandth(network: Network, exported: OnnxModel) -> None:
     expected = logits_of(forward_of(networks.load(network)), IMAGES)
-    logits = sessions.run(sessions.open_session(exported.file), IMAGES)
+    logits = scoring.run(sessions.open_session(exported.file), IMAGES)
 
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_probabilities_are_the_softmax_of_the_logits(exported: OnnxModel) -> None:
     session = sessions.open_session(exported.file)
-    logits, probabilities = sessions.run(session, IMAGES), sessions.run(session, IMAGES, "probabilities")
+    logits, probabilities = scoring.run(session, IMAGES), scoring.run(session, IMAGES, "probabilities")
 
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(probabilities, powers / powers.sum(axis=1, keepdims=True), atol=1e-6)
@@ -117,8 +118,11 @@ def test_int8_logits_stay_near_the_float_ones(
         calibration=calibration,  # type: ignore[arg-type]
         activations=activations,  # type: ignore[arg-type]
     )
-    expected = sessions.run(sessions.open_session(exported.file), IMAGES)
-    logits = sessions.run(sessions.open_session(int8.file), IMAGES)
+    expected = scoring.run(sessions.open_session(exported.file), IMAGES)
+    # node by node as the file says: the fused kernels of a processor without VNNI saturate, which is not the file's doing
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    logits = scoring.run(onnxruntime.InferenceSession(int8.file.read_bytes(), options), IMAGES)
 
     assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.1 * np.std(expected)
     assert int8.file.stat().st_size < 0.5 * exported.file.stat().st_size

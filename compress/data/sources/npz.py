@@ -6,16 +6,14 @@ Nothing is unpickled, and no size in a header is believed before it was compared
 
 from __future__ import annotations
 
-import math
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from compress.arrays import TEXT, array_size, npz_errors, read_member
 from compress.artifacts import Split
-from compress.data.array_samples import TEXT, Part, array_samples, check_memory, checked_classes, refuse_groups, texts
+from compress.data.array_samples import Part, array_samples, check_memory, checked_classes, refuse_groups, texts
 from compress.data.digests import file_digests
 from compress.data.samples import Samples
 from compress.errors import BadInputError
@@ -28,12 +26,7 @@ SPLIT: dict[Split, tuple[str, str]] = {
     "test": ("x_test", "y_test"),
 }
 CLASSES = "classes"
-NUMBERS = "biuf"  # numpy's kinds
 NAMED = 10  # arrays in an error
-
-# Real images shrink some ten-fold at most, mostly empty ones a hundred-fold; deflate can do 1032-fold.
-MOST_FOLD = 200
-SMALL = 64 << 20  # bytes that do no harm, however they shrank
 
 
 def claims(spec: str) -> bool:
@@ -54,14 +47,14 @@ def load(spec: str, group: str) -> Samples:
     """
     refuse_groups(group)
     file = _existing(spec)
-    with _as_bad_input(spec):
+    with npz_errors(spec):
         archive = zipfile.ZipFile(file)
     with archive:
         held = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
         names = _layout(held, spec)
         wanted = [name for pair in names.values() for name in pair] + [CLASSES] * (CLASSES in held)
-        check_memory(sum(_size(archive, name, file) for name in wanted), spec)
-        arrays = {name: _read(archive, name, f"{spec}: {name}") for name in wanted}
+        check_memory(sum(array_size(archive, name, file.stat().st_size, f"{file}: {name}") for name in wanted), spec)
+        arrays = {name: read_member(archive, name, f"{spec}: {name}") for name in wanted}
     parts = {split: Part(arrays[x], arrays[y], x, y) for split, (x, y) in names.items()}
     return array_samples(spec, parts, _classes(arrays[CLASSES], f"{spec}: {CLASSES}") if CLASSES in arrays else ())
 
@@ -85,46 +78,7 @@ def _layout(held: set[str], spec: str) -> dict[Split, tuple[str, str]]:
     return names
 
 
-def _size(archive: zipfile.ZipFile, name: str, file: Path) -> int:
-    """Return the bytes of an array once its header agrees with the member's size, and this with what is packed."""
-    what = f"{file}: {name}"
-    member = archive.getinfo(f"{name}.npy")
-    packed = min(member.compress_size, file.stat().st_size)
-    with _as_bad_input(what), archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        size = member.file_size - stream.tell()
-    if dtype.hasobject:
-        raise BadInputError(f"{what}: holds Python objects, which are never unpickled; should be numbers or text")
-    if dtype.kind not in NUMBERS + TEXT or dtype.itemsize == 0:
-        raise BadInputError(f"{what}: has type {dtype}; should be numbers or text")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
-        raise BadInputError(f"{what}: has {size:,} bytes, which its header's {dtype} of shape {shape} does not take")
-    fold = member.file_size / max(1, packed)
-    if fold > MOST_FOLD and member.file_size > SMALL:
-        raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
-    return size
-
-
-def _read(archive: zipfile.ZipFile, name: str, what: str) -> np.ndarray:
-    with _as_bad_input(what), archive.open(f"{name}.npy") as stream:
-        array = np.lib.format.read_array(stream, allow_pickle=False)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
 def _classes(array: np.ndarray, what: str) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind not in TEXT or not len(array):
         raise BadInputError(f"{what}: is {array.dtype} of shape {array.shape}; should be a list of names")
     return checked_classes(texts(array, what), what)
-
-
-@contextmanager
-def _as_bad_input(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file leads them into
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BadInputError(f"{what}: cannot be read as .npz: {reason}") from error

@@ -1,0 +1,47 @@
+"""A bundle's texts for people: README.md, which is the model card, and LICENSE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from compress.artifacts import Dataset
+from compress.bundle.choice import p50_ms
+from compress.bundle.table import comparison_lines
+
+HERE = Path(__file__).parent
+TEMPLATES = {name: HERE / f"{name}.jinja" for name in ("readme.md", "license")}
+CLASSES_SHOWN = 40  # in the README
+
+
+def readme(report: Mapping[str, Any], data: Dataset, manifest: Mapping[str, Any]) -> str:
+    """Return the model card, which a hub of models can read: the figures of a report, and how to use the model."""
+    rows = {row["id"]: row for row in report["models"]}
+    height, width, channels = data.image_shape
+    return _rendered(
+        "readme.md",
+        report=report,
+        manifest=manifest,
+        rows=report["models"],
+        test=rows[report["deployed"]]["test"],
+        comparison=comparison_lines(report),
+        classes_shown=CLASSES_SHOWN,
+        latency_ms={name: p50_ms(row) for name, row in rows.items()},
+        height=height,
+        width=width,
+        channels=channels,
+        image=data.preparation,
+    )
+
+
+def license_text(report: Mapping[str, Any], license_id: str) -> str:
+    """Return what may be done with the model, of the licence named or of none, and with the programs beside it."""
+    return _rendered("license", report=report, license_id=license_id)
+
+
+def _rendered(name: str, **values: Any) -> str:
+    template = TEMPLATES[name].read_text("utf-8")
+    return jinja2.Template(template, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(**values)

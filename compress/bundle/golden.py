@@ -1,0 +1,63 @@
+"""golden.npz: some images and the logits that the deployed model gave for them, to tell whether it still does."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.arrays import array_size, npz_errors, read_member, save_arrays
+from compress.bundle.classifier import INPUT, LOGITS
+from compress.bundle.contents import GOLDEN, read_part
+from compress.data.images import Images
+from compress.errors import BadInputError
+from compress.onnx_tools.sessions import session_of
+
+IMAGES = 16
+# How far a logit may be off on another machine, as a part of the largest one: float sums in another order differ in
+# their last digits; in int8 another rounding moves a value by a whole step, and layers add such steps up.
+TOLERANCE = {"fp32": 1e-4, "int8": 0.05}
+
+
+def write_golden(path: Path, model: bytes, precision: str, images: Images) -> None:
+    """Write up to 16 images, evenly spread over those given, with the logits and how far these may be off.
+
+    Arrays `images` (k, height, width, channels) uint8, `logits` (k, classes) float32, `tolerance` () float32.
+    """
+    chosen = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)]
+    logits = golden_logits(model, chosen)
+    tolerance = np.float32(TOLERANCE[precision] * np.abs(logits).max())
+    save_arrays(path, {"images": chosen, "logits": logits, "tolerance": np.asarray(tolerance)})
+
+
+def golden_logits(model: bytes, images: np.ndarray, provider: str = "CPUExecutionProvider") -> np.ndarray:
+    """Return a model's logits of all images in one batch, on one thread: the same bits on the same machine."""
+    return session_of(model, threads=1, provider=provider).run([LOGITS], {INPUT: images})[0]
+
+
+def read_golden(folder: Path, shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return a bundle's golden images, their logits and the tolerance; raises `BadInputError` for what is none."""
+    path = folder / GOLDEN
+    data = read_part(folder, GOLDEN)
+    arrays: dict[str, Any] = {}
+    with npz_errors(str(path)), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in ("images", "logits", "tolerance"):
+            array_size(archive, name, len(data), f"{path}: {name}")
+            arrays[name] = read_member(archive, name, f"{path}: {name}")
+    images, logits, tolerance = arrays["images"], arrays["logits"], arrays["tolerance"]
+    right = (
+        images.dtype == np.uint8
+        and images.ndim == 4
+        and images.shape[1:] == shape
+        and logits.dtype == np.float32
+        and logits.shape == (len(images), classes)
+        and tolerance.shape == ()
+        and tolerance.dtype == np.float32
+        and len(images) > 0
+    )
+    if not right:
+        raise BadInputError(f"{path}: should hold images of {shape} and logits of {classes} classes for each")
+    return images, logits, float(tolerance)

@@ -1,0 +1,105 @@
+"""manifest.json, schema 2: what a bundle is, as checked when it is verified."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from compress.bundle.contents import MANIFEST, NAME, read_json
+from compress.errors import BadInputError
+from compress.store import sha256_json
+
+SCHEMA = 2
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class File(_Part):
+    """A file's size in bytes, and the sha256 of its bytes."""
+
+    size: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Tensor(_Part):
+    """An input or output; its first dimension is `batch`, any number of images."""
+
+    name: str
+    type: Literal["uint8", "float32"]
+    shape: list[Literal["batch"] | int]
+
+
+class Input(Tensor):
+    """The input, and the order of its dimensions."""
+
+    layout: Literal["NHWC"]
+
+
+class Preparation(_Part):
+    """How an image becomes an input: the settings of `prepare` in preparation.py."""
+
+    size: int = Field(ge=1, le=1024)
+    fit: Literal["crop", "pad", "stretch"]
+    channels: Literal[1, 3]
+    background: list[int] = Field(min_length=3, max_length=3)
+
+
+class Data(_Part):
+    """What the model was trained on: a name, and a digest of all images, labels and splits (see data.json)."""
+
+    name: str
+    sha256: Sha256
+
+
+class Manifest(_Part):
+    """A bundle's manifest.
+
+    `onnxruntime` is the lowest release that runs the model, `parents` maps each stage of the run to the key of its
+    result, `machine` is where latencies were measured, `files` lists every file but manifest.json and SHA256SUMS.
+    """
+
+    schema_: Literal[2] = Field(alias="schema")
+    name: str
+    deployed: FileName
+    license: str
+    input: Input
+    outputs: list[Tensor] = Field(min_length=2, max_length=2)
+    image: Preparation
+    opset: int
+    ir_version: int
+    onnxruntime: str
+    versions: dict[str, str]
+    seed: int
+    data: Data
+    parents: dict[str, Sha256]
+    machine: dict[str, Any]
+    files: dict[FileName, File]
+
+
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """Return a manifest as the text that its file holds."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+
+
+def seal(manifest: dict[str, Any]) -> str:
+    """Return the digest of a manifest that each model of the bundle carries: of all but `deployed` and `files`."""
+    return sha256_json({key: value for key, value in manifest.items() if key not in ("deployed", "files")})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a bundle's manifest; raises `BadInputError` with the first key that is wrong."""
+    manifest = read_json(folder, MANIFEST)
+    try:
+        Manifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])[:200]
+        raise BadInputError(f"{folder / MANIFEST}: {where}: {first['msg']}") from error
+    return manifest

@@ -1,0 +1,77 @@
+"""sbom.cdx.json: what a bundle is made of and was made with, in CycloneDX 1.6 (ECMA-424, 2024)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from compress.bundle.contents import MODEL
+
+SBOM = "sbom.cdx.json"
+RUNTIME = ("numpy", "onnxruntime", "pillow")  # what classify.py imports; all else was needed to make the model
+
+
+def sbom(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the bill of materials as JSON; the same bundle gives the same text, so it bears no date."""
+    run = report["run"]
+    digest = files[MODEL]["sha256"]
+    deployed = next(row for row in report["models"] if row["id"] == report["deployed"])
+    libraries = {name: version for name, version in manifest["versions"].items() if name != "python"}
+    needed = {name: libraries[name] for name in RUNTIME if name in libraries}
+    model = {
+        "type": "machine-learning-model",
+        "bom-ref": "model",
+        "name": run["name"],
+        "version": digest[:12],
+        "description": f"{deployed['id']}: image classifier of {len(run['classes'])} classes",
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+        **({"licenses": [{"expression": manifest["license"]}]} if manifest["license"] else {}),
+        "modelCard": {
+            "modelParameters": {
+                "approach": {"type": "supervised"},
+                "task": "image-classification",
+                "architectureFamily": "convolutional neural network",
+                "datasets": [{"ref": "data"}],
+                "inputs": [{"format": f"{manifest['input']['type']} {manifest['input']['layout']} image"}],
+                "outputs": [{"format": f"{output['type']} {output['name']}"} for output in manifest["outputs"]],
+            },
+            "quantitativeAnalysis": {"performanceMetrics": _metrics(deployed["test"])},
+        },
+    }
+    data = {
+        "type": "data",
+        "bom-ref": "data",
+        "name": manifest["data"]["name"],
+        "hashes": [{"alg": "SHA-256", "content": manifest["data"]["sha256"]}],
+        "data": [{"type": "dataset", "name": manifest["data"]["name"]}],
+    }
+    bom = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, digest)}",
+        "version": 1,
+        "metadata": {
+            "component": model,
+            "tools": {"components": [_library(name, version, "tool-") for name, version in libraries.items()]},
+        },
+        "components": [data, *(_library(name, version) for name, version in needed.items())],
+        "dependencies": [{"ref": "model", "dependsOn": ["data", *(f"pkg:pypi/{n}@{v}" for n, v in needed.items())]}],
+    }
+    return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
+
+
+def _metrics(test: Mapping[str, Any]) -> list[dict[str, Any]]:
+    low, high = test["accuracy_ci95"]
+    interval = {"lowerBound": str(low), "upperBound": str(high)}
+    return [
+        {"type": "accuracy", "value": str(test["accuracy"]), "slice": "test", "confidenceInterval": interval},
+        {"type": "macro F1", "value": str(test["f1"]), "slice": "test"},
+    ]
+
+
+def _library(name: str, version: str, prefix: str = "") -> dict[str, Any]:
+    purl = f"pkg:pypi/{name}@{version}"
+    return {"type": "library", "bom-ref": f"{prefix}{purl}", "name": name, "version": version, "purl": purl}

@@ -1,0 +1,132 @@
+"""Whether a bundle is whole, is what it says, and gives on this machine what it gave where it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from compress.bundle.classifier import load
+from compress.bundle.contents import MANIFEST, MODEL, SUMS, read_part
+from compress.bundle.golden import golden_logits, read_golden
+from compress.bundle.manifest import manifest_text, read_manifest, seal
+from compress.bundle.write import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, sums
+from compress.errors import BadInputError, CompressError
+from compress.latency.measure import NOT_LOCAL
+from compress.onnx_tools.check import check_deployable
+
+NAMED = 10  # files in an error
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk that was found to be whole."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    model: onnx.ModelProto
+
+
+def verify(folder: Path) -> Iterator[str]:
+    """Check a bundle from its bytes to its answers; yield a line for each check that passed.
+
+    Raises `BadInputError` for a bundle that is damaged, incomplete, at odds with itself or unsafe, naming the file, and
+    `CompressError` where it is whole, but this machine gives other logits than it should.
+    """
+    manifest, contents = _check_files(folder)
+    yield f"{len(contents)} files have the sizes and sha256 that {MANIFEST} and {SUMS} say"
+    models = {name: data for name, data in contents.items() if name.endswith(".onnx")}
+    for name, data in models.items():
+        _check_metadata(check_deployable(data, str(folder / name)), manifest, folder / name)
+    if contents[MODEL] != contents.get(f"variants/{manifest['deployed']}.onnx"):
+        raise BadInputError(f"{folder / MODEL}: is not variants/{manifest['deployed']}.onnx, which {MANIFEST} deploys")
+    yield f"{len(models)} models are valid ONNX of standard operators, in one file each, sealed with this manifest"
+    classifier = load(folder)
+    _check_labels(classifier.labels, manifest, folder)
+    yield f"{len(classifier.labels)} labels, one for each output"
+    images, expected, tolerance = read_golden(folder, classifier.input_shape, len(classifier.labels))
+    for provider in [name for name in onnxruntime.get_available_providers() if name not in NOT_LOCAL]:
+        yield _check_golden(folder, contents[MODEL], images, expected, tolerance, provider)
+
+
+def _check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the manifest and each file's bytes; of a file, manifest.json and SHA256SUMS, the one at odds is named."""
+    manifest = read_manifest(folder)
+    written = read_part(folder, MANIFEST)
+    if written != manifest_text(manifest).encode():
+        raise BadInputError(f"{folder / MANIFEST}: is not as it was written")
+    listed = {name: file["sha256"] for name, file in manifest["files"].items()}
+    claimed = _claims(read_part(folder, SUMS))
+    contents: dict[str, bytes] = {}
+    wrong: list[str] = []
+    for name, file in manifest["files"].items():
+        contents[name] = read_part(folder, name)
+        found = hashlib.sha256(contents[name]).hexdigest()
+        if found == listed[name] == claimed.get(name) and len(contents[name]) == file["size"]:
+            continue
+        wrong.append(MANIFEST if found == claimed.get(name) else SUMS if found == listed[name] else name)
+    if not wrong and MODEL in contents and _seal_of(contents[MODEL]) not in (None, seal(manifest)):
+        wrong.append(MANIFEST)
+    if not wrong and read_part(folder, SUMS) != sums(listed | {MANIFEST: hashlib.sha256(written).hexdigest()}).encode():
+        wrong.append(SUMS)
+    if wrong:
+        named = ", ".join(str(folder / name) for name in dict.fromkeys(wrong[:NAMED]))
+        raise BadInputError(f"{named}: not as written: its sha256 or size is another")
+    if MODEL not in contents:
+        raise BadInputError(f"{folder / MANIFEST}: files: has no {MODEL}")
+    return manifest, contents
+
+
+def _claims(text: bytes) -> dict[str, str]:
+    lines = (line.split("  ", 1) for line in text.decode("utf-8", "replace").splitlines() if "  " in line)
+    return {name: digest for digest, name in lines}
+
+
+def _seal_of(model: bytes) -> str | None:
+    try:
+        properties = onnx.load_model_from_string(model).metadata_props
+    except Exception:  # said in full when the model itself is looked at
+        return None
+    return next((entry.value for entry in properties if entry.key == SEAL), None)
+
+
+def _check_metadata(model: onnx.ModelProto, manifest: Mapping[str, Any], path: Path) -> None:
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    expected = {SEAL: seal(dict(manifest)), RESIZE: json.dumps(manifest["image"])}
+    expected[INPUT_SIZE] = json.dumps(manifest["input"]["shape"][1:])
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise BadInputError(f"{path}: its metadata says {key} = {found.get(key)!r:.200}; {MANIFEST} says {value}")
+
+
+def _check_labels(labels: tuple[str, ...], manifest: Mapping[str, Any], folder: Path) -> None:
+    model = onnx.load_model_from_string(read_part(folder, MODEL))
+    named = next((entry.value for entry in model.metadata_props if entry.key == CLASS_NAMES), "")
+    if json.dumps(labels, ensure_ascii=False) != named:
+        raise BadInputError(f"{folder / 'labels.txt'}: has other labels than the model's metadata, {named:.200}")
+    for output in manifest["outputs"]:
+        if output["shape"][1:] != [len(labels)]:
+            raise BadInputError(
+                f"{folder / MANIFEST}: outputs: {output['name']} has not {len(labels)} classes, as labels.txt"
+            )
+
+
+def _check_golden(
+    folder: Path, model: bytes, images: np.ndarray, expected: np.ndarray, tolerance: float, provider: str
+) -> str:
+    logits = golden_logits(model, images, provider)
+    difference = float(np.abs(logits - expected).max())
+    if not difference <= tolerance:
+        raise CompressError(
+            f"{folder}: {provider} gives logits that differ by {difference:.3g} from those of golden.npz; "
+            f"should be {tolerance:.3g} at most"
+        )
+    equal = "bit-equal" if np.array_equal(logits, expected) else f"off by {difference:.2g} of {tolerance:.2g} allowed"
+    return f"{len(images)} golden images on {provider}: logits {equal}"

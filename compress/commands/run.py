@@ -1,0 +1,226 @@
+"""Commands that run the pipeline, or say what it would do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compress.pipeline import PIPELINE
+
+app = typer.Typer()
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE.toml")]
+Preset = Annotated[str | None, typer.Option(help="Settings of a preset, over those of --config.", metavar="NAME")]
+Assignments = Annotated[
+    list[str],
+    typer.Option("--set", help="One setting, over all others: prune.sparsity=0.9", metavar="KEY=VALUE"),
+]
+SPEC = (
+    "Images: a folder of class folders (or of train/, val/, test/ with such), a .npz, a folder of IDX files, a .csv or "
+    ".parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
+)
+DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
+
+
+def _load(file: Path | None, preset: str | None, data: str | None, skip_bad: bool, assignments: list[str]) -> Any:
+    from compress import config as settings
+
+    options: dict[str, Any] = {}
+    if data is not None:
+        options[f"--data {data}"] = {"data": {"source": data}}
+    if skip_bad:
+        options["--skip-bad"] = {"data": {"skip_bad": True}}
+    return settings.load(file, preset, assignments, options)
+
+
+def _run_up_to(last: str, config: Any) -> Any:
+    """Run the pipeline up to a stage, publish its bundle if it makes one, and return what it made."""
+    from rich.console import Console
+
+    from compress import config as settings
+    from compress import runner
+    from compress.artifacts import Bundle
+    from compress.bundle.publish import check_writable
+    from compress.progress import Progress
+    from compress.store import Store
+    from compress.training.cluster import cluster_of
+
+    pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
+    console = Console()
+    strategy = config.train.strategy
+    cluster = cluster_of(strategy)
+    store = Store(config.workspace)
+    if cluster:
+        role = "the chief" if cluster.is_chief else "which follows the chief"
+        console.print(f"{strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
+    if cluster and not cluster.is_chief:
+        _take_part(pipeline, config, cluster, store, console)
+        raise typer.Exit
+    if pipeline[-1].output_type is Bundle:
+        check_writable(config.exported, config.deploy.name or config.data.name)
+    with runner.locked(config.workspace), contextlib.ExitStack() as stack:
+        with console.status("looking at the data and at what is finished"):
+            steps = runner.plan(pipeline, config, store)
+        meet = None
+        if strategy != "none":  # else without the seconds that TensorFlow takes to begin
+            from compress.training import distribution
+
+            stack.enter_context(runner.announced(steps, store))
+            meet = distribution.join(strategy, cluster).wait_for_chief
+        with Progress(console) as progress:
+            entries = runner.execute(steps, config, settings.to_toml(config), store, progress, meet)
+        cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
+        console.print(f"{len(steps)} stages, {cached} of them finished before", highlight=False)
+        result = runner.load_artifact(steps[-1].stage, entries[-1])
+        if isinstance(result, Bundle):
+            _show(console, result, config.exported)
+        return result
+
+
+def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: Any) -> None:
+    """Be a process that trains with the chief, until the last training is finished."""
+    from compress import runner
+    from compress.progress import Progress
+    from compress.training import distribution
+
+    if config.train.strategy == "parameter_server":
+        distribution.serve(cluster, store.announcement)
+    steps = runner.plan(pipeline, config, store)
+    shared = distribution.join(config.train.strategy, cluster)
+    with Progress(console) as progress:
+        runner.follow(steps, config, store, progress, shared.wait_for_chief, shared.check_chief)
+
+
+def _show(console: Any, bundle: Any, exported: Path) -> None:
+    from compress.bundle.publish import publish
+    from compress.bundle.table import balance_lines, comparison_lines, report_table
+
+    target = publish(bundle, exported)
+    report = json.loads((target / "report.json").read_bytes())
+    console.print(report_table(report))
+    for line in (*comparison_lines(report), *report["data"]["warnings"], *balance_lines(report)):
+        console.print(line, highlight=False, soft_wrap=True)
+    for skip in report["skipped"]:
+        console.print(f"skipped {skip['what']}: {skip['why']}", highlight=False, soft_wrap=True)
+    console.print(f"bundle: {target}{os.sep}", highlight=False, soft_wrap=True)
+
+
+def _stage_command(name: str, summary: str) -> Callable[..., None]:
+    def command(
+        data: DataSpec = None,
+        config: ConfigFile = None,
+        preset: Preset = None,
+        assignments: Assignments = [],  # noqa: B006
+        skip_bad: SkipBad = False,
+    ) -> None:
+        _run_up_to(name, _load(config, preset, data, skip_bad, assignments))
+
+    command.__doc__ = summary
+    return command
+
+
+@app.command("data", rich_help_panel="Stages, in order")
+def inspect(
+    spec: Annotated[str | None, typer.Argument(help=SPEC, metavar="SPEC")] = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = [],  # noqa: B006
+    skip_bad: SkipBad = False,
+) -> None:
+    """Read and check labelled images, and show them: counts, sizes, formats, copies, leaks, a contact sheet."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from compress.data.table import data_facts, data_table
+
+    loaded = _load(config, preset, spec, skip_bad, assignments)
+    dataset = _run_up_to(PIPELINE[0].name, loaded)
+    console = Console()
+    console.print(data_table(dataset))
+    for line in data_facts(dataset):
+        console.print(Text(line), soft_wrap=True)
+    with console.status("drawing the contact sheet"):
+        folder = _write_inspection(dataset, loaded)
+    console.print(f"data.json and contact-sheet.png: {folder}{os.sep}", highlight=False, soft_wrap=True)
+
+
+def _write_inspection(dataset: Any, config: Any) -> Path:
+    import shutil
+
+    from compress.data.describe import DESCRIPTION
+    from compress.data.sheet import contact_sheet
+
+    folder = config.workspace / "inspection" / dataset.name
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(dataset.folder / DESCRIPTION, folder / DESCRIPTION)
+    contact_sheet(dataset, config.teacher.augmentation, config.seed).save(folder / "contact-sheet.png")
+    return folder
+
+
+app.command("all")(_stage_command(PIPELINE[-1].name, "Run every stage and write the bundle to exported/NAME/."))
+for _stage in PIPELINE[1:]:
+    app.command(_stage.name.replace("_", "-"), rich_help_panel="Stages, in order")(
+        _stage_command(_stage.name, _stage.summary)
+    )
+
+
+@app.command("config")
+def show_config(
+    data: DataSpec = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = [],  # noqa: B006
+    skip_bad: SkipBad = False,
+) -> None:
+    """Print the effective settings as TOML, ready for --config."""
+    from compress import config as settings
+
+    print(settings.to_toml(_load(config, preset, data, skip_bad, assignments)), end="")
+
+
+@app.command()
+def plan(
+    data: DataSpec = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = [],  # noqa: B006
+    skip_bad: SkipBad = False,
+) -> None:
+    """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs nothing."""
+    from rich.console import Console
+
+    from compress import runner
+    from compress.plan import plan_table
+    from compress.store import Store
+
+    loaded = _load(config, preset, data, skip_bad, assignments)
+    console = Console()
+    console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
+
+
+@app.command()
+def clean(
+    data: DataSpec = None,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = [],  # noqa: B006
+    skip_bad: SkipBad = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also what these settings use.")] = False,
+) -> None:
+    """Delete every cached result and checkpoint that these settings do not use. Bundles stay."""
+    from compress import runner
+    from compress.store import Store
+
+    loaded = _load(config, preset, data, skip_bad, assignments)
+    with runner.locked(loaded.workspace):
+        store = Store(loaded.workspace)
+        steps = [] if everything else runner.plan(PIPELINE, loaded, store)
+        freed = store.clean({(step.stage.name, step.key) for step in steps})
+    print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")

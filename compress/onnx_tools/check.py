@@ -1,0 +1,124 @@
+"""What a model file must be to be deployed anywhere: one file, standard operators, no value that slows it down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+
+from compress.errors import BadInputError
+
+STANDARD = ("", "ai.onnx")
+MOST_ELEMENTS = 1 << 31  # of one tensor
+# ONNX Runtime's first release for each version of the format and of the operators (its compatibility table)
+FOR_OPSET = {17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
+FOR_IR = {8: "1.10", 9: "1.15", 10: "1.18"}
+TINIEST = np.finfo(np.float32).tiny
+
+
+def lowest_onnxruntime(model: onnx.ModelProto) -> str:
+    """Return the first release of ONNX Runtime that runs a model; raises `KeyError` for a version that is not known."""
+    versions = (FOR_OPSET[model.opset_import[0].version], FOR_IR[model.ir_version])
+    return max(versions, key=lambda version: tuple(map(int, version.split("."))))
+
+
+def parse(data: bytes, what: str) -> onnx.ModelProto:
+    """Return the model in a file's bytes; raises `BadInputError`, where `what` is the file."""
+    try:
+        return onnx.load_model_from_string(data)
+    except Exception as error:  # protobuf's own kinds
+        raise BadInputError(f"{what}: is no ONNX model") from error
+
+
+def check_self_contained(data: bytes, what: str) -> onnx.ModelProto:
+    """Return the model in a file's bytes; raises `BadInputError` where a tensor of it is in another file."""
+    model = parse(data, what)
+    outside = next((tensor for tensor in _tensors(model) if _is_outside(tensor)), None)
+    if outside is not None:
+        raise BadInputError(f"{what}: {outside.name[:80]!r} is in another file; should hold all its weights itself")
+    return model
+
+
+def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
+    """Return the model in a file's bytes, found fit to be deployed.
+
+    Raises `BadInputError` for external data, operators that are not of ONNX itself, functions of its own, tensors
+    whose declared size is not that of their values or is too large, subnormal weights (which slow some processors down
+    a hundredfold), and for what ONNX's full check finds.
+    """
+    model = check_self_contained(data, what)
+    foreign = sorted({node.domain for node in _nodes(model.graph)} - set(STANDARD))
+    foreign += [opset.domain for opset in model.opset_import if opset.domain not in STANDARD]
+    if foreign or model.functions:
+        named = foreign[0] if foreign else model.functions[0].name
+        raise BadInputError(f"{what}: has operators of {named[:80]!r}; should have those of ONNX alone")
+    for tensor in _tensors(model):
+        _check_tensor(tensor, what)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except Exception as error:  # kinds of onnx's own, and of its C++ side
+        raise BadInputError(f"{what}: is no valid model: {str(error).strip().partition(chr(10))[0]}") from error
+    for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output):
+        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
+        if math.prod(dims) > MOST_ELEMENTS:
+            raise BadInputError(f"{what}: {value.name[:80]!r} would have {math.prod(dims):,} values")
+    return model
+
+
+def without_subnormals(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """Return a tensor whose subnormal floats are zero, as a GPU takes them."""
+    if tensor.data_type != onnx.TensorProto.FLOAT:
+        return tensor
+    values = onnx.numpy_helper.to_array(tensor)
+    if not _subnormal(values).any():
+        return tensor
+    return onnx.numpy_helper.from_array(np.where(_subnormal(values), np.float32(0), values), tensor.name)
+
+
+def _subnormal(values: np.ndarray) -> np.ndarray:
+    return (values != 0) & (np.abs(values) < TINIEST)
+
+
+def _check_tensor(tensor: onnx.TensorProto, what: str) -> None:
+    shown = f"{what}: {tensor.name[:80]!r}"
+    if min(tensor.dims, default=1) < 0 or math.prod(tensor.dims) > MOST_ELEMENTS:
+        raise BadInputError(f"{shown} declares {list(tensor.dims)} values")
+    try:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        if tensor.HasField("raw_data") and len(tensor.raw_data) != math.prod(tensor.dims) * kind.itemsize:
+            raise BadInputError(f"{shown} declares {list(tensor.dims)} values, and holds {len(tensor.raw_data)} bytes")
+        values = onnx.numpy_helper.to_array(tensor)
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadInputError(f"{shown} is no tensor: {error}") from error
+    if values.dtype == np.float32 and _subnormal(values).any():
+        raise BadInputError(f"{shown} has subnormal values; should have zeros instead")
+
+
+def _is_outside(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+                yield from _nodes(inner)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    nodes = [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]
+    graphs = [model.graph]
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
+            for sparse in [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []:
+                yield from (sparse.values, sparse.indices)
+            graphs += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)

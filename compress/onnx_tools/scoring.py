@@ -1,0 +1,26 @@
+"""What sessions make of many images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from compress.data.images import Images, in_batches
+
+BATCH = 64
+
+
+def run(session: Any, images: Images, output: str = "logits") -> np.ndarray:
+    """Return an output of all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
+    return run_all({"": session}, images, output)[""]
+
+
+def run_all(sessions: Mapping[str, Any], images: Images, output: str) -> dict[str, np.ndarray]:
+    """Return what `run` does for each of several sessions, by name; the images are read once."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in sessions}
+    for batch in in_batches(images, BATCH):
+        for name, session in sessions.items():
+            parts[name].append(session.run([output], {"image": batch})[0])
+    return {name: np.concatenate(part) for name, part in parts.items()}
