@@ -119,7 +119,7 @@ def test_int8_logits_stay_near_the_float_ones(
         activations=activations,  # type: ignore[arg-type]
     )
     expected = scoring.run(sessions.open_session(exported.file), IMAGES)
-    # node by node as the file says: the fused kernels of a processor without VNNI saturate, which is not the file's doing
+    # node by node, as the file says: fused kernels saturate on a processor without VNNI, which is not the file's doing
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     logits = scoring.run(onnxruntime.InferenceSession(int8.file.read_bytes(), options), IMAGES)

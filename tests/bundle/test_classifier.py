@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import compress
+from compress.arrays import load_arrays
+from compress.errors import BadInputError
+from tests.conftest import Run, run_main
+
+
+@pytest.fixture
+def picture(tiny_run: Run, tmp_path: Path) -> Path:
+    pixels = load_arrays(tiny_run.bundle / "golden.npz")["images"][0]
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "one.png")
+    return tmp_path / "one.png"
+
+
+def test_every_form_of_an_image_gives_the_golden_answer(tiny_run: Run, picture: Path) -> None:
+    golden = load_arrays(tiny_run.bundle / "golden.npz")
+    classifier = compress.load(tiny_run.bundle)
+
+    forms: list[Any] = [picture, str(picture), picture.read_bytes(), Image.open(picture), golden["images"][0]]
+    answers = classifier.predict(forms, top=3)
+
+    assert {answer.label for answer in answers} == {classifier.labels[golden["logits"][0].argmax()]}
+    assert len({answer.top for answer in answers}) == 1
+    assert len(answers[0].top) == 3
+    assert answers[0].top[0] == (answers[0].label, answers[0].probability)
+    assert classifier.predict(picture)[0].label == answers[0].label
+
+
+def test_more_images_than_a_batch_come_back_in_order(tiny_run: Run) -> None:
+    golden = load_arrays(tiny_run.bundle / "golden.npz")
+    images = [golden["images"][i % 16] for i in range(70)]
+
+    answers = compress.load(tiny_run.bundle).predict(images)
+
+    expected = golden["logits"].argmax(axis=1)
+    assert [int(answer.label) for answer in answers] == [expected[i % 16] for i in range(70)]
+
+
+@pytest.mark.parametrize("image", [b"hello", "none.png", np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8)])
+def test_what_is_no_image_is_an_error(image: Any, tiny_run: Run) -> None:
+    with pytest.raises(BadInputError):
+        compress.load(tiny_run.bundle).predict([image])
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no preparation": ({"image": None}, "image = None"),
+    "size that is text": ({"image": {"size": "32"}}, "image = "),
+    "size of another model": (
+        {"image": {"size": 16, "fit": "crop", "channels": 1, "background": [0, 0, 0]}},
+        "should have image tensor(uint8) [16, 16, 1]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_manifest_that_does_not_fit_is_refused(name: str, bundle: Path) -> None:
+    values, expected = BAD[name]
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, **values}))
+
+    with pytest.raises(BadInputError) as error:
+        compress.load(bundle)
+    assert expected in str(error.value)
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="should be a bundle, such as exported/NAME"):
+        compress.load(tmp_path)
+
+
+def test_predict_prints_a_line_an_image_and_goes_on_after_a_bad_one(
+    tiny_run: Run, picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = picture.parent
+    (folder / "bad.png").write_text("no image")
+    (folder / ".hidden").write_text("no image")
+
+    code = run_main(monkeypatch, folder, "predict", str(tiny_run.bundle), ".", "--top", "2")
+    said = capsys.readouterr()
+
+    assert code == 2
+    assert said.err == "error: bad.png: is none of JPEG, PNG, BMP, WEBP, GIF, TIFF\n"
+    [line] = said.out.splitlines()
+    assert line.split("\t")[0] == "one.png"
+    assert len(line.split("\t")) == 3
+
+
+def test_predict_reads_standard_input_and_prints_json(tiny_run: Run, picture: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "compress", "predict", str(tiny_run.bundle), "-", "--json"],
+        input=picture.read_bytes(),
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(compress.__file__).parent.parent)},
+    )
+
+    said = json.loads(result.stdout)
+    assert said["image"] == "-"
+    assert said["top"] == [{"label": said["label"], "probability": said["probability"]}]
+
+
+def test_the_golden_logits_are_bit_equal_without_this_project(tiny_run: Run, tmp_path: Path) -> None:
+    code = (
+        "import numpy, onnxruntime, sys\n"
+        "options = onnxruntime.SessionOptions()\n"
+        "options.intra_op_num_threads = 1\n"
+        "session = onnxruntime.InferenceSession('model.onnx', options)\n"
+        "golden = numpy.load('golden.npz')\n"
+        "logits = session.run(['logits'], {'image': golden['images']})[0]\n"
+        "assert logits.tobytes() == golden['logits'].tobytes()\n"
+        "assert not {'compress', 'tensorflow', 'onnx'} & sys.modules.keys()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", code], cwd=tiny_run.bundle, env=environment, check=True)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import compress
+from compress.bundle.evaluate import evaluate
+from compress.data.sources import npz
+from compress.errors import BadInputError
+from tests.conftest import Run, run_main
+
+
+@pytest.fixture
+def tested(tiny_run: Run, tmp_path: Path) -> Path:
+    """The images that the run tested on, as an .npz of two splits, the first one of noise."""
+    [data] = (tiny_run.folder / ".compress" / "store" / "data").iterdir()
+    images, labels = np.load(data / "images.npy")[np.load(data / "test.npy")], np.load(data / "test_labels.npy")
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
+    np.savez(tmp_path / "images.npz", x_train=noise, y_train=labels, x_test=images, y_test=labels)
+    return tmp_path / "images.npz"
+
+
+def test_evaluating_on_the_test_split_gives_the_reports_figures(tiny_run: Run, tested: Path) -> None:
+    report = json.loads((tiny_run.bundle / "report.json").read_bytes())
+    deployed = next(row["test"] for row in report["models"] if row["id"] == report["deployed"])
+
+    metrics = evaluate(compress.load(tiny_run.bundle), npz.load(str(tested), ""), "images.npz")
+
+    for name in ("n", "accuracy", "accuracy_ci95", "f1", "confusion"):
+        assert metrics[name] == deployed[name]
+    assert metrics["log_loss"] == pytest.approx(deployed["log_loss"], abs=1e-4)
+
+
+def test_evaluate_prints_a_table_or_json(
+    tiny_run: Run, tested: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(tiny_run.bundle), "--data", str(tested)]
+
+    assert run_main(monkeypatch, tested.parent, *arguments) == 0
+    text = capsys.readouterr().out
+    assert run_main(monkeypatch, tested.parent, *arguments, "--json") == 0
+    metrics = json.loads(capsys.readouterr().out)
+
+    assert f"accuracy {metrics['accuracy']:.4f}" in text
+    assert "macro F1" in text
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "another class": ({"labels": np.array(["1", "cat"])}, "has a class 'cat'; digits knows '0', '1'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_data_that_does_not_fit_is_refused(name: str, tiny_run: Run, tmp_path: Path) -> None:
+    arrays, expected = BAD[name]
+    np.savez(tmp_path / "bad.npz", images=np.zeros((2, 8, 8), np.uint8), **arrays)
+
+    with pytest.raises(BadInputError) as error:
+        evaluate(compress.load(tiny_run.bundle), npz.load(str(tmp_path / "bad.npz"), ""), "bad.npz")
+    assert expected in str(error.value)
+
+
+def test_data_that_is_not_there_is_refused(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, tmp_path, "evaluate", str(tiny_run.bundle), "--data", "digitz") == 2
+    assert "did you mean digits?" in capsys.readouterr().err

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from compress.arrays import load_arrays, save_arrays
+from compress.bundle.manifest import manifest_text, read_manifest, seal
+from compress.bundle.verify import verify
+from compress.bundle.write import SEAL, sums
+from compress.errors import BadInputError, CompressError
+from tests.conftest import Run, run_compress, run_main
+
+FLIPS = {".json": 12, "": 12}  # in files whose every part is checked in its own way; 2 in the others
+
+
+def test_a_bundle_as_it_was_made_verifies_and_its_logits_are_bit_equal(tiny_run: Run) -> None:
+    lines = list(verify(tiny_run.bundle))
+
+    assert any("golden images on CPUExecutionProvider: logits bit-equal" in line for line in lines)
+
+
+def test_a_flipped_bit_is_found_in_every_file_and_the_file_named(bundle: Path) -> None:
+    draw = random.Random(0)
+    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    assert len(files) == 18
+    for path in files:
+        whole = path.read_bytes()
+        for _ in range(FLIPS.get(path.suffix, 2)):
+            damaged = bytearray(whole)
+            damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+            path.write_bytes(damaged)
+            with pytest.raises(BadInputError) as error:
+                list(verify(bundle))
+            assert str(error.value).startswith(str(path)), (path, error.value)
+        path.write_bytes(whole)
+
+
+def reseal(bundle: Path, change: Callable[[dict[str, Any]], None] = lambda manifest: None) -> None:
+    """Make hashes and seals right again, as somebody does who means harm."""
+    manifest = read_manifest(bundle)
+    change(manifest)
+    for path in (bundle / "model.onnx", *(bundle / "variants").iterdir()):
+        try:
+            model = onnx.load_model_from_string(path.read_bytes())
+        except Exception:
+            continue
+        for entry in model.metadata_props:
+            if entry.key == SEAL:
+                entry.value = seal(manifest)
+        path.write_bytes(model.SerializeToString())
+    for name, file in manifest["files"].items():
+        if (bundle / name).is_file():
+            data = (bundle / name).read_bytes()
+            file |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    text = manifest_text(manifest)
+    (bundle / "manifest.json").write_text(text, "utf-8")
+    digests = {name: file["sha256"] for name, file in manifest["files"].items()}
+    digests["manifest.json"] = hashlib.sha256(text.encode()).hexdigest()
+    (bundle / "SHA256SUMS").write_text(sums(digests), "utf-8")
+
+
+def model_of(change: Callable[[onnx.ModelProto], None]) -> Callable[[Path], None]:
+    """Change the deployed model, with right hashes."""
+
+    def damage(bundle: Path) -> None:
+        deployed = bundle / "variants" / f"{read_manifest(bundle)['deployed']}.onnx"
+        model = onnx.load_model_from_string(deployed.read_bytes())
+        change(model)
+        for path in (deployed, bundle / "model.onnx"):
+            path.write_bytes(model.SerializeToString())
+        reseal(bundle)
+
+    return damage
+
+
+def manifest_with(**values: Any) -> Callable[[Path], None]:
+    """Change keys of the manifest, which is then checked before anything else."""
+
+    def damage(bundle: Path) -> None:
+        manifest = json.loads((bundle / "manifest.json").read_bytes())
+        (bundle / "manifest.json").write_text(manifest_text({**manifest, **values}), "utf-8")
+
+    return damage
+
+
+def listed_too(name: str) -> Callable[[Path], None]:
+    def damage(bundle: Path) -> None:
+        manifest = json.loads((bundle / "manifest.json").read_bytes())
+        manifest["files"][name] = {"size": 1, "sha256": "0" * 64}
+        (bundle / "manifest.json").write_text(manifest_text(manifest), "utf-8")
+
+    return damage
+
+
+def external(location: str) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        entry = tensor.external_data.add()
+        entry.key, entry.value = "location", location
+
+    return change
+
+
+def golden_with(**values: Any) -> Callable[[Path], None]:
+    def damage(bundle: Path) -> None:
+        save_arrays(bundle / "golden.npz", {**load_arrays(bundle / "golden.npz"), **values})
+        reseal(bundle)
+
+    return damage
+
+
+def written(name: str, data: bytes) -> Callable[[Path], None]:
+    def damage(bundle: Path) -> None:
+        (bundle / name).write_bytes(data)
+
+    return damage
+
+
+def resealed(damage: Callable[[Path], None]) -> Callable[[Path], None]:
+    def both(bundle: Path) -> None:
+        damage(bundle)
+        reseal(bundle)
+
+    return both
+
+
+def linked(name: str, to: str) -> Callable[[Path], None]:
+    def damage(bundle: Path) -> None:
+        target = bundle / name
+        moved = bundle.parent / "outside"
+        target.rename(moved)
+        target.symlink_to(moved if to == "outside" else to)
+
+    return damage
+
+
+def truncated(bundle: Path) -> None:
+    path = bundle / "model.onnx"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def piped(bundle: Path) -> None:
+    (bundle / "labels.txt").unlink()
+    os.mkfifo(bundle / "labels.txt")
+
+
+def huge(model: onnx.ModelProto) -> None:
+    shape = helper.make_tensor("huge", TensorProto.INT64, [1], [1 << 40])
+    model.graph.initializer.append(shape)
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["huge"], ["so_many"]))
+
+
+def declared(model: onnx.ModelProto) -> None:
+    max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data)).dims[0] = 1 << 40
+
+
+def more_than_there_is(model: onnx.ModelProto) -> None:
+    max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data)).dims[0] += 1
+
+
+def subnormal(model: onnx.ModelProto) -> None:
+    values = onnx.numpy_helper.from_array(np.full(3, 1e-40, np.float32), "tiny")
+    model.graph.initializer.append(values)
+
+
+def foreign(model: onnx.ModelProto) -> None:
+    model.graph.node[0].domain = "com.microsoft"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def function(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    model.functions.append(helper.make_function("own", "F", ["x"], ["y"], [node], [helper.make_opsetid("", 17)]))
+
+
+def renamed_output(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        node.output[:] = ["scores" if name == "logits" else name for name in node.output]
+        node.input[:] = ["scores" if name == "logits" else name for name in node.input]
+    model.graph.output[0].name = "scores"
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = "Steal"
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no manifest": (lambda bundle: (bundle / "manifest.json").unlink(), "manifest.json: No such file"),
+    "no model": (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx: No such file"),
+    "no sums": (lambda bundle: (bundle / "SHA256SUMS").unlink(), "SHA256SUMS: No such file"),
+    "manifest that is no JSON": (written("manifest.json", b"{"), "is no JSON"),
+    "manifest that is a list": (written("manifest.json", b"[]"), "holds no object"),
+    "manifest of deep lists": (written("manifest.json", b"[" * 100_000), "is no JSON"),
+    "manifest of another schema": (manifest_with(schema=3), "schema"),
+    "manifest with more keys": (manifest_with(run="rm -rf"), "run"),
+    "manifest with a huge image": (manifest_with(image={"size": 1 << 30}), "image"),
+    "path out of the bundle": (listed_too("../outside"), "files"),
+    "absolute path": (listed_too("/etc/passwd"), "files"),
+    "path with a null": (listed_too("a\0b"), "files"),
+    "deployed out of the bundle": (manifest_with(deployed="../../x"), "deployed"),
+    "file that is not there": (listed_too("more.txt"), "more.txt: No such file"),
+    "wrong hash": (written("labels.txt", b"a\nb\n"), "labels.txt: not as written"),
+    "truncated model": (truncated, "model.onnx: not as written"),
+    "truncated model, right hash": (resealed(truncated), "is no ONNX model"),
+    "model that is text": (resealed(written("model.onnx", b"hello world")), "is no ONNX model"),
+    "model that is a pickle": (resealed(written("model.onnx", b"\x80\x04K\x01.")), "is no"),
+    "link to a file outside": (linked("labels.txt", "outside"), "labels.txt: is a link"),
+    "link to a device": (linked("model.onnx", "/dev/zero"), "model.onnx: is a link"),
+    "linked folder": (linked("variants", "outside"), "is a link"),
+    "pipe": (piped, "labels.txt: is no regular file"),
+    "external data": (model_of(external("weights.bin")), "is in another file"),
+    "external data elsewhere": (model_of(external("../../../../etc/passwd")), "is in another file"),
+    "declared size": (model_of(declared), "declares"),
+    "declared size beyond the values": (model_of(more_than_there_is), "declares"),
+    "tensor too large when it runs": (model_of(huge), "would have"),
+    "subnormal weights": (model_of(subnormal), "subnormal"),
+    "foreign operators": (model_of(foreign), "'com.microsoft'"),
+    "functions of its own": (model_of(function), "should have those of ONNX alone"),
+    "unknown operator": (model_of(unknown_operator), "is no valid model"),
+    "another output": (model_of(renamed_output), "should have logits"),
+    "labels of another model": (
+        resealed(written("labels.txt", b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n")),
+        "labels.txt: has other labels",
+    ),
+    "labels for fewer outputs": (resealed(written("labels.txt", b"a\nb\n")), "should have logits"),
+    "labels that are no text": (resealed(written("labels.txt", b"\xff\n" * 10)), "labels.txt: is no UTF-8"),
+    "golden of pickles": (golden_with(images=np.zeros((1, 32, 32, 1), np.int64)), "golden.npz"),
+    "golden of another shape": (golden_with(logits=np.zeros((3, 10), np.float32)), "golden.npz"),
+    "golden that is no archive": (resealed(written("golden.npz", b"PK")), "golden.npz: cannot be read as .npz"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_bundle_is_refused_in_one_line(name: str, bundle: Path) -> None:
+    damage, expected = HOSTILE[name]
+    damage(bundle)
+
+    with pytest.raises(BadInputError) as error:
+        list(verify(bundle))
+
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_other_logits_than_the_golden_ones_are_a_check_that_failed(bundle: Path) -> None:
+    logits = load_arrays(bundle / "golden.npz")["logits"]
+    golden_with(logits=logits + np.float32(1))(bundle)
+
+    with pytest.raises(CompressError, match="gives logits that differ by 1") as error:
+        list(verify(bundle))
+    assert error.value.exit_code == 1
+
+
+def test_logits_within_the_tolerance_pass(bundle: Path) -> None:
+    arrays = load_arrays(bundle / "golden.npz")
+    golden_with(logits=arrays["logits"] + arrays["tolerance"] / 2)(bundle)
+
+    assert "allowed" in list(verify(bundle))[-1]
+
+
+def test_verify_on_the_command_line(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, bundle.parent, "verify", "digits") == 0
+    assert capsys.readouterr().out.endswith("digits: verified\n")
+    (bundle / "labels.txt").write_text("x\n")
+    assert run_main(monkeypatch, bundle.parent, "verify", "digits") == 2
+    assert capsys.readouterr().err.startswith(f"error: digits{os.sep}labels.txt")
+
+
+def test_sha256sum_reads_the_sums(tiny_run: Run) -> None:
+    for line in (tiny_run.bundle / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((tiny_run.bundle / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_bill_of_materials_names_the_model_and_what_runs_it(tiny_run: Run) -> None:
+    bom = json.loads((tiny_run.bundle / "sbom.cdx.json").read_bytes())
+
+    model = bom["metadata"]["component"]
+    assert (bom["bomFormat"], model["type"]) == ("CycloneDX", "machine-learning-model")
+    digest = hashlib.sha256((tiny_run.bundle / "model.onnx").read_bytes()).hexdigest()
+    assert model["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    assert {"numpy", "onnxruntime", "pillow"} < {part["name"] for part in bom["components"]}
+
+
+def test_quick_commands_load_no_tensorflow(tiny_run: Run) -> None:
+    code = (
+        "import sys; from compress import cli; sys.argv = ['compress', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    for command in (["verify"], ["evaluate", "--data", "digits"]):
+        result = run_compress(tiny_run.folder, command[0], str(tiny_run.bundle), *command[1:], python=("-c", code))
+        assert result.returncode == 0, result.stderr
