@@ -75,7 +75,7 @@ def _interleaved(
     """Return each session's call times in ns. A round gives each session one slice, in shuffled order."""
     samples: dict[str, list[int]] = {name: [] for name in sessions}
     end = time.perf_counter() + seconds
-    with _without_garbage_collection():
+    with without_garbage_collection():
         while sessions and time.perf_counter() < end:
             for name in order.sample(list(sessions), len(sessions)):
                 sessions[name].run(None, feed)  # not counted: the last model's weights fill the caches
@@ -94,7 +94,8 @@ def _slice(session: Any, feed: dict[str, np.ndarray], seconds: float, calls: flo
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage in the middle of a call."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,0 +1,71 @@
+"""What one model takes in a process of its own: its first run, cold, and memory at its peak."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from compress.latency.feeds import feed_for, first_call, open_model
+from compress.latency.fresh import answer, ask
+
+CALLS = 3  # the second and third may take memory that the first did not
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file to run."""
+
+    file: str
+    provider: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Alone:
+    """`first_run_ns`: making the session and its first call. `peak_bytes`: resident memory above what Python took."""
+
+    first_run_ns: int
+    peak_bytes: int
+
+
+def alone(file: Path, provider: str, threads: int) -> Alone:
+    """Run a model in a new process; raises as `open_model` and `first_call`."""
+    taken = ask(__name__, Request(str(file), provider, threads))
+    assert taken is not None  # no time was set
+    return Alone(**taken)
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    answer(lambda request: run(Request(**request)))
+
+
+def run(request: Request) -> Alone:
+    """Run a model in this process."""
+    file = Path(request.file)
+    before = psutil.Process().memory_info().rss
+    start = time.perf_counter_ns()
+    session = open_model(file, threads=request.threads, provider=request.provider)
+    feed = feed_for(session, file)
+    first_call(session, file, feed)
+    first_run_ns = time.perf_counter_ns() - start
+    for _ in range(CALLS - 1):
+        first_call(session, file, feed)
+    return Alone(first_run_ns, max(_peak_rss_bytes() - before, 0))
+
+
+def _peak_rss_bytes() -> int:
+    """Return the most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose getrusage counts what the parent held when it forked
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

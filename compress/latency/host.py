@@ -1,0 +1,36 @@
+"""The machine as latencies depend on it: what it is, and in what state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import psutil
+
+from compress.fingerprint import host
+
+CPUINFO = Path("/proc/cpuinfo")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+CPU_LIMITS = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))  # cgroup 2 and 1
+
+
+def conditions() -> dict[str, Any]:
+    """Return the host with its processor's flags, its cgroup's limit, the governor and the load; None where unseen."""
+    lines = [line for line in _text(CPUINFO).splitlines() if line.startswith(("flags", "Features"))]
+    limit = next((text for text in map(_text, CPU_LIMITS) if text), None)
+    return {
+        **host(),
+        "flags": lines[0].partition(":")[2].split() if lines else None,
+        "cgroup_cpu": limit,
+        "governor": _text(GOVERNOR) or None,
+        "load": psutil.getloadavg()[0],
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:  # another system, or a container that hides it
+        return ""

@@ -1,0 +1,109 @@
+"""What the gate checks besides the ratio of times, where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from compress.arrays import load_arrays
+from compress.errors import BadInputError
+from compress.latency.alone import Alone, alone
+from compress.latency.arms import Samples
+from compress.latency.feeds import open_model
+from compress.latency.gate import Model, Settings, machine_lock
+from compress.latency.statistics import percentile_ms
+from compress.latency.verdict import Outcome
+from compress.onnx_tools import scoring
+
+Kind = Literal["size", "memory", "first-run", "accuracy"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RUNS = 5  # processes a model, of which the best counts: whatever disturbs makes a first run longer, and none shorter
+GOLDEN = "golden.npz"  # a bundle's
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A figure of one model and the most (of accuracy: the least) that it may be; `value` is None where unknown."""
+
+    name: str
+    what: str
+    value: float | None
+    limit: float
+    unit: str
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f" {self.value:.5g} {self.unit}"
+        return f"{self.name} {self.what}{value} limit {self.limit:.5g} {self.unit}: {self.outcome}"
+
+
+def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden: Path | None) -> list[Limit]:
+    """Return one limit for each kind: the baseline's figure and the margin, for accuracy without a margin.
+
+    Accuracy is how many images of a bundle's golden set, the file `golden`, get the answer that is kept with them.
+    Raises as `alone`, and `BadInputError` for a golden set that is absent or does not fit the model.
+    """
+    limits = []
+    if "size" in kinds:
+        limits.append(_at_most(model, "size", lambda file: file.stat().st_size / 1e3, "kB", settings.margin))
+    if "memory" in kinds or "first-run" in kinds:
+        taken = _alone(model, settings)
+        figures: dict[Kind, tuple[Callable[[Alone], float], str]] = {
+            "memory": (lambda one: one.peak_bytes / 1e6, "MB"),
+            "first-run": (lambda one: one.first_run_ns / 1e6, "ms"),
+        }
+        for kind, (figure, unit) in figures.items():
+            if kind in kinds:
+                best = {file: min(map(figure, runs)) for file, runs in taken.items()}
+                limits.append(_at_most(model, kind, best.__getitem__, unit, settings.margin))
+    if "accuracy" in kinds:
+        limits.append(_accuracy(model, golden, settings))
+    return limits
+
+
+def check_p90(name: str, samples: Sequence[Samples], limit_ms: float) -> Limit:
+    """Return the limit on the 90th percentile of single calls."""
+    calls = [ns for one in samples for ns in one.single]
+    p90 = percentile_ms(calls, 90)
+    outcome: Outcome = "inconclusive" if p90 is None else "pass" if p90 <= limit_ms else "regression"
+    return Limit(name, "p90", p90, limit_ms, "ms", outcome)
+
+
+def _at_most(model: Model, what: str, figure: Callable[[Path], float], unit: str, margin: float) -> Limit:
+    value, limit = figure(model.candidate), figure(model.baseline) * (1 + margin)
+    return Limit(model.name, what, value, limit, unit, "pass" if value <= limit else "regression")
+
+
+def _alone(model: Model, settings: Settings) -> dict[Path, list[Alone]]:
+    """Return several runs of both files, each in a process of its own, in turns."""
+    taken: dict[Path, list[Alone]] = {model.baseline: [], model.candidate: []}
+    with machine_lock():
+        for _ in range(RUNS):
+            for file, runs in taken.items():
+                runs.append(alone(file, settings.provider, settings.threads))
+    return taken
+
+
+def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:
+    if golden is None:
+        raise BadInputError(f"accuracy: neither the baseline nor {model.name} is a bundle with {GOLDEN}")
+    try:
+        arrays = load_arrays(golden)
+        images, answers = arrays["images"], arrays["logits"].argmax(axis=1)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise BadInputError(f"{golden}: should hold the arrays images and logits: {error}") from error
+    right = {file: _right(file, golden, images, answers, settings) for file in (model.baseline, model.candidate)}
+    value, limit = right[model.candidate], right[model.baseline]
+    return Limit(model.name, "accuracy", value, limit, f"of {len(images)}", "pass" if value >= limit else "regression")
+
+
+def _right(file: Path, golden: Path, images: np.ndarray, answers: np.ndarray, settings: Settings) -> int:
+    session = open_model(file, threads=settings.threads, provider=settings.provider)
+    try:
+        return int((scoring.run(session, images).argmax(axis=1) == answers).sum())
+    except Exception as error:  # whatever onnxruntime raises for images that the model does not take
+        raise BadInputError(f"{file}: fails to run on {golden}: {str(error).strip().partition(chr(10))[0]}") from error

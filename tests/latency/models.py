@@ -1,0 +1,51 @@
+"""Small ONNX files for the tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def write_model(path: Path, layers: int = 1, width: int = 8, side: int = 8, name: str = "image") -> Path:
+    """Write a network of 3x3 convolutions, `(batch, side, side, 1) uint8` to logits; time grows with its layers."""
+    random = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Cast", [name], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["x"], ["h0"], perm=[0, 3, 1, 2]),
+    ]
+    kernels = []
+    for i in range(layers):
+        kernel = random.normal(0, 0.05, (width, width if i else 1, 3, 3)).astype(np.float32)
+        kernels.append(numpy_helper.from_array(kernel, f"k{i}"))
+        nodes.append(helper.make_node("Conv", [f"h{i}", f"k{i}"], [f"h{i + 1}"], pads=[1, 1, 1, 1]))
+    nodes += [
+        helper.make_node("GlobalAveragePool", [f"h{layers}"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["logits"]),
+    ]
+    image = helper.make_tensor_value_info(name, TensorProto.UINT8, ["batch", side, side, 1])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", width])
+    return _save(path, helper.make_graph(nodes, "convolutions", [image], [logits], kernels))
+
+
+def write_identity(path: Path, kind: int, shape: list[int | str]) -> Path:
+    """Write a model that gives back what it takes."""
+    x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
+    return _save(path, helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y]))
+
+
+def write_failing(path: Path) -> Path:
+    """Write a model that loads, and fails when it runs: it reshapes images into what they do not fit."""
+    shape = numpy_helper.from_array(np.array([7, 11]), "shape")
+    x = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 8, 8, 1])
+    y = helper.make_tensor_value_info("y", TensorProto.UINT8, ["a", "b"])
+    return _save(
+        path, helper.make_graph([helper.make_node("Reshape", ["image", "shape"], ["y"])], "m", [x], [y], [shape])
+    )
+
+
+def _save(path: Path, graph: onnx.GraphProto) -> Path:
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
