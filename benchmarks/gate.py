@@ -2,10 +2,10 @@
 
     python benchmarks/gate.py [MODEL.onnx] [--same 300] [--slow 50]
 
-Without MODEL it takes a network of 40 equal convolutions, about a millisecond on one thread. It is compared `--same` times
-with itself, half of them while another process burns a core, and `--slow` times each with 46 and with 44 such layers (15 %
-and 10 % more work), which only the network of its own has. Prints the outcomes, the ratios found and the seconds a check
-took. The margin is 5 %. A check takes some 10 seconds, one that needs the second look some 30.
+Without MODEL it takes a network of 40 equal convolutions, about a millisecond on one thread. It is compared `--same`
+times with itself, half of them while another process burns a core, and `--slow` times each with 46 and with 44 such
+layers (15 % and 10 % more work), which only the network of its own has. Prints the outcomes, the ratios found and the
+seconds a check took. The margin is 5 %.
 """
 
 from __future__ import annotations
