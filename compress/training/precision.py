@@ -21,11 +21,12 @@ Real = Literal["float32", "bfloat16", "float16"]
 def resolve(precision: Precision) -> Real:
     """Return what `auto` means on this machine; raises `BadInputError` for what it has no kernels for."""
     gpu = bool(tf.config.list_physical_devices("GPU"))
+    small: Real = "float16" if gpu else "bfloat16" if has_bfloat16() else "float32"
     if precision == "auto":
-        return "float16" if gpu else "bfloat16" if has_bfloat16() else "float32"
-    if precision == ("bfloat16" if gpu else "float16"):
-        should = "float16 or float32 on a GPU" if gpu else "bfloat16 or float32 on a CPU"
-        raise BadInputError(f"train.precision = {precision!r}: should be {should}")
+        return small
+    if precision not in (small, "float32"):  # where there are none, TensorFlow would use float32 and not say so
+        should = "float32" if small == "float32" else f"{small} or float32"
+        raise BadInputError(f"train.precision = {precision!r}: should be {should} on this machine")
     return precision
 
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress.errors import BadInputError
+from compress.fingerprint import has_bfloat16
 from compress.training import optimizers, precision
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
 from compress.training.settings import Engine, Schedule, TrainingSettings
@@ -260,16 +261,26 @@ def test_auto_is_in_the_key_as_what_it_means_here(monkeypatch: pytest.MonkeyPatc
     assert keys == ["bfloat16", "float32"]
 
 
-@pytest.mark.parametrize(("devices", "asked"), [([], "float16"), (["GPU"], "bfloat16")])
+@pytest.mark.parametrize(
+    ("devices", "bfloat16", "asked", "right"),
+    [
+        ([], True, "float16", "bfloat16 or float32"),
+        ([], False, "float16", "float32"),
+        ([], False, "bfloat16", "float32"),
+        (["GPU"], True, "bfloat16", "float16 or float32"),
+    ],
+)
 def test_a_precision_without_kernels_is_refused(
-    devices: list[str], asked: Any, monkeypatch: pytest.MonkeyPatch
+    devices: list[str], bfloat16: bool, asked: Any, right: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
 
-    with pytest.raises(BadInputError, match=f"train.precision = '{asked}': should be"):
+    with pytest.raises(BadInputError, match=f"train.precision = '{asked}': should be {right} on this machine"):
         precision.resolve(asked)
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
 def test_bfloat16_is_counted_in_inside_and_not_after() -> None:
     """A product of 1 + 1/512 with itself: bfloat16 knows no number between 1 and 1 + 1/128."""
 
