@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-
-import typer
-from typer.exceptions import TyperException
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from compress.errors import BadInputError, CompressError, MachineError, cannot_write
+
+if TYPE_CHECKING:
+    import typer
 
 HELP = (
     "From labelled images to a small, fast, verified image classifier in ONNX, with the evidence beside it.\n\n"
@@ -31,9 +33,8 @@ def main() -> None:
     """Run the command line; a known mistake is one line and its exit code, a traceback only with --debug."""
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     try:
-        app = _app(next(iter(arguments), ""))
-        sys.exit(app(args=arguments or ["--help"], prog_name="python -m compress", standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_run(arguments))
+    except KeyboardInterrupt:
         _say("interrupted; the same command goes on where it was")
         sys.exit(130)
     except Exception as error:
@@ -46,8 +47,28 @@ def main() -> None:
         sys.exit(known.exit_code)
 
 
+def _run(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["predict"]:  # without typer, which takes longer to load than predict to answer
+        from compress.commands.predict import predict
+
+        return predict(arguments[1:])
+
+    import typer
+    from typer.exceptions import TyperException
+
+    app = _app(next(iter(arguments), ""))
+    try:
+        return app(args=arguments or ["--help"], prog_name="python -m compress", standalone_mode=False) or 0
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except TyperException as error:
+        raise BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help") from error
+
+
 def _app(first: str) -> typer.Typer:
     """Return all commands; only the quick ones where the first argument is one of them."""
+    import typer
+
     app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     quick = [importlib.import_module(f"compress.commands.{name}").app for name in QUICK]
     names = {command.callback.__name__ for part in quick for command in part.registered_commands if command.callback}
@@ -69,8 +90,6 @@ def _start_again(why: CompressError) -> None:
 def _as_known(error: Exception) -> CompressError | None:
     if isinstance(error, CompressError):
         return error
-    if isinstance(error, TyperException):
-        return BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help")
     if isinstance(error, OSError):
         written = cannot_write(str(error.filename or "the workspace"), error)
         return written if isinstance(written, MachineError) else None

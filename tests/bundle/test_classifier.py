@@ -14,7 +14,7 @@ from PIL import Image
 import compress
 from compress.arrays import load_arrays
 from compress.errors import BadInputError
-from tests.conftest import Run, run_main
+from tests.conftest import Run, run_compress, run_main
 
 
 @pytest.fixture
@@ -95,6 +95,43 @@ def test_predict_prints_a_line_an_image_and_goes_on_after_a_bad_one(
     [line] = said.out.splitlines()
     assert line.split("\t")[0] == "one.png"
     assert len(line.split("\t")) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--top", "0", "a.png"], "--top: '0': should be a whole number from 1"),
+        (["--top", "two", "a.png"], "--top: 'two': should be a whole number from 1"),
+        (["--jsn", "a.png"], "--jsn"),
+        ([], "IMAGE"),
+    ],
+)
+def test_predict_names_a_wrong_argument_in_one_line(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = run_main(monkeypatch, tmp_path, "predict", "bundle", *arguments)
+
+    message = capsys.readouterr().err
+    assert code == 2
+    assert message.startswith("error: ")
+    assert expected in message
+    assert message.count("\n") == 1
+
+
+def test_predict_loads_nothing_that_the_label_does_not_need(tiny_run: Run, picture: Path) -> None:
+    code = (
+        "import sys; from compress import cli; sys.argv = ['compress', 'predict', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "finally: print({'tensorflow', 'onnx', 'pydantic', 'typer', 'rich'} & set(sys.modules), file=sys.stderr)"
+    )
+    result = run_compress(picture.parent, str(tiny_run.bundle), str(picture), python=("-c", code))
+
+    assert result.returncode == 0
+    assert result.stderr.splitlines() == ["set()"]
 
 
 def test_predict_reads_standard_input_and_prints_json(tiny_run: Run, picture: Path) -> None:
