@@ -194,6 +194,9 @@ def _fit(
         shared.wait_for_chief()  # who deletes what was read once the stage is finished
         twin.set_weights(groups["model"])
     model.set_weights(best_weights)
+    if shared.is_chief:
+        which = "as it began" if state.best == START else f"after epoch {state.best + 1} of {settings.epochs}"
+        context.note(f"{context.stage}: validation accuracy {state.best_result[0]:.4f}, {which}")
 
 
 def _after_epoch(path: Path, epoch: int) -> tuple[dict[str, list[np.ndarray]], _State]:
@@ -241,13 +244,19 @@ class _State:
 
 
 def _groups(model: Any, optimizer: Any) -> dict[str, list[np.ndarray]]:
-    return {"model": model.get_weights(), "optimizer": [variable.numpy() for variable in optimizer.variables]}
+    return {"model": model.get_weights(), "optimizer": [variable.numpy() for variable in _variables(optimizer)]}
 
 
 def _restore(model: Any, optimizer: Any, groups: dict[str, list[np.ndarray]]) -> None:
     model.set_weights(groups["model"])
-    for variable, value in zip(optimizer.variables, groups["optimizer"], strict=True):
+    for variable, value in zip(_variables(optimizer), groups["optimizer"], strict=True):
         variable.assign(value)
+
+
+def _variables(optimizer: Any) -> list[Any]:
+    """Return all that an optimizer remembers; where it scales the loss also the scale, which Keras does not list."""
+    scale = getattr(optimizer, "_loss_scale", None)
+    return [*optimizer.variables, *([scale.current_loss_scale, scale.counter] if scale else [])]
 
 
 def _more_parts(parts: int, batch_size: int, context: Context, error: Exception) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ RNG = np.random.default_rng(0)
 LABELS = np.arange(48) % 3
 IMAGES = (LABELS[:, None, None, None] * 80 + RNG.integers(0, 60, (48, 8, 8, 1))).astype(np.uint8)
 SETTINGS = TrainingSettings(epochs=4, batch_size=16, learning_rate=0.05, patience=10)
-FLOAT32 = Engine(precision="float32")
+FLOAT32, FLOAT16 = Engine(precision="float32"), Engine(precision="float16")
 
 
 class Killed(Exception):
@@ -72,6 +73,12 @@ def train(
         **options,
     )
     return model.get_weights()
+
+
+def train_killed_and_resumed(path: Path, engine: Engine) -> list[np.ndarray]:
+    with pytest.raises(Killed):
+        train(context(folder(path), kill_after=0.5), engine=engine)
+    return train(context(path), engine=engine)
 
 
 def folder(path: Path) -> Path:
@@ -264,17 +271,24 @@ def test_memory_that_is_too_small_for_one_image_ends_the_training(
 def test_float16_scales_the_loss_and_resumes_with_its_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a GPU the numbers stay float32: what is tested is the scaling, which must not show in the result."""
     monkeypatch.setattr("compress.training.precision.resolve", lambda kind: kind)
-    float16 = Engine(precision="float16")
     plain = train(context(folder(tmp_path / "plain")))
-    scaled = train(context(folder(tmp_path / "scaled")), engine=float16)
-    with pytest.raises(Killed):
-        train(context(folder(tmp_path / "killed"), 0.5), engine=float16)
-
-    resumed = train(context(tmp_path / "killed"), engine=float16)
+    scaled = train(context(folder(tmp_path / "scaled")), engine=FLOAT16)
+    resumed = train_killed_and_resumed(tmp_path / "killed", FLOAT16)
 
     assert [w.tobytes() for w in resumed] == [w.tobytes() for w in scaled]
     for one, other in zip(scaled, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-3)
+
+
+def test_a_loss_scale_that_changes_is_resumed_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling = partial(keras.mixed_precision.LossScaleOptimizer, initial_scale=2.0**124, dynamic_growth_steps=1)
+    monkeypatch.setattr("compress.training.precision.resolve", lambda kind: kind)
+    monkeypatch.setattr(keras.mixed_precision, "LossScaleOptimizer", scaling)  # doubles until steps overflow
+
+    whole = train(context(folder(tmp_path / "whole")), engine=FLOAT16)
+    resumed = train_killed_and_resumed(tmp_path / "killed", FLOAT16)
+
+    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in whole]
 
 
 def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
