@@ -15,16 +15,21 @@ import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is
 PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
 
 
-def with_masks(model: Any, sparsity: float, initial_sparsity: float, end_step: int, updates: int) -> Any:
+def with_masks(
+    model: Any, sparsity: float, initial_sparsity: float, end_step: int, updates: int, dense_ends: bool = False
+) -> Any:
     """Return a model that shares `model`'s layers, each kernel under a mask that grows to `sparsity` by `end_step`.
 
     The masks are computed `updates` times, evenly spread: each time sorts every weight, which costs as much as several
-    steps. Train it with `callback()`.
+    steps. With `dense_ends` the first and the last kernel stay as they are. Train it with `callback()`.
     """
     frequency = max(1, end_step // updates)
+    pruned = [layer.name for layer in model.layers if isinstance(layer, PRUNED_LAYERS)]
+    if dense_ends:
+        pruned = pruned[1:-1]
 
     def masked(layer: Any) -> Any:
-        if not isinstance(layer, PRUNED_LAYERS):
+        if layer.name not in pruned:
             return layer
         schedule = tfmot.sparsity.keras.PolynomialDecay(
             initial_sparsity=initial_sparsity,

@@ -10,9 +10,9 @@ from compress.training.tensorflow import keras, start_afresh
 from students import plain
 
 
-def pruned_kernels(sparsity: float) -> list[np.ndarray]:
+def pruned_kernels(sparsity: float, dense_ends: bool = False) -> list[np.ndarray]:
     start_afresh(0)
-    model = pruning.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, end_step=6, updates=3)
+    model = pruning.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, 6, 3, dense_ends)
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     images, targets = np.random.default_rng(0).random((32, 16, 16, 1)), np.eye(3)[np.arange(32) % 3]
     model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[pruning.callback()])
@@ -24,6 +24,14 @@ def test_every_kernel_ends_with_the_sparsity_asked_for_and_hardly_more(sparsity:
     for kernel in pruned_kernels(sparsity):
         kept = np.count_nonzero(kernel)
         assert kept == max(1, int(np.floor(round(kernel.size * (1 - sparsity), 6))))
+
+
+def test_dense_ends_leave_the_first_and_the_last_kernel_whole() -> None:
+    first, *between, last = pruned_kernels(0.8, dense_ends=True)
+
+    assert np.all(first)
+    assert np.all(last)
+    assert all(np.count_nonzero(kernel) <= 0.2 * kernel.size for kernel in between)
 
 
 def test_the_largest_weights_are_the_ones_kept() -> None:
