@@ -70,7 +70,8 @@ def _as_known(error: Exception) -> CompressError | None:
     if isinstance(error, CompressError):
         return error
     if isinstance(error, TyperException):
-        return BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help")
+        message = " ".join(error.format_message().split())  # some list the choices a line each
+        return BadInputError(f"{message.rstrip('.')}; see python -m compress --help")
     if isinstance(error, OSError):
         written = cannot_write(str(error.filename or "the workspace"), error)
         return written if isinstance(written, MachineError) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,6 @@ from compress.latency.measure import NOT_LOCAL
 from compress.onnx_tools.check import check_deployable
 
 NAMED = 10  # files in an error
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A bundle on disk that was found to be whole."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    model: onnx.ModelProto
 
 
 def verify(folder: Path) -> Iterator[str]:

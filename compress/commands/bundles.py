@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from compress.packaging import Format
+
 app = typer.Typer()
 
 PANEL = "Finished bundles"
@@ -92,6 +94,23 @@ def evaluate(
     console.print(metrics_table(metrics))
     for line in metrics_lines(metrics):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def package(
+    bundle: BundleFolder,
+    format: Annotated[Format, typer.Option("--format", help="For which server or hub.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="The folder to write; by default BUNDLE-FORMAT beside the bundle.", metavar="FOLDER"
+        ),
+    ] = None,
+) -> None:
+    """Write a bundle in another layout: a Triton repository, a Hugging Face one, an MLflow model, a Docker context."""
+    from compress.packaging.package import package as write
+
+    print(f"{format}: {write(bundle, format, out)}{os.sep}")
 
 
 def _images(named: list[str]) -> Iterator[tuple[str, Any]]:

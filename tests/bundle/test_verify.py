@@ -209,6 +209,13 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "path out of the bundle": (listed_too("../outside"), "files"),
     "absolute path": (listed_too("/etc/passwd"), "files"),
     "path with a null": (listed_too("a\0b"), "files"),
+    "name that is a path": (manifest_with(name="../x"), "name"),
+    "name of two lines": (manifest_with(name="x\nRUN y"), "name"),
+    "version that is more": (manifest_with(versions={"python": "3.11\nRUN y"}), "versions.python"),
+    "input of another name": (
+        manifest_with(input={"name": "x", "type": "uint8", "shape": ["batch", 32, 32, 1], "layout": "NHWC"}),
+        "input.name",
+    ),
     "deployed out of the bundle": (manifest_with(deployed="../../x"), "deployed"),
     "file that is not there": (listed_too("more.txt"), "more.txt: No such file"),
     "wrong hash": (written("labels.txt", b"a\nb\n"), "labels.txt: not as written"),
