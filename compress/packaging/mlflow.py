@@ -15,7 +15,7 @@ from compress.bundle.manifest import seal
 from compress.packaging.source import Source
 
 BESIDE = (LABELS, MANIFEST, "preparation.py", "README.md", "LICENSE")
-MLFLOW = "mlflow>=2.14,<4"  # tried with 2.14.3 and 3.17.2
+MLFLOW = "mlflow>=2.22,<4"  # the first and the last of it give the golden logits, bit by bit
 RUNTIME = ("numpy", "onnx", "onnxruntime")  # what mlflow.onnx imports
 
 
