@@ -13,6 +13,12 @@ from compress.errors import BadInputError
 from compress.store import sha256_json
 
 SCHEMA = 2
+CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
+    "class_names",
+    "input_size",
+    "resize",
+    "manifest_sha256",
+)  # in metadata_props
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,99}$")]  # servers make folders and addresses of it
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+!_-]{1,64}$")]

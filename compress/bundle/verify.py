@@ -13,10 +13,9 @@ import onnx
 import onnxruntime
 
 from compress.bundle.classifier import load
-from compress.bundle.contents import MANIFEST, MODEL, SUMS, read_part
+from compress.bundle.contents import MANIFEST, MODEL, SUMS, read_part, sums
 from compress.bundle.golden import golden_logits, read_golden
-from compress.bundle.manifest import manifest_text, read_manifest, seal
-from compress.bundle.write import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, sums
+from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, manifest_text, read_manifest, seal
 from compress.errors import BadInputError, CompressError
 from compress.latency.measure import NOT_LOCAL
 from compress.onnx_tools.check import check_deployable

@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from compress.arrays import load_arrays, save_arrays
-from compress.bundle.manifest import manifest_text, read_manifest, seal
+from compress.bundle.contents import sums
+from compress.bundle.manifest import SEAL, manifest_text, read_manifest, seal
 from compress.bundle.verify import verify
-from compress.bundle.write import SEAL, sums
 from compress.errors import BadInputError, CompressError
 from tests.conftest import Run, run_compress, run_main
 
