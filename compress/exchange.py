@@ -17,19 +17,23 @@ def put_in_place(new: Path, target: Path) -> None:
     On Linux the two change places in one step (renameat2, Linux 3.15, 2014), so that at any moment one of them is
     there. Where the system or its file system cannot do that, two renames leave a moment in which none is.
     """
-    if not target.exists():
+    old = target.with_name(f".{target.name}.old")
+    _delete(old)  # of a call that was killed
+    if not os.path.lexists(target):
         new.rename(target)
-        return
-    old = new
-    if not _exchanged(new, target):
-        old = target.with_name(f".{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
+    elif _exchanged(new, target):
+        new.rename(old)
+    else:
         target.rename(old)
         new.rename(target)
-    if old.is_symlink():
-        old.unlink()
+    _delete(old)
+
+
+def _delete(path: Path) -> None:
+    if path.is_symlink():  # and not what it leads to
+        path.unlink()
     else:
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -63,6 +63,7 @@ def test_a_folder_takes_the_place_of_another_and_nothing_is_left(
     if not exchanges:
         monkeypatch.setattr(exchange, "_exchanged", lambda *_: False)
     target = tmp_path / "name"
+    folder(tmp_path / ".name.old", "of a call that was killed")
     for text in ("first", "second", "third"):
         put_in_place(folder(tmp_path / ".new", text), target)
         assert (target / "manifest.json").read_text() == text
@@ -70,9 +71,10 @@ def test_a_folder_takes_the_place_of_another_and_nothing_is_left(
     assert [path.name for path in tmp_path.iterdir()] == ["name"]
 
 
-def test_a_link_gives_way_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leads_to", ["elsewhere", "nowhere"])
+def test_a_link_gives_way_and_what_it_leads_to_stays(leads_to: str, tmp_path: Path) -> None:
     elsewhere = folder(tmp_path / "elsewhere", "somebody's")
-    (tmp_path / "name").symlink_to(elsewhere)
+    (tmp_path / "name").symlink_to(tmp_path / leads_to)
 
     put_in_place(folder(tmp_path / ".new", "new"), tmp_path / "name")
 

@@ -32,7 +32,7 @@ def package(bundle: Path, format: Format, out: Path | None = None) -> Path:
     never half. Raises `BadInputError` for a bundle that does not verify, for a folder that holds anything but what an
     earlier call wrote there, and for one that cannot be written; `MachineError` for a full disk.
     """
-    target = out or bundle.resolve().with_name(f"{bundle.resolve().name}-{format}")
+    target = out.absolute() if out else bundle.resolve().with_name(f"{bundle.resolve().name}-{format}")
     if target.exists() and (strange := _not_ours(target)):
         raise BadInputError(f"{target}: {strange}; --out should be another folder, or move it away")
     for _ in verify(bundle):

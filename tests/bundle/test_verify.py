@@ -293,13 +293,14 @@ def test_sha256sum_reads_the_sums(tiny_run: Run) -> None:
         assert hashlib.sha256((tiny_run.bundle / name).read_bytes()).hexdigest() == digest
 
 
-def test_quick_commands_load_no_tensorflow(tiny_run: Run) -> None:
+def test_quick_commands_load_no_tensorflow(tiny_run: Run, tmp_path: Path) -> None:
     code = (
         "import sys; from compress import cli; sys.argv = ['compress', *sys.argv[1:]]\n"
         "try: cli.main()\n"
         "except SystemExit as stop: assert not stop.code\n"
         "assert 'tensorflow' not in sys.modules"
     )
-    for command in (["verify"], ["evaluate", "--data", "digits"]):
+    packaged = ["package", "--format", "docker", "--out", str(tmp_path / "context")]
+    for command in (["verify"], ["evaluate", "--data", "digits"], packaged):
         result = run_compress(tiny_run.folder, command[0], str(tiny_run.bundle), *command[1:], python=("-c", code))
         assert result.returncode == 0, result.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -30,7 +31,8 @@ def test_what_the_image_copies_classifies_and_verifies_with_what_it_installs(tin
 
     def said(*arguments: str) -> str:
         command = [sys.executable, "-c", WITHOUT, ",".join(ABSENT), *arguments]
-        return subprocess.check_output(command, cwd=out / "app", env={"PYTHONPATH": str(out / "app")}, text=True)
+        environment = {**os.environ, "PYTHONPATH": str(out / "app")}
+        return subprocess.check_output(command, cwd=out / "app", env=environment, text=True)
 
     answer = said("predict", "../bundle", str(tmp_path / "one.png"))
     assert answer.split("\t")[1].split()[0] == str(np.argmax(golden["logits"][0]))

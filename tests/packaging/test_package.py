@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_a_layout_is_written_beside_the_bundle_and_again_in_its_place(
     written = []
     for _ in range(2):
         assert run_main(monkeypatch, bundle, "package", ".", "--format", format) == 0
-        assert capsys.readouterr().out.strip().endswith(f"digits-{format}/")
+        assert capsys.readouterr().out.strip().endswith(f"digits-{format}{os.sep}")
         written.append(list_files(bundle.with_name(f"digits-{format}")))
 
     assert written[0] == written[1]
