@@ -28,14 +28,14 @@ def write(bundle: Source, out: Path) -> None:
         "requirements": [MLFLOW, *(f"{name}=={bundle.version(name)}" for name in RUNTIME)],
         "size_bytes": len(read_part(bundle.folder, MODEL)),
         "id": uuid.uuid5(uuid.NAMESPACE_OID, seal(bundle.manifest)).hex,
-        "inputs": [_tensor(bundle.manifest["input"])],
-        "outputs": [_tensor(output) for output in bundle.manifest["outputs"]],
+        "inputs": [_tensor(bundle.manifest["input"], bundle.input_shape)],
+        "outputs": [_tensor(output, [len(bundle.labels)]) for output in bundle.manifest["outputs"]],
     }
     for name in ("MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"):
         bundle.render(f"mlflow_{name}", out / name, **values)
 
 
-def _tensor(tensor: dict[str, Any]) -> dict[str, Any]:
-    """Return an input or output as a column of MLflow's schema, where -1 is any number."""
-    spec = {"dtype": tensor["type"], "shape": [-1 if size == "batch" else size for size in tensor["shape"]]}
+def _tensor(tensor: dict[str, Any], shape: list[int]) -> dict[str, Any]:
+    """Return an input or output, any number of arrays of `shape`, as a column of MLflow's schema."""
+    spec = {"dtype": tensor["type"], "shape": [-1, *shape]}
     return {"name": tensor["name"], "type": "tensor", "tensor-spec": spec}

@@ -47,6 +47,8 @@ def package(bundle: Path, format: Format, out: Path | None = None) -> Path:
         put_in_place(new, target)
     except OSError as error:
         raise cannot_write(str(target), error) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     return target
 
 

@@ -29,8 +29,9 @@ class Source:
 
     @property
     def input_shape(self) -> list[int]:
-        """The shape of one image, without the batch: (height, width, channels)."""
-        return self.manifest["input"]["shape"][1:]
+        """The shape of one image, without the batch: (height, width, channels), to which the model was held."""
+        image = self.manifest["image"]
+        return [image["size"], image["size"], image["channels"]]
 
     @property
     def files(self) -> list[str]:

@@ -68,7 +68,7 @@ def test_the_image_copies_what_is_there_and_runs_as_nobody(tiny_run: Run, tmp_pa
     out = package(tiny_run.bundle, "docker", tmp_path / "context")
 
     steps = [line.split() for line in (out / "Dockerfile").read_text().splitlines()]
-    copied = [step[1] for step in steps if step[:1] == ["COPY"]]
+    copied = [step[-2] for step in steps if step[:1] == ["COPY"]]
     assert copied == ["requirements.txt", "app", "bundle"]
     assert all((out / name).exists() for name in copied)
     assert {f"!{name}" for name in copied} < set((out / ".dockerignore").read_text().splitlines())
