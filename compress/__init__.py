@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compress.bundle.classifier import Classifier as Classifier
     from compress.bundle.classifier import Prediction as Prediction
     from compress.bundle.classifier import load as load
+
+# ONNX Runtime's official builds report their use to their maker, unless this is set before they are loaded
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Classifier", "Prediction", "load"]
 

@@ -62,7 +62,8 @@ def _run(arguments: Sequence[str]) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except TyperException as error:
-        raise BadInputError(f"{error.format_message().rstrip('.')}; see python -m compress --help") from error
+        message = " ".join(error.format_message().split())  # some list the choices a line each
+        raise BadInputError(f"{message.rstrip('.')}; see python -m compress --help") from error
 
 
 def _app(first: str) -> typer.Typer:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from compress.artifacts import Dataset
 from compress.bundle.choice import p50_ms
 from compress.bundle.table import comparison_lines
+from compress.templates import render
 
 HERE = Path(__file__).parent
 TEMPLATES = {name: HERE / f"{name}.jinja" for name in ("readme.md", "license")}
@@ -21,8 +20,8 @@ def readme(report: Mapping[str, Any], data: Dataset, manifest: Mapping[str, Any]
     """Return the model card, which a hub of models can read: the figures of a report, and how to use the model."""
     rows = {row["id"]: row for row in report["models"]}
     height, width, channels = data.image_shape
-    return _rendered(
-        "readme.md",
+    return render(
+        TEMPLATES["readme.md"],
         report=report,
         manifest=manifest,
         rows=report["models"],
@@ -39,9 +38,4 @@ def readme(report: Mapping[str, Any], data: Dataset, manifest: Mapping[str, Any]
 
 def license_text(report: Mapping[str, Any], license_id: str) -> str:
     """Return what may be done with the model, of the licence named or of none, and with the programs beside it."""
-    return _rendered("license", report=report, license_id=license_id)
-
-
-def _rendered(name: str, **values: Any) -> str:
-    template = TEMPLATES[name].read_text("utf-8")
-    return jinja2.Template(template, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(**values)
+    return render(TEMPLATES["license"], report=report, license_id=license_id)

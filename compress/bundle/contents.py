@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,8 @@ def read_labels(folder: Path) -> tuple[str, ...]:
         return tuple(read_part(folder, LABELS).decode("utf-8").splitlines())
     except UnicodeDecodeError as error:
         raise BadInputError(f"{folder / LABELS}: is no UTF-8") from error
+
+
+def sums(digests: Mapping[str, str]) -> str:
+    """Return what `sha256sum -c` checks: a line for each file, of `{name: sha256}`."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))

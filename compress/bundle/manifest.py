@@ -13,7 +13,15 @@ from compress.errors import BadInputError
 from compress.store import sha256_json
 
 SCHEMA = 2
+CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
+    "class_names",
+    "input_size",
+    "resize",
+    "manifest_sha256",
+)  # in metadata_props
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,99}$")]  # servers make folders and addresses of it
+Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+!_-]{1,64}$")]
 FileName = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
 
 
@@ -31,7 +39,7 @@ class File(_Part):
 class Tensor(_Part):
     """An input or output; its first dimension is `batch`, any number of images."""
 
-    name: str
+    name: Literal["image", "logits", "probabilities"]
     type: Literal["uint8", "float32"]
     shape: list[Literal["batch"] | int]
 
@@ -66,7 +74,7 @@ class Manifest(_Part):
     """
 
     schema_: Literal[2] = Field(alias="schema")
-    name: str
+    name: Name
     deployed: FileName
     license: str
     input: Input
@@ -74,8 +82,8 @@ class Manifest(_Part):
     image: Preparation
     opset: int
     ir_version: int
-    onnxruntime: str
-    versions: dict[str, str]
+    onnxruntime: Version
+    versions: dict[str, Version]
     seed: int
     data: Data
     parents: dict[str, Sha256]

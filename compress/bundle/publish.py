@@ -9,6 +9,7 @@ from pathlib import Path
 
 from compress.artifacts import Bundle
 from compress.errors import BadInputError, cannot_write
+from compress.exchange import put_in_place
 from compress.store import MANIFEST, list_files
 
 
@@ -35,23 +36,19 @@ def check_writable(exported: Path, name: str) -> None:
 def publish(bundle: Bundle, exported: Path) -> Path:
     """Bring a bundle to `exported/NAME` and return that folder; one that is there already and whole is left alone.
 
-    The new folder is written beside the old one and takes its place by renaming: no reader ever sees half a bundle.
+    The new folder is written beside the old one and takes its place at once: no reader ever sees half a bundle.
     Raises as `check_writable`.
     """
     check_writable(exported, bundle.name)
     target = exported / bundle.name
     if _is_whole(target, bundle):
         return target
-    new, old = exported / f".{bundle.name}.new", exported / f".{bundle.name}.old"
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    new = exported / f".{bundle.name}.new"
+    shutil.rmtree(new, ignore_errors=True)
     for name in [*list_files(bundle.folder), MANIFEST]:
         (new / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.folder / name, new / name)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    put_in_place(new, target)
     return target
 
 

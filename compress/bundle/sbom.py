@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from compress.bundle.contents import MODEL
 
@@ -19,7 +20,7 @@ def sbom(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[
     digest = files[MODEL]["sha256"]
     deployed = next(row for row in report["models"] if row["id"] == report["deployed"])
     libraries = {name: version for name, version in manifest["versions"].items() if name != "python"}
-    needed = {name: libraries[name] for name in RUNTIME if name in libraries}
+    needed = [_library(name, libraries[name]) for name in RUNTIME if name in libraries]
     model = {
         "type": "machine-learning-model",
         "bom-ref": "model",
@@ -57,8 +58,8 @@ def sbom(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[
             "component": model,
             "tools": {"components": [_library(name, version, "tool-") for name, version in libraries.items()]},
         },
-        "components": [data, *(_library(name, version) for name, version in needed.items())],
-        "dependencies": [{"ref": "model", "dependsOn": ["data", *(f"pkg:pypi/{n}@{v}" for n, v in needed.items())]}],
+        "components": [data, *needed],
+        "dependencies": [{"ref": "model", "dependsOn": [part["bom-ref"] for part in (data, *needed)]}],
     }
     return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
 
@@ -73,5 +74,5 @@ def _metrics(test: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _library(name: str, version: str, prefix: str = "") -> dict[str, Any]:
-    purl = f"pkg:pypi/{name}@{version}"
+    purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version, safe='')}"  # package-url, type pypi
     return {"type": "library", "bom-ref": f"{prefix}{purl}", "name": name, "version": version, "purl": purl}

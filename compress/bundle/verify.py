@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,14 @@ import onnx
 import onnxruntime
 
 from compress.bundle.classifier import load
-from compress.bundle.contents import MANIFEST, MODEL, SUMS, read_part
+from compress.bundle.contents import MANIFEST, MODEL, SUMS, read_part, sums
 from compress.bundle.golden import golden_logits, read_golden
-from compress.bundle.manifest import manifest_text, read_manifest, seal
-from compress.bundle.write import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, sums
+from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, manifest_text, read_manifest, seal
 from compress.errors import BadInputError, CompressError
 from compress.latency.measure import NOT_LOCAL
 from compress.onnx_tools.check import check_deployable
 
 NAMED = 10  # files in an error
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A bundle on disk that was found to be whole."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    model: onnx.ModelProto
 
 
 def verify(folder: Path) -> Iterator[str]:

@@ -14,17 +14,15 @@ import zstandard
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.card import license_text, readme
 from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES
-from compress.bundle.contents import GOLDEN, LABELS, MANIFEST, MODEL, SUMS
+from compress.bundle.contents import GOLDEN, LABELS, MANIFEST, MODEL, SUMS, sums
 from compress.bundle.golden import write_golden
-from compress.bundle.manifest import SCHEMA, manifest_text, seal
+from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SCHEMA, SEAL, manifest_text, seal
 from compress.bundle.sbom import SBOM, sbom
 from compress.context import Context
 from compress.data.describe import DESCRIPTION, description_of
 from compress.data.images import images_of
 from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
 from compress.store import list_files, sha256_file
-
-CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = "class_names", "input_size", "resize", "manifest_sha256"  # metadata_props
 
 
 def write_bundle(
@@ -113,8 +111,3 @@ def programs() -> dict[str, Path]:
     """Return the Python files that a bundle carries, by name."""
     here = Path(__file__).parent
     return {"classify.py": here / "classify.py", "preparation.py": here.parent / "data" / "preparation.py"}
-
-
-def sums(digests: Mapping[str, str]) -> str:
-    """Return what `sha256sum -c` checks: a line for each file, of `{name: sha256}`."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))

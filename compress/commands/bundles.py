@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from compress.packaging import Format
 
 app = typer.Typer()
 
@@ -60,3 +63,20 @@ def evaluate(
     console.print(metrics_table(metrics))
     for line in metrics_lines(metrics):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def package(
+    bundle: BundleFolder,
+    format: Annotated[Format, typer.Option("--format", help="For which server or hub.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="The folder to write; by default BUNDLE-FORMAT beside the bundle.", metavar="FOLDER"
+        ),
+    ] = None,
+) -> None:
+    """Write a bundle in another layout: a Triton repository, a Hugging Face one, an MLflow model, a Docker context."""
+    from compress.packaging.package import package as write
+
+    print(f"{format}: {write(bundle, format, out)}{os.sep}")

@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from compress.arrays import load_arrays, save_arrays
-from compress.bundle.manifest import manifest_text, read_manifest, seal
+from compress.bundle.contents import sums
+from compress.bundle.manifest import SEAL, manifest_text, read_manifest, seal
 from compress.bundle.verify import verify
-from compress.bundle.write import SEAL, sums
 from compress.errors import BadInputError, CompressError
 from tests.conftest import Run, run_compress, run_main
 
@@ -209,6 +209,13 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "path out of the bundle": (listed_too("../outside"), "files"),
     "absolute path": (listed_too("/etc/passwd"), "files"),
     "path with a null": (listed_too("a\0b"), "files"),
+    "name that is a path": (manifest_with(name="../x"), "name"),
+    "name of two lines": (manifest_with(name="x\nRUN y"), "name"),
+    "version that is more": (manifest_with(versions={"python": "3.11\nRUN y"}), "versions.python"),
+    "input of another name": (
+        manifest_with(input={"name": "x", "type": "uint8", "shape": ["batch", 32, 32, 1], "layout": "NHWC"}),
+        "input.name",
+    ),
     "deployed out of the bundle": (manifest_with(deployed="../../x"), "deployed"),
     "file that is not there": (listed_too("more.txt"), "more.txt: No such file"),
     "wrong hash": (written("labels.txt", b"a\nb\n"), "labels.txt: not as written"),
@@ -286,23 +293,14 @@ def test_sha256sum_reads_the_sums(tiny_run: Run) -> None:
         assert hashlib.sha256((tiny_run.bundle / name).read_bytes()).hexdigest() == digest
 
 
-def test_the_bill_of_materials_names_the_model_and_what_runs_it(tiny_run: Run) -> None:
-    bom = json.loads((tiny_run.bundle / "sbom.cdx.json").read_bytes())
-
-    model = bom["metadata"]["component"]
-    assert (bom["bomFormat"], model["type"]) == ("CycloneDX", "machine-learning-model")
-    digest = hashlib.sha256((tiny_run.bundle / "model.onnx").read_bytes()).hexdigest()
-    assert model["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    assert {"numpy", "onnxruntime", "pillow"} < {part["name"] for part in bom["components"]}
-
-
-def test_quick_commands_load_no_tensorflow(tiny_run: Run) -> None:
+def test_quick_commands_load_no_tensorflow(tiny_run: Run, tmp_path: Path) -> None:
     code = (
         "import sys; from compress import cli; sys.argv = ['compress', *sys.argv[1:]]\n"
         "try: cli.main()\n"
         "except SystemExit as stop: assert not stop.code\n"
         "assert 'tensorflow' not in sys.modules"
     )
-    for command in (["verify"], ["evaluate", "--data", "digits"]):
+    packaged = ["package", "--format", "docker", "--out", str(tmp_path / "context")]
+    for command in (["verify"], ["evaluate", "--data", "digits"], packaged):
         result = run_compress(tiny_run.folder, command[0], str(tiny_run.bundle), *command[1:], python=("-c", code))
         assert result.returncode == 0, result.stderr

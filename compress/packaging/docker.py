@@ -1,0 +1,47 @@
+"""A Docker build context: the bundle, this package's own files, and a Dockerfile that serves the one with the other."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+from pathlib import Path
+
+import compress
+from compress.errors import MachineError
+from compress.packaging.source import Source
+
+# What serve, predict and verify import, of what this package declares for all its commands: no TensorFlow.
+NEEDED = ("numpy", "onnx", "onnxruntime", "pillow", "pydantic", "typer")
+EXTRA = re.compile(r"""(;| and) extra == ["']serve["']$""")
+
+
+def write(bundle: Source, out: Path) -> None:
+    """Write the build context: `docker build --tag NAME OUT` builds the image of a server of this bundle.
+
+    This package comes as it is here, and bare of its dependencies: it is on no index, and most of them train. Raises
+    `MachineError` where it is not installed, so that nobody knows which versions it needs.
+    """
+    (out / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements()), "utf-8")
+    bundle.copy(bundle.files, out / "bundle")
+    package = Path(compress.__file__).parent
+    shutil.copytree(package, out / "app" / "compress", ignore=shutil.ignore_patterns("__pycache__"))
+    version = importlib.metadata.version("compress")
+    metadata = out / "app" / f"compress-{version}.dist-info" / "METADATA"  # by which the package knows its own version
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: compress\nVersion: {version}\n", "utf-8")
+    python = ".".join(bundle.version("python").split(".")[:2])
+    bundle.render("Dockerfile", out / "Dockerfile", python=python)
+    bundle.render("dockerignore", out / ".dockerignore")
+
+
+def requirements() -> list[str]:
+    """Return what serving needs, each with the bounds that this package declares, as pip takes them."""
+    try:
+        declared = importlib.metadata.requires("compress")
+    except importlib.metadata.PackageNotFoundError:
+        declared = None
+    if not declared:
+        raise MachineError("compress is not installed here, so its requirements are not known: pip install -e .")
+    needed = [line for line in declared if re.split(r"[^\w-]", line)[0] in NEEDED and "extra ==" not in line]
+    return [*needed, *(EXTRA.sub("", line) for line in declared if EXTRA.search(line))]

@@ -1,0 +1,70 @@
+"""A repository for the Hugging Face Hub: the bundle as it is, and beside it what the Hub's tools look for.
+
+The names in `onnx/` are those of Transformers.js (src/utils/dtypes.js): `model.onnx` in float32, `model_quantized.onnx`
+in int8. The bundle's own files stay as they are: `python -m compress verify` holds for a clone of the repository.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Resampling
+
+from compress.packaging.source import Source
+
+ONNX_NAMES = {"fp32": "model.onnx", "int8": "model_quantized.onnx"}
+
+
+def write(bundle: Source, out: Path) -> None:
+    """Write the repository's folder: `hf upload USER/NAME OUT` brings it to the Hub."""
+    bundle.copy(bundle.files, out)
+    network = bundle.manifest["deployed"].rpartition("-")[0]
+    variants = {f"variants/{network}-{precision}.onnx": name for precision, name in ONNX_NAMES.items()}
+    there = {variant: name for variant, name in variants.items() if variant in bundle.files}
+    for variant, name in there.items():
+        bundle.copy_as(variant, out / "onnx" / name)
+    bundle.render("onnx_readme.md", out / "onnx" / "README.md", variants=there)
+    _write_json(out / "config.json", _config(bundle))
+    _write_json(out / "preprocessor_config.json", preprocessor(bundle))
+
+
+def _config(bundle: Source) -> dict[str, Any]:
+    """Return what a PretrainedConfig of transformers says of a classifier; the architecture is none of its own."""
+    height, _, channels = bundle.input_shape
+    return {
+        "model_type": "onnx",
+        "problem_type": "single_label_classification",
+        "image_size": height,
+        "num_channels": channels,
+        "id2label": dict(enumerate(bundle.labels)),
+        "label2id": {label: i for i, label in enumerate(bundle.labels)},
+    }
+
+
+def preprocessor(bundle: Source) -> dict[str, Any]:
+    """Return the preparation in the words of transformers' image processors, and as preparation.py takes it.
+
+    Nothing is scaled or normalized: the graph takes bytes. For `pad` there are no such words.
+    """
+    image, (height, width, channels) = bundle.manifest["image"], bundle.input_shape
+    size = {"height": height, "width": width}
+    resize: dict[str, dict[str, Any]] = {
+        "crop": {"do_resize": True, "size": {"shortest_edge": height}, "do_center_crop": True, "crop_size": size},
+        "stretch": {"do_resize": True, "size": size, "do_center_crop": False},
+        "pad": {"do_center_crop": False},
+    }
+    return {
+        "do_convert_rgb": channels == 3,
+        **resize[image["fit"]],
+        "resample": int(Resampling.BILINEAR),
+        "do_rescale": False,
+        "do_normalize": False,
+        "data_format": "channels_last",
+        "preparation": image,
+    }
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
