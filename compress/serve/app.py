@@ -25,6 +25,8 @@ from compress.fingerprint import available_cores
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import Metrics
 from compress.serve.models import Model
+from compress.serve.openapi import description
+from compress.serve.page import HEADERS, PAGE
 from compress.serve.protocol import JSON_LENGTH, NUMBER, VERSION, read_request, write_answer
 
 RETRY_SECONDS = 1
@@ -35,7 +37,9 @@ def build_app(
 ) -> ASGIApp:
     """Return the ASGI application of a server; it is ready until `stopping` says that it stops."""
     routes = [
+        Route("/", page),
         Route("/metrics", read_metrics),
+        Route("/openapi.json", openapi),
         Route("/v2", server_metadata),
         Route("/v2/health/live", live),
         Route("/v2/health/ready", ready),
@@ -65,6 +69,16 @@ def build_app(
     app.state.stopping = stopping
     app.state.decoders = ThreadPoolExecutor(available_cores())
     return metrics.counting(app, models)
+
+
+async def page(request: Request) -> Response:
+    """The page where one drops an image."""
+    return Response(PAGE, headers=HEADERS, media_type="text/html")
+
+
+async def openapi(request: Request) -> Response:
+    """The description of all this."""
+    return _json(description(request.app.state.models))
 
 
 async def server_metadata(request: Request) -> Response:

@@ -71,6 +71,7 @@ def load_models(bundles: Sequence[Path], threads: int, limits: Limits, metrics: 
         name = classifier.name
         if name in models:
             raise BadInputError(f"{folder}: is named {name}, as another bundle is; should have a name of its own")
+        classifier.run(np.zeros((1, *classifier.input_shape), np.uint8))  # the first run is slow
         batcher = Batcher(partial(_run, classifier.session), limits, metrics.of_model(name))
         models[name] = Model(classifier, batcher, limits)
     return models

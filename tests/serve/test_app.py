@@ -71,6 +71,13 @@ def test_the_server_says_what_it_has(served: Server) -> None:
     assert served.ask("/v2/repository/index", b"").json == [{"name": "digits", "version": "1", "state": "READY"}]
 
 
+def test_the_page_may_ask_nobody_but_the_server(served: Server) -> None:
+    answer = served.ask("/")
+
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'sha256-")
+    assert b"://" not in answer.body
+
+
 REFUSED: dict[str, tuple[str, bytes | None, dict[str, str], int, str]] = {
     "no such page": ("/v3", None, {}, 404, "Not Found"),
     "no such model": ("/v2/models/none", None, {}, 404, "there is digits"),
