@@ -61,6 +61,10 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens, on a free port for 0; raises `MachineError` where it cannot."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=CONNECTIONS)
+        listening = socket.create_server(address[:2], family=family, backlog=CONNECTIONS)
     except OSError as error:
         raise MachineError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from error
+    # connections inherit it; asyncio would set it only where the socket names its protocol, and answers, which are sent
+    # in two parts, would wait 40 ms for the client's acknowledgement of the first
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening

@@ -22,7 +22,7 @@ from compress.arrays import load_arrays
 from compress.serve.protocol import JSON_LENGTH
 from tests.conftest import REPOSITORY, Run
 
-LIMITS = {"--batch": "8", "--bytes": "100000", "--deadline": "1"}
+LIMITS = {"--batch": "8", "--bytes": "100000", "--deadline": "2", "--queue": "16"}
 INFER, CLASSIFY = "/v2/models/digits/infer", "/v2/models/digits/classify"
 
 
@@ -98,10 +98,11 @@ def serving(*arguments: str, cwd: Path) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def served(tiny_run: Run) -> Iterator[Server]:
     """The bundle of the tiny run, served with low limits, for all tests that only ask."""
-    with serving(
-        str(tiny_run.bundle), *(part for pair in LIMITS.items() for part in pair), cwd=tiny_run.folder
-    ) as server:
+    options = [part for pair in LIMITS.items() for part in pair]
+    with serving(str(tiny_run.bundle), *options, cwd=tiny_run.folder) as server:
         yield server
+        server.process.terminate()
+        assert server.process.communicate() == ("", "")  # nothing that was asked led to a traceback
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
+from starlette.types import Message
 
 import compress
+from compress.serve.app import build_app
+from compress.serve.limits import Limits
+from compress.serve.metrics import Metrics
 from compress.serve.protocol import JSON_LENGTH
 from tests.conftest import Run
 from tests.serve.conftest import CLASSIFY, INFER, LIMITS, Server, png, request_of
@@ -137,12 +143,56 @@ def test_what_is_no_request_is_a_client_error_and_the_server_goes_on(name: str, 
     assert served.ask("/v2/health/live").status == 200
 
 
+def test_a_full_queue_is_refused_at_once_and_what_was_accepted_is_answered(served: Server, images: np.ndarray) -> None:
+    request, headers = request_of(images[:1], True)
+    head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(request)}\r\n"
+    head += f"{JSON_LENGTH}: {headers[JSON_LENGTH]}\r\n\r\n"
+    with ExitStack() as open_ones:
+        accepted = [
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=30))
+            for _ in range(int(LIMITS["--queue"]))
+        ]
+        for connection in accepted:
+            connection.sendall(head.encode() + request[:9])
+        served.ask("/v2/health/live")  # the server has seen those before
+
+        refused = served.ask(INFER, request, headers)
+        for connection in accepted:
+            connection.sendall(request[9:])
+        answers = [connection.recv(15) for connection in accepted]
+
+    assert refused.status == 503
+    assert refused.headers["Retry-After"] == "1"
+    assert "busy" in refused.json["error"]
+    assert answers == [b"HTTP/1.1 200 OK"] * len(accepted)
+
+
 def test_a_client_that_goes_away_leaves_its_place(served: Server, images: np.ndarray) -> None:
-    for _ in range(130):  # more than the queue has places
+    for _ in range(2 * int(LIMITS["--queue"])):
         with socket.create_connection(("127.0.0.1", served.port)) as connection:
             connection.sendall(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{" % INFER.encode())
+        served.ask("/v2/health/live")  # the server has seen that one go
 
     assert served.ask(INFER, *request_of(images[:1], True)).status == 200
+
+
+def test_a_server_that_stops_is_alive_and_not_ready() -> None:
+    app = build_app({}, Limits(), Metrics(), stopping=lambda: True)
+
+    async def status(path: str) -> int:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "http.request"}
+
+        await app({"type": "http", "method": "GET", "path": path, "headers": []}, receive, send)
+        return sent[0]["status"]
+
+    assert asyncio.run(status("/v2/health/live")) == 200
+    assert asyncio.run(status("/v2/health/ready")) == 503
 
 
 def test_clients_at_once_get_their_own_answers(served: Server, images: np.ndarray, expected: Any) -> None:
