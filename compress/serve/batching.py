@@ -44,12 +44,18 @@ class Batcher:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one of the model's places; raises `Refused` where all are taken."""
+        """Hold one of the model's places.
+
+        Raises `Refused` where all are taken, and in place of being cancelled, which is what happens to a request that
+        is still there when the server's grace is over.
+        """
         if self._held >= self._limits.queue:
             raise Refused(503, f"busy: {self._limits.queue} requests are being answered already; try again later")
         self._held += 1
         try:
             yield
+        except asyncio.CancelledError as error:
+            raise Refused(503, "the server stops, and its grace is over") from error
         finally:
             self._held -= 1
 

@@ -40,6 +40,7 @@ def serve(bundles: Sequence[Path], host: str, port: int, threads: int, limits: L
             lifespan="off",
             log_level="error",
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             limit_concurrency=CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -119,6 +119,29 @@ def test_a_full_queue_is_refused_at_once_and_its_places_come_back() -> None:
         pass
 
 
+def test_what_is_cancelled_is_refused_and_does_not_hinder_the_others() -> None:
+    async def held(batcher: Batcher) -> list[int]:
+        with batcher.place():
+            return await ask(batcher, 2)
+
+    async def story() -> None:
+        model = Sums()
+        batcher = batcher_of(model, queue=1)
+        [first] = await started(ask(batcher, 1))
+        [cancelled, other] = await started(held(batcher), ask(batcher, 3))
+        cancelled.cancel()
+
+        with pytest.raises(Refused, match="the server stops"):
+            await cancelled
+        model.go_on.set()
+        assert await asyncio.gather(first, other) == [[1], [3]]
+        assert model.batches == [1, 1]
+        with batcher.place():
+            pass
+
+    asyncio.run(story())
+
+
 def test_a_run_that_fails_fails_for_all_in_it_and_the_next_one_runs() -> None:
     async def story() -> None:
         model = Sums()
