@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Run, run_main
+from tests.conftest import REPOSITORY, Run, run_main
 from tests.serve.conftest import CLASSIFY, Server, png, serving
 
 
@@ -99,3 +101,9 @@ def is_closed(port: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_serving_loads_no_tensorflow() -> None:
+    code = "import compress.serve.server, sys; assert 'tensorflow' not in sys.modules"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
