@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from anyio import fail_after
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -36,23 +37,24 @@ def build_app(
     models: Mapping[str, Model], limits: Limits, metrics: Metrics, stopping: Callable[[], bool] = lambda: False
 ) -> ASGIApp:
     """Return the ASGI application of a server; it is ready until `stopping` says that it stops."""
-    routes = [
-        Route("/", page),
-        Route("/metrics", read_metrics),
-        Route("/openapi.json", openapi),
-        Route("/v2", server_metadata),
+    routes = []
+    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        routes += [
+            Route(f"{model}/infer", infer, methods=["POST"]),
+            Route(f"{model}/classify", classify, methods=["POST"]),
+            Route(f"{model}/ready", model_ready),
+            Route(f"{model}/config", model_config),
+            Route(model, model_metadata),
+        ]
+    routes += [
         Route("/v2/health/live", live),
         Route("/v2/health/ready", ready),
         Route("/v2/repository/index", index, methods=["GET", "POST"]),
+        Route("/v2", server_metadata),
+        Route("/metrics", read_metrics),
+        Route("/openapi.json", openapi),
+        Route("/", page),
     ]
-    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        routes += [
-            Route(model, model_metadata),
-            Route(f"{model}/ready", model_ready),
-            Route(f"{model}/config", model_config),
-            Route(f"{model}/infer", infer, methods=["POST"]),
-            Route(f"{model}/classify", classify, methods=["POST"]),
-        ]
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -178,10 +180,10 @@ async def _body(request: Request, limits: Limits, deadline: float) -> bytes:
         raise Refused(415, "Content-Encoding: should be none")
     if int(request.headers.get("Content-Length", "0")) > limits.request_bytes:  # h11 lets digits pass, 20 at most
         raise _too_large(limits)
-    seconds = deadline - asyncio.get_running_loop().time()
     try:
-        return await asyncio.wait_for(_read(request, limits), seconds)
-    except asyncio.TimeoutError as error:
+        with fail_after(deadline - asyncio.get_running_loop().time()):
+            return await _read(request, limits)
+    except TimeoutError as error:
         raise Refused(408, f"the body has not arrived within {limits.deadline_seconds:g} seconds") from error
 
 
