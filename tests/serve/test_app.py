@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[str, bytes | None, dict[str, str], int, str]] = {
     "model of a name that is no text": ("/v2/models/%ff%00/ready", None, {}, 404, "there is digits"),
     "another method": (INFER, None, {}, 405, "Method Not Allowed"),
     "no JSON": (INFER, b"hello", {}, 400, "Invalid JSON"),
-    "half a surrogate pair": (INFER, b'{"inputs": [], "\\ud800": 1, "id": "\\ud800"}', {}, 400, ""),
+    "half a surrogate pair": (INFER, b'{"inputs": [], "\\ud800": 1, "id": "\\ud800"}', {}, 400, "Invalid JSON"),
     "length that is none": (INFER, b"{}", {JSON_LENGTH: "two"}, 400, JSON_LENGTH),
     "too many bytes": (INFER, b"x" * 100_001, {}, 413, "100,000 bytes at most"),
     "too many bytes, unannounced": (INFER, b"x" * 100_001, {"Transfer-Encoding": "chunked"}, 413, "100,000 bytes"),

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.errors import MachineError
+from compress.serve.server import listen
 from tests.conftest import REPOSITORY, Run, run_main
 from tests.serve.conftest import CLASSIFY, Server, png, serving
 
@@ -51,6 +53,18 @@ def test_a_port_in_use_gives_one_line_and_exit_code_4(
     assert code == 4
     assert said.startswith(f"error: --host 127.0.0.1 --port {served.port}: cannot listen there: ")
     assert said.count("\n") == 1
+
+
+def test_an_address_of_another_machine_is_an_error_of_this_one() -> None:
+    with pytest.raises(MachineError, match=r"--host 192\.0\.2\.1 --port 0: cannot listen there: "):
+        listen("192.0.2.1", 0)
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_without_the_extra_one_line_says_how_to_install_it(
