@@ -17,14 +17,14 @@ HELP = (
     "From labelled images to a small, fast, verified image classifier in ONNX, with the evidence beside it.\n\n"
     "[bold]python -m compress all --data FOLDER[/bold] trains a teacher, prunes and quantizes it, distills it into a "
     "student, exports, measures and reports. A stage's name runs up to and including that stage. What is finished is "
-    "never done again. What lands in exported/ is then checked and used by [bold]verify[/bold], [bold]predict[/bold] "
-    "and [bold]evaluate[/bold]; [bold]check[/bold] tells whether a model got slower.\n\n"
+    "never done again. What lands in exported/ is then checked and used by [bold]verify[/bold], [bold]predict[/bold], "
+    "[bold]evaluate[/bold] and [bold]serve[/bold]; [bold]check[/bold] tells whether a model got slower.\n\n"
     "Settings: [bold]python -m compress config[/bold] prints them all, each with what it does. "
     "An error is one line; [bold]--debug[/bold] shows its traceback."
 )
 # Modules of compress.commands. Those that answer within a second are asked first: their commands do not wait for the
 # pipeline's settings to load.
-QUICK, SLOW = ("bundles", "latency"), ("run",)
+QUICK, SLOW = ("bundles", "serve", "latency"), ("run",)
 DEBUG = "--debug"
 RESTARTS, MOST_RESTARTS = "COMPRESS_RESTARTS", 10
 

@@ -83,17 +83,17 @@ class Classifier:
         return Prediction(*named[0], named)
 
 
-def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CPU) -> Classifier:
+def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Classifier:
     """Return the classifier of a bundle's folder.
 
-    `threads` 0 means one for each core; `provider` is ONNX Runtime's name. Raises `BadInputError` for a folder that is
+    `threads`, `provider` and `spinning` are those of `session_of`. Raises `BadInputError` for a folder that is
     no bundle, and for a model that does not fit its manifest and labels. Hashes are not compared: `verify` does that.
     """
     folder = Path(bundle)
     manifest, labels = read_json(folder, MANIFEST), read_labels(folder)
     preparation = _checked_preparation(manifest.get("image"), folder / MANIFEST)
     size, channels = preparation["size"], preparation["channels"]
-    session = open_model(read_part(folder, MODEL), folder / MODEL, threads, provider)
+    session = open_model(read_part(folder, MODEL), folder / MODEL, threads, provider, spinning)
     _check_signature(session, (size, size, channels), len(labels), folder / MODEL)
     name = manifest.get("name")
     return Classifier(
@@ -101,7 +101,7 @@ def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CP
     )
 
 
-def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU) -> Any:
+def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
     """Return a session of a model that may come from anywhere; raises `BadInputError` where there can be none.
 
     ONNX Runtime loads no external data where it is given bytes; a model that asks for it is refused before it is asked.
@@ -111,7 +111,7 @@ def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU) 
 
         check_self_contained(model, str(path))
     try:
-        return session_of(model, threads=threads, provider=provider)
+        return session_of(model, threads=threads, provider=provider, spinning=spinning)
     except Exception as error:  # onnxruntime has a class for every status, and raises others too
         raise BadInputError(f"{path}: cannot be loaded: {str(error).partition(chr(10))[0]}") from error
 

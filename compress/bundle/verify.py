@@ -29,7 +29,7 @@ def verify(folder: Path) -> Iterator[str]:
     Raises `BadInputError` for a bundle that is damaged, incomplete, at odds with itself or unsafe, naming the file, and
     `CompressError` where it is whole, but this machine gives other logits than it should.
     """
-    manifest, contents = _check_files(folder)
+    manifest, contents = check_files(folder)
     yield f"{len(contents)} files have the sizes and sha256 that {MANIFEST} and {SUMS} say"
     models = {name: data for name, data in contents.items() if name.endswith(".onnx")}
     for name, data in models.items():
@@ -45,8 +45,11 @@ def verify(folder: Path) -> Iterator[str]:
         yield _check_golden(folder, contents[MODEL], images, expected, tolerance, provider)
 
 
-def _check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the manifest and each file's bytes; of a file, manifest.json and SHA256SUMS, the one at odds is named."""
+def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the manifest and each file's bytes.
+
+    Raises `BadInputError`; of a file, manifest.json and SHA256SUMS, it names the one at odds.
+    """
     manifest = read_manifest(folder)
     written = read_part(folder, MANIFEST)
     if written != manifest_text(manifest).encode():

@@ -1,0 +1,230 @@
+"""What a server answers, URL by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from anyio import fail_after
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from compress.bundle.classifier import PROBABILITIES
+from compress.errors import BadInputError
+from compress.fingerprint import available_cores
+from compress.serve.limits import Limits, Refused
+from compress.serve.metrics import Metrics
+from compress.serve.models import Model
+from compress.serve.openapi import description
+from compress.serve.page import HEADERS, PAGE
+from compress.serve.protocol import JSON_LENGTH, NUMBER, VERSION, read_request, write_answer
+
+RETRY_SECONDS = 1
+
+
+def build_app(
+    models: Mapping[str, Model], limits: Limits, metrics: Metrics, stopping: Callable[[], bool] = lambda: False
+) -> ASGIApp:
+    """Return the ASGI application of a server; it is ready until `stopping` says that it stops."""
+    routes = []
+    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        routes += [
+            Route(f"{model}/infer", infer, methods=["POST"]),
+            Route(f"{model}/classify", classify, methods=["POST"]),
+            Route(f"{model}/ready", model_ready),
+            Route(f"{model}/config", model_config),
+            Route(model, model_metadata),
+        ]
+    routes += [
+        Route("/v2/health/live", live),
+        Route("/v2/health/ready", ready),
+        Route("/v2/repository/index", index, methods=["GET", "POST"]),
+        Route("/v2", server_metadata),
+        Route("/metrics", read_metrics),
+        Route("/openapi.json", openapi),
+        Route("/", page),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            Refused: _refused,
+            BadInputError: _bad_input,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _failed,
+        },
+    )
+    app.state.models = models
+    app.state.limits = limits
+    app.state.metrics = metrics
+    app.state.stopping = stopping
+    app.state.decoders = ThreadPoolExecutor(available_cores())
+    return metrics.counting(app, models)
+
+
+async def page(request: Request) -> Response:
+    """The page where one drops an image."""
+    return Response(PAGE, headers=HEADERS, media_type="text/html")
+
+
+async def openapi(request: Request) -> Response:
+    """The description of all this."""
+    return _json(description(request.app.state.models))
+
+
+async def server_metadata(request: Request) -> Response:
+    """What this server is."""
+    extensions = ["binary_tensor_data", "model_configuration", "model_repository(index)", "classify"]
+    return _json({"name": "compress", "version": version("compress"), "extensions": extensions})
+
+
+async def live(request: Request) -> Response:
+    """Whether the server answers."""
+    return _json({"live": True})
+
+
+async def ready(request: Request) -> Response:
+    """Whether all models can be asked."""
+    is_ready = not request.app.state.stopping()
+    return _json({"ready": is_ready}, 200 if is_ready else 503)
+
+
+async def index(request: Request) -> Response:
+    """The models that there are."""
+    return _json([{"name": name, "version": VERSION, "state": "READY"} for name in request.app.state.models])
+
+
+async def model_metadata(request: Request) -> Response:
+    """A model's inputs and outputs."""
+    return _json(_model(request).metadata())
+
+
+async def model_ready(request: Request) -> Response:
+    """Whether a model can be asked."""
+    name = _model(request).classifier.name
+    is_ready = not request.app.state.stopping()
+    return _json({"name": name, "ready": is_ready}, 200 if is_ready else 503)
+
+
+async def model_config(request: Request) -> Response:
+    """A model's configuration, as Triton has it."""
+    return _json(_model(request).config())
+
+
+async def infer(request: Request) -> Response:
+    """The outputs of pixels."""
+    model, limits = _model(request), request.app.state.limits
+    deadline = asyncio.get_running_loop().time() + limits.deadline_seconds
+    with model.batcher.place():
+        body = await _body(request, limits, deadline)
+        asked = read_request(body, request.headers.get(JSON_LENGTH), model.classifier.input_shape, limits.batch)
+        outputs = await model.batcher.infer(asked.pixels, tuple(asked.outputs), deadline)
+        content, headers = write_answer(model.classifier.name, asked, outputs)
+    return Response(content, headers=headers)
+
+
+async def classify(request: Request) -> Response:
+    """The labels of an image file."""
+    start = time.perf_counter()
+    model, state = _model(request), request.app.state
+    top = request.query_params.get("top", "5")
+    if not NUMBER.fullmatch(top) or int(top) < 1:
+        raise Refused(400, f"top: is {top!r:.50}; should be a number of labels, 1 or more")
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + state.limits.deadline_seconds
+    with model.batcher.place():
+        body = await _body(request, state.limits, deadline)
+        pixels = await loop.run_in_executor(state.decoders, model.classifier.pixels, body)
+        outputs = await model.batcher.infer(pixels[np.newaxis], [PROBABILITIES], deadline)
+    said = model.classifier.prediction(outputs[PROBABILITIES][0], int(top))
+    return _json(
+        {
+            "model_name": model.classifier.name,
+            "label": said.label,
+            "probability": said.probability,
+            "top": [{"label": label, "probability": probability} for label, probability in said.top],
+            "milliseconds": round((time.perf_counter() - start) * 1e3, 3),
+        }
+    )
+
+
+async def read_metrics(request: Request) -> Response:
+    """What Prometheus reads."""
+    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _model(request: Request) -> Model:
+    name, asked = request.path_params["name"], request.path_params.get("version", VERSION)
+    models: Mapping[str, Model] = request.app.state.models
+    if name not in models:
+        raise Refused(404, f"there is no model {name!r:.100}; there is {', '.join(models)}")
+    if asked != VERSION:
+        raise Refused(404, f"{name} has no version {asked!r:.100}; it has {VERSION}")
+    return models[name]
+
+
+async def _body(request: Request, limits: Limits, deadline: float) -> bytes:
+    """Return a request's body; raises `Refused` for one that is too large, encoded, or not there by the deadline."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refused(415, "Content-Encoding: should be none")
+    if int(request.headers.get("Content-Length", "0")) > limits.request_bytes:  # h11 lets digits pass, 20 at most
+        raise _too_large(limits)
+    try:
+        with fail_after(deadline - asyncio.get_running_loop().time()):
+            return await _read(request, limits)
+    except TimeoutError as error:
+        raise Refused(408, f"the body has not arrived within {limits.deadline_seconds:g} seconds") from error
+
+
+async def _read(request: Request, limits: Limits) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limits.request_bytes:
+            raise _too_large(limits)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(limits: Limits) -> Refused:
+    return Refused(413, f"the body is too large; should have {limits.request_bytes:,} bytes at most")
+
+
+def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    # ASCII, since what is said of a client's text may hold half of a surrogate pair, which UTF-8 has not
+    return Response(json.dumps(value), status, headers, "application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 503 else {}
+    return _json({"error": str(error)}, error.status, headers)
+
+
+async def _bad_input(request: Request, error: Exception) -> Response:
+    return _json({"error": str(error)}, 400)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return _json({"error": "the client went away"}, 400)  # which nobody reads; the metrics count it
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _json({"error": f"the model could not be run: {str(error).partition(chr(10))[0]:.300}"}, 500)

@@ -1,0 +1,81 @@
+"""The models of a server: bundles, checked and loaded, and what the protocol says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.bundle.classifier import INPUT, Classifier, load
+from compress.bundle.contents import LABELS, MODEL
+from compress.bundle.verify import check_files
+from compress.errors import BadInputError
+from compress.serve.batching import Batcher
+from compress.serve.limits import Limits
+from compress.serve.metrics import Metrics
+from compress.serve.protocol import OUTPUTS, VERSION
+
+PLATFORM = "onnxruntime_onnx"  # Triton's name
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle that is served."""
+
+    classifier: Classifier
+    batcher: Batcher
+    limits: Limits
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the protocol's model metadata."""
+        shape, classes = self.classifier.input_shape, len(self.classifier.labels)
+        return {
+            "name": self.classifier.name,
+            "versions": [VERSION],
+            "platform": PLATFORM,
+            "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *shape]}],
+            "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, classes]} for name in OUTPUTS],
+        }
+
+    def config(self) -> dict[str, Any]:
+        """Return the model's configuration as Triton has it (model_config.proto)."""
+        shape, classes = self.classifier.input_shape, len(self.classifier.labels)
+        return {
+            "name": self.classifier.name,
+            "platform": PLATFORM,
+            "backend": "onnxruntime",
+            "default_model_filename": MODEL,
+            "max_batch_size": self.limits.batch,
+            "input": [{"name": INPUT, "data_type": "TYPE_UINT8", "dims": list(shape)}],
+            "output": [
+                {"name": name, "data_type": "TYPE_FP32", "dims": [classes], "label_filename": LABELS}
+                for name in OUTPUTS
+            ],
+            "dynamic_batching": {"max_queue_delay_microseconds": 0},
+        }
+
+
+def load_models(bundles: Sequence[Path], threads: int, limits: Limits, metrics: Metrics) -> dict[str, Model]:
+    """Return the models of bundles by name, each file's hash compared.
+
+    Raises `BadInputError` for what is no bundle or damaged, and for two bundles of one name.
+    """
+    models: dict[str, Model] = {}
+    for folder in bundles:
+        check_files(folder)
+        classifier = load(folder, threads=threads, spinning=False)
+        name = classifier.name
+        if name in models:
+            raise BadInputError(f"{folder}: is named {name}, as another bundle is; should have a name of its own")
+        classifier.run(np.zeros((1, *classifier.input_shape), np.uint8))  # the first run is slow
+        batcher = Batcher(partial(_run, classifier.session), limits, metrics.of_model(name))
+        models[name] = Model(classifier, batcher, limits)
+    return models
+
+
+def _run(session: Any, names: Sequence[str], pixels: np.ndarray) -> list[np.ndarray]:
+    return session.run(names, {INPUT: pixels})

@@ -1,0 +1,183 @@
+"""The Open Inference Protocol 2 over HTTP with the binary tensor data extension: a body to pixels, outputs to a body.
+
+As https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md, 2023) and Triton
+(docs/protocol/extension_binary_data.md, 2020) have it. Nothing that a client says of a size is taken for true.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES
+from compress.serve.limits import Refused
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+OUTPUTS = (LOGITS, PROBABILITIES)
+VERSION = "1"  # of every model: a bundle has one
+NUMBER = re.compile("[0-9]{1,18}")
+MOST_SAID = 300  # characters of an error
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class InputParameters(_Part):
+    """`binary_data_size`: bytes of the tensor, which then follow the JSON."""
+
+    binary_data_size: int | None = Field(None, ge=0)
+
+
+class Input(_Part):
+    """A tensor: its values are `data`, flat or nested as its shape, or follow the JSON."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: InputParameters = InputParameters()
+    data: list[Any] | None = None
+
+
+class OutputParameters(_Part):
+    """`binary_data`: whether the tensor shall follow the answer's JSON."""
+
+    binary_data: bool | None = None
+
+
+class Output(_Part):
+    """An output that is asked for."""
+
+    name: str
+    parameters: OutputParameters = OutputParameters()
+
+
+class RequestParameters(BaseModel):
+    """`binary_data_output`: whether all outputs shall follow the answer's JSON. Others are ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    binary_data_output: bool = False
+
+
+class InferenceRequest(BaseModel):
+    """The JSON of a request; without `outputs`, all are asked for."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    id: str | None = None
+    parameters: RequestParameters = RequestParameters()
+    inputs: list[Input]
+    outputs: list[Output] = []
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was found good: pixels `(n, height, width, channels) uint8`, and of each output if as binary."""
+
+    id: str | None
+    pixels: np.ndarray
+    outputs: Mapping[str, bool]
+
+
+def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, int, int], most_images: int) -> Asked:
+    """Return what a request asks for; raises `Refused` (400) with the first thing that is wrong.
+
+    `json_length` is the header of that name: how many bytes of the body are JSON, all where there is none.
+    """
+    length = _json_length(json_length, len(body))
+    try:
+        request = InferenceRequest.model_validate_json(body[:length])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise _bad(": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))) from error
+    names = [tensor.name for tensor in request.inputs]
+    if names != [INPUT]:
+        raise _bad(f"inputs: are {names}; should be ['{INPUT}']")
+    pixels = _pixels(request.inputs[0], memoryview(body)[length:], input_shape, most_images)
+    return Asked(request.id, pixels, _outputs(request))
+
+
+def write_answer(name: str, asked: Asked, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
+    """Return an answer's body and headers, of outputs `(n, classes) float32`."""
+    described: list[dict[str, Any]] = []
+    binary: list[bytes] = []
+    for output, as_binary in asked.outputs.items():
+        values = outputs[output]
+        tensor = {"name": output, "datatype": "FP32", "shape": list(values.shape)}
+        if as_binary:
+            binary.append(values.astype("<f4", copy=False).tobytes())
+            described.append({**tensor, "parameters": {"binary_data_size": len(binary[-1])}})
+        else:
+            described.append({**tensor, "data": values.ravel().tolist()})
+    answer = {"model_name": name, "model_version": VERSION, "outputs": described}
+    text = json.dumps(answer if asked.id is None else {**answer, "id": asked.id}).encode()
+    if not binary:
+        return text, {"Content-Type": "application/json"}
+    return b"".join([text, *binary]), {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(text))}
+
+
+def _json_length(header: str | None, body_length: int) -> int:
+    if header is None:
+        return body_length
+    if not NUMBER.fullmatch(header) or int(header) > body_length:
+        raise _bad(f"{JSON_LENGTH}: is {header!r}; should be a number of bytes, {body_length} at most")
+    return int(header)
+
+
+def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int], most_images: int) -> np.ndarray:
+    if tensor.datatype != "UINT8":
+        raise _bad(f"{INPUT}: datatype is {tensor.datatype!r}; should be 'UINT8'")
+    if tuple(tensor.shape[1:]) != input_shape or not 1 <= tensor.shape[0] <= most_images:
+        right = ", ".join(map(str, input_shape))
+        raise _bad(f"{INPUT}: shape is {tensor.shape}; should be [1 to {most_images}, {right}]")
+    count = math.prod(tensor.shape)
+    said = tensor.parameters.binary_data_size
+    if (said is None) == (tensor.data is None):
+        raise _bad(f"{INPUT}: should have either data or parameters.binary_data_size")
+    if tensor.data is not None:
+        if binary:
+            raise _bad(f"{len(binary)} bytes follow the JSON, but no input has parameters.binary_data_size")
+        values: bytes | memoryview = _values(tensor.data, tensor.shape, count)
+    elif said != count or len(binary) != count:
+        raise _bad(f"{INPUT}: binary_data_size is {said}, and {len(binary)} bytes follow the JSON; should be {count}")
+    else:
+        values = binary
+    return np.frombuffer(values, np.uint8).reshape(tensor.shape)
+
+
+def _values(data: list[Any], shape: Sequence[int], count: int) -> bytes:
+    """Return the numbers of a list, flat or nested as the shape, row by row."""
+    rows: list[Any] = [data]
+    for size in shape if data and isinstance(data[0], list) else [count]:
+        if not all(isinstance(row, list) and len(row) == size for row in rows):
+            raise _bad(f"{INPUT}: data should be {count} numbers, in one list or in lists as the shape {list(shape)}")
+        rows = list(chain.from_iterable(rows))
+    if set(map(type, rows)) != {int} or min(rows) < 0 or max(rows) > 255:
+        raise _bad(f"{INPUT}: data should be integers from 0 to 255")
+    return bytes(rows)
+
+
+def _outputs(request: InferenceRequest) -> dict[str, bool]:
+    """Return the outputs asked for, in that order, and whether each shall be binary."""
+    asked = request.outputs or [Output(name=name) for name in OUTPUTS]
+    names = [output.name for output in asked]
+    if not set(names) <= set(OUTPUTS) or len(set(names)) < len(names):
+        raise _bad(f"outputs: are {names}; should be of {list(OUTPUTS)}, each once")
+    default = request.parameters.binary_data_output
+    return {
+        output.name: default if output.parameters.binary_data is None else output.parameters.binary_data
+        for output in asked
+    }
+
+
+def _bad(why: str) -> Refused:
+    return Refused(400, why if len(why) <= MOST_SAID else f"{why[:MOST_SAID]}...")

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.serve.limits import Refused
+from compress.serve.protocol import JSON_LENGTH, Asked, read_request, write_answer
+
+SHAPE = (2, 2, 1)
+VALUES = [0, 1, 254, 255, 4, 5, 6, 7]
+IMAGE = {"name": "image", "datatype": "UINT8", "shape": [2, 2, 2, 1]}
+
+
+def read(body: bytes, json_length: str | None = None) -> Asked:
+    return read_request(body, json_length, SHAPE, most_images=3)
+
+
+def text(image: dict[str, Any] | None = None, **others: Any) -> bytes:
+    return json.dumps({"inputs": [{**IMAGE, "data": VALUES} if image is None else image], **others}).encode()
+
+
+def binary(size: Any, **others: Any) -> bytes:
+    return text({**IMAGE, "parameters": {"binary_data_size": size}}, **others)
+
+
+@pytest.mark.parametrize("data", [VALUES, np.reshape(VALUES, (2, 2, 2, 1)).tolist()], ids=["flat", "nested"])
+def test_numbers_in_json_are_read_row_by_row(data: list[Any]) -> None:
+    asked = read(text({**IMAGE, "data": data}))
+
+    assert asked.pixels.dtype == np.uint8
+    assert asked.pixels.tolist() == np.reshape(VALUES, (2, 2, 2, 1)).tolist()
+    assert asked.outputs == {"logits": False, "probabilities": False}
+
+
+def test_bytes_after_the_json_are_the_tensor() -> None:
+    head = binary(8, parameters={"binary_data_output": True, "priority": 3})
+
+    asked = read(head + bytes(VALUES), str(len(head)))
+
+    assert asked.pixels.ravel().tolist() == VALUES
+    assert asked.outputs == {"logits": True, "probabilities": True}
+
+
+def test_an_output_says_for_itself_how_it_comes() -> None:
+    outputs = [{"name": "probabilities", "parameters": {"binary_data": False}}, {"name": "logits"}]
+
+    asked = read(text(outputs=outputs, id="7", parameters={"binary_data_output": True}))
+
+    assert list(asked.outputs.items()) == [("probabilities", False), ("logits", True)]
+    assert asked.id == "7"
+
+
+def test_an_answer_has_its_binary_tensors_behind_its_json_in_their_order() -> None:
+    outputs = {name: np.array([[0.1, -0.0]], np.float32) for name in ("logits", "probabilities")}
+
+    body, headers = write_answer("m", Asked("\ud800", np.zeros(0), {"probabilities": True, "logits": False}), outputs)
+
+    length = int(headers[JSON_LENGTH])
+    answer = json.loads(body[:length])
+    assert answer["id"] == "\ud800"
+    assert answer["outputs"][0] == {
+        "name": "probabilities",
+        "datatype": "FP32",
+        "shape": [1, 2],
+        "parameters": {"binary_data_size": 8},
+    }
+    assert body[length:] == outputs["probabilities"].tobytes()
+    assert np.float32(answer["outputs"][1]["data"]).tobytes() == outputs["logits"].tobytes()
+
+
+HEAD = binary(8)
+SIZED = bytes(VALUES)
+BAD: dict[str, tuple[bytes, str | None, str]] = {
+    "empty": (b"", None, "Invalid JSON"),
+    "no JSON": (b"\xff\xfe", None, "Invalid JSON"),
+    "UTF-16": (text().decode().encode("utf-16"), None, "Invalid JSON"),
+    "a list": (b"[]", None, "should be an object"),
+    "nested without end": (b"[" * 100_000, None, "Invalid JSON"),
+    "nested data without end": (text()[:-3] + b"[" * 50_000, None, "Invalid JSON"),
+    "no inputs": (b"{}", None, "inputs: Field required"),
+    "inputs null": (b'{"inputs": null}', None, "inputs"),
+    "two inputs": (json.dumps({"inputs": [{**IMAGE, "data": VALUES}] * 2}).encode(), None, "should be ['image']"),
+    "another name": (text({**IMAGE, "name": "x", "data": VALUES}), None, "should be ['image']"),
+    "name that is none": (text({**IMAGE, "name": 3, "data": VALUES}), None, "inputs.0.name"),
+    "unknown key": (text({**IMAGE, "data": VALUES, "dtype": "x"}), None, "inputs.0.dtype"),
+    "another type": (text({**IMAGE, "datatype": "FP32", "data": VALUES}), None, "should be 'UINT8'"),
+    "type in small letters": (text({**IMAGE, "datatype": "uint8", "data": VALUES}), None, "should be 'UINT8'"),
+    "no shape": (text({"name": "image", "datatype": "UINT8", "data": VALUES}), None, "inputs.0.shape"),
+    "shape empty": (text({**IMAGE, "shape": [], "data": VALUES}), None, "shape is []"),
+    "shape without batch": (text({**IMAGE, "shape": [2, 2, 1], "data": VALUES[:4]}), None, "shape is [2, 2, 1]"),
+    "shape of text": (text({**IMAGE, "shape": ["2", 2, 2, 1], "data": VALUES}), None, "inputs.0.shape.0"),
+    "shape of fractions": (text({**IMAGE, "shape": [2.0, 2, 2, 1], "data": VALUES}), None, "inputs.0.shape.0"),
+    "shape of truth": (text({**IMAGE, "shape": [True, 2, 2, 1], "data": VALUES[:4]}), None, "inputs.0.shape.0"),
+    "no image": (text({**IMAGE, "shape": [0, 2, 2, 1], "data": []}), None, "should be [1 to 3, 2, 2, 1]"),
+    "fewer than no images": (text({**IMAGE, "shape": [-2, 2, 2, 1], "data": VALUES}), None, "should be [1 to 3,"),
+    "negative sides": (text({**IMAGE, "shape": [2, -2, -2, 1], "data": VALUES}), None, "should be [1 to 3,"),
+    "too many images": (text({**IMAGE, "shape": [4, 2, 2, 1], "data": VALUES * 2}), None, "should be [1 to 3,"),
+    "a product that overflows": (text({**IMAGE, "shape": [2**62, 2, 2, 1], "data": VALUES}), None, "[1 to 3,"),
+    "a dimension of 30 digits": (text({**IMAGE, "shape": [10**30, 2, 2, 1], "data": VALUES}), None, "[1 to 3,"),
+    "too few numbers": (text({**IMAGE, "data": VALUES[:-1]}), None, "should be 8 numbers"),
+    "too many numbers": (text({**IMAGE, "data": [*VALUES, 1]}), None, "should be 8 numbers"),
+    "nested otherwise": (text({**IMAGE, "data": [VALUES[:4], VALUES[4:]]}), None, "lists as the shape"),
+    "nested in part": (text({**IMAGE, "data": [[[[1], [2]], [[3], 4]], 5]}), None, "lists as the shape"),
+    "nested too deep": (text({**IMAGE, "data": [[[[[1]]] * 2] * 2] * 2}), None, "integers from 0 to 255"),
+    "too large": (text({**IMAGE, "data": [*VALUES[:-1], 256]}), None, "integers from 0 to 255"),
+    "negative": (text({**IMAGE, "data": [*VALUES[:-1], -1]}), None, "integers from 0 to 255"),
+    "fraction": (text({**IMAGE, "data": [*VALUES[:-1], 1.0]}), None, "integers from 0 to 255"),
+    "truth": (text({**IMAGE, "data": [*VALUES[:-1], True]}), None, "integers from 0 to 255"),
+    "text": (text({**IMAGE, "data": [*VALUES[:-1], "1"]}), None, "integers from 0 to 255"),
+    "null": (text({**IMAGE, "data": [*VALUES[:-1], None]}), None, "integers from 0 to 255"),
+    "not a number": (text({**IMAGE, "data": [*VALUES[:-1], float("nan")]}), None, "integers from 0 to 255"),
+    "a number of 5,000 digits": (text().replace(b"254", b"9" * 5000), None, "Invalid JSON"),
+    "data that is no list": (text({**IMAGE, "data": "AAAA"}), None, "inputs.0.data"),
+    "neither data nor bytes": (text(IMAGE), None, "either data or"),
+    "both": (text({**IMAGE, "data": VALUES, "parameters": {"binary_data_size": 8}}), None, "either data or"),
+    "data, and bytes behind": (text() + SIZED, str(len(text())), "8 bytes follow"),
+    "data, and bytes behind, unsaid": (text() + SIZED, None, "Invalid JSON"),
+    "size without bytes": (HEAD, None, "0 bytes follow"),
+    "too few bytes": (HEAD + SIZED[:-1], str(len(HEAD)), "7 bytes follow"),
+    "too many bytes": (HEAD + SIZED + b"x", str(len(HEAD)), "9 bytes follow"),
+    "size of another": (binary(9) + SIZED + b"x", str(len(HEAD)), "binary_data_size is 9"),
+    "size that is negative": (binary(-8) + SIZED, str(len(binary(-8))), "binary_data_size"),
+    "size that is huge": (binary(2**63) + SIZED, str(len(binary(2**63))), "binary_data_size"),
+    "size of text": (binary("8") + SIZED, str(len(binary("8"))), "binary_data_size"),
+    "size of truth": (binary(True) + SIZED, str(len(binary(True))), "binary_data_size"),
+    "shared memory": (
+        text({**IMAGE, "parameters": {"shared_memory_region": "x"}}),
+        None,
+        "inputs.0.parameters.shared_memory_region",
+    ),
+    "length beyond the body": (HEAD + SIZED, str(len(HEAD) + 9), JSON_LENGTH),
+    "length within the JSON": (HEAD + SIZED, str(len(HEAD) - 1), "Invalid JSON"),
+    "length 0": (HEAD + SIZED, "0", "Invalid JSON"),
+    "negative length": (HEAD + SIZED, "-1", JSON_LENGTH),
+    "length with a sign": (HEAD + SIZED, f"+{len(HEAD)}", JSON_LENGTH),
+    "length with blanks": (HEAD + SIZED, f" {len(HEAD)}", JSON_LENGTH),
+    "length in other digits": (HEAD + SIZED, "\u0661\u0662", JSON_LENGTH),
+    "length of 5,000 digits": (HEAD + SIZED, "1" * 5000, JSON_LENGTH),
+    "no such output": (text(outputs=[{"name": "x"}]), None, "outputs: are ['x']"),
+    "an output twice": (text(outputs=[{"name": "logits"}] * 2), None, "each once"),
+    "output that is none": (text(outputs=["logits"]), None, "outputs.0"),
+    "binary that is no truth": (
+        text(outputs=[{"name": "logits", "parameters": {"binary_data": 1}}]),
+        None,
+        "outputs.0.parameters.binary_data",
+    ),
+    "classification": (
+        text(outputs=[{"name": "logits", "parameters": {"classification": 3}}]),
+        None,
+        "outputs.0.parameters.classification",
+    ),
+    "id that is none": (text(id=7), None, "id"),
+    "parameters that are none": (text(parameters=[]), None, "parameters"),
+    "an error as long as the request": (text({**IMAGE, "name": "x" * 10_000, "data": VALUES}), None, "..."),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_request_is_refused_with_what_is_wrong(name: str) -> None:
+    body, json_length, expected = BAD[name]
+
+    with pytest.raises(Refused) as refused:
+        read(body, json_length)
+
+    assert refused.value.status == 400
+    assert expected in str(refused.value)
+    assert len(str(refused.value)) < 400
