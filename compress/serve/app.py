@@ -50,7 +50,7 @@ def build_app(
         Route("/v2/health/live", live),
         Route("/v2/health/ready", ready),
         Route("/v2/repository/index", index, methods=["GET", "POST"]),
-        Route("/v2", server_metadata),
+        *(Route(path, server_metadata) for path in ("/v2", "/v2/")),  # the text of the protocol, and its OpenAPI file
         Route("/metrics", read_metrics),
         Route("/openapi.json", openapi),
         Route("/", page),
