@@ -19,8 +19,8 @@ TYPES = {"float": np.float32, "double": np.float64} | {
 }
 
 
-def open_model(file: Path, *, threads: int, provider: str) -> Any:
-    """Return a session as `open_session` does, for one of several models in a process.
+def open_model(file: Path, *, provider: str, **options: Any) -> Any:
+    """Return a session as `open_session` does with these options, for one of several models in a process.
 
     Raises `BadInputError` where the file is no model that onnxruntime runs, and `MachineError` where `provider` is
     absent or, other than the CPU, does not run all of it.
@@ -28,7 +28,7 @@ def open_model(file: Path, *, threads: int, provider: str) -> Any:
     if provider not in onnxruntime.get_available_providers():
         raise MachineError(f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
     try:
-        return open_session(file, threads=threads, provider=provider, spinning=False)
+        return open_session(file, provider=provider, spinning=False, **options)
     except Exception as error:  # whatever onnxruntime raises, its own types and others
         if provider != CPU:
             raise MachineError(f"{file}: {provider} does not run it whole: {_first_line(error)}") from error

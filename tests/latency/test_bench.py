@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compress.latency import alone, measure
+from tests.conftest import run_compress, run_main
+from tests.latency.models import write_failing, write_model
+
+
+@pytest.fixture(autouse=True)
+def _own_lock_and_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(alone, "RUNS", 1)
+    monkeypatch.setattr(measure, "WARM_UP_SECONDS", 0.0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_model(tmp_path / "model.onnx")
+    write_model(tmp_path / "other.onnx", layers=3)
+    write_failing(tmp_path / "failing.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bundle").mkdir()
+    write_model(tmp_path / "bundle" / "model.onnx")
+    return tmp_path
+
+
+def bench(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    return run_main(monkeypatch, folder, "bench", *arguments, "--seconds", "0.1")
+
+
+def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compress.fingerprint.available_cores", lambda: 2)
+    options = ["--batches", "1,4", "--threads", "2,1", "--json", "bench.json"]
+
+    assert bench(monkeypatch, folder, "other.onnx", "bundle", *options) == 0
+
+    report = json.loads((folder / "bench.json").read_bytes())
+    assert [model["name"] for model in report["models"]] == ["other", "bundle"]
+    for model in report["models"]:
+        rows = model["latencies"]
+        assert [(row["threads"], row["batch"]) for row in rows] == [(1, 1), (1, 4), (2, 1), (2, 4)]
+        assert all(min(row["samples_ns"]) > 0 for row in rows)
+        assert model["nodes"].keys() == {"CPUExecutionProvider"}
+        assert model["alone"][0]["first_run_ns"] > 0
+        assert len(model["sha256"]) == 64
+    assert report["host"].keys() >= {"processor", "flags", "cores", "cgroup_cpu", "governor", "load", "onnxruntime"}
+    assert "cold start" in capsys.readouterr().out
+
+
+def test_files_are_measured_without_tensorflow_and_without_the_pipeline(folder: Path) -> None:
+    code = (
+        "import sys; from compress import cli; sys.argv = ['compress', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "finally: print({'tensorflow', 'compress.pipeline', 'compress.config'} & set(sys.modules), file=sys.stderr)"
+    )
+    options = ["--seconds", "0.1", "--batches", "1", "--threads", "1"]
+
+    result = run_compress(folder, "bench", "model.onnx", *options, python=("-c", code))
+
+    assert (result.returncode, result.stderr.splitlines()) == (0, ["set()"])
+
+
+BAD: list[tuple[str, list[str], str]] = [
+    ("no such file", ["none.onnx"], "none.onnx: no such file"),
+    ("folder that is no bundle", ["empty"], "empty: holds no model.onnx"),
+    ("file that is no model", ["text.onnx"], "text.onnx: no ONNX model that onnxruntime runs"),
+    ("model that fails", ["failing.onnx"], "failing.onnx: fails to run on image (1, 8, 8, 1)"),
+    ("no threads", ["model.onnx", "--threads", "0"], "--threads 0: should be 1 to"),
+    ("threads that are no number", ["model.onnx", "--threads", "all"], "--threads all: should be whole numbers"),
+    ("no batch", ["model.onnx", "--batches", "0,1"], "--batches 0,1: should be 1 to 4096"),
+    ("batch below nothing", ["model.onnx", "--batches", "-8"], "--batches -8: should be 1 to 4096"),
+    ("batches that are no numbers", ["model.onnx", "--batches", "1,,2"], "--batches 1,,2: should be whole numbers"),
+    ("no time", ["model.onnx", "--seconds", "0"], "--seconds 0: should be above 0"),
+    ("unknown provider", ["model.onnx", "--provider", "abacus"], "--provider abacus: should be one of"),
+    ("one file twice", ["model.onnx", "./model.onnx"], "model.onnx: is given twice"),
+    ("option of a run", ["model.onnx", "--preset", "digits"], "--preset: bench takes it only without MODEL"),
+    ("option of files", ["--threads", "1"], "--threads: bench takes it only with MODEL"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_input_gives_one_line_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = run_main(monkeypatch, folder, "bench", *arguments)
+
+    said = capsys.readouterr().err
+    assert (code, len(said.splitlines())) == (2, 1), said
+    assert expected in said
