@@ -70,6 +70,10 @@ def bench(
         float,
         typer.Option(help="Time for each pair of threads and batch, all models together.", rich_help_panel=WITH_MODEL),
     ] = 5.0,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Measure other runtimes beside it.", metavar="openvino,litert", rich_help_panel=WITH_MODEL),
+    ] = None,
     json: Annotated[
         Path | None,
         typer.Option(help="Write all of it and raw samples as JSON.", metavar="FILE", rich_help_panel=WITH_MODEL),
@@ -85,7 +89,7 @@ def bench(
     if models:
         from compress.latency import bench as benching
 
-        benching.run(models, benching.settings_of(batches, threads, provider, seconds), json)
+        benching.run(models, benching.settings_of(batches, threads, provider, seconds, compare), json)
     else:
         from compress.commands.run import run_up_to
 

@@ -12,6 +12,7 @@ from compress.errors import BadInputError
 from compress.latency import baselines, figures, reports
 from compress.latency.check import check_threads, provider_named
 from compress.latency.host import conditions
+from compress.latency.peers import PEERS
 from compress.latency.sweep import Settings, sweep
 from compress.onnx_tools.sessions import CPU
 
@@ -23,15 +24,16 @@ def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
     """Measure models, print what was found, and write it where asked."""
     console, host = Console(), conditions()  # the load before that of measuring
     with console.status("") as status:
-        measured = sweep(named(models), settings, status.update)
+        measured, skipped = sweep(named(models), settings, status.update)
     if json:
-        reports.write("--json", json, reports.to_bytes(figures.as_json(measured, settings, host)))
+        reports.write("--json", json, reports.to_bytes(figures.as_json(measured, skipped, settings, host)))
     console.print(figures.latency_table(measured))
     console.print(figures.model_table(measured))
-    console.print(figures.host_line(host), highlight=False, soft_wrap=True)
+    for line in (*figures.difference_lines(measured), *figures.skip_lines(skipped), figures.host_line(host)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def settings_of(batches: str, threads: str | None, provider: str, seconds: float) -> Settings:
+def settings_of(batches: str, threads: str | None, provider: str, seconds: float, compare: str | None) -> Settings:
     """Return the settings that the options state; raises `BadInputError` for one that is out of bounds."""
     full = provider_named(provider)
     counts = (
@@ -44,7 +46,7 @@ def settings_of(batches: str, threads: str | None, provider: str, seconds: float
         raise BadInputError(f"--batches {batches}: should be 1 to {LARGEST_BATCH}, such as 1,8,32")
     if not 0 < seconds <= MOST_SECONDS:
         raise BadInputError(f"--seconds {seconds:g}: should be above 0 and at most {MOST_SECONDS}")
-    return Settings(sizes, counts, full, seconds)
+    return Settings(sizes, counts, full, seconds, _peers(compare, full) if compare else ())
 
 
 def named(models: Sequence[Path]) -> dict[str, Path]:
@@ -61,6 +63,15 @@ def named(models: Sequence[Path]) -> dict[str, Path]:
         twice = next(model for model in models if models.count(model) > 1)
         raise BadInputError(f"{twice}: is given twice; each model should be another file")
     return files
+
+
+def _peers(compare: str, provider: str) -> tuple[str, ...]:
+    if provider != CPU:
+        raise BadInputError(f"--compare {compare}: peers run on the CPU; should be without --provider")
+    unknown = [peer for peer in compare.split(",") if peer not in PEERS]
+    if unknown:
+        raise BadInputError(f"--compare {unknown[0]}: should be of {', '.join(PEERS)}")
+    return tuple(dict.fromkeys(compare.split(",")))
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from rich import box
 from rich.filesize import decimal
 from rich.table import Table
 
+from compress.artifacts import Skip
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
 from compress.latency.sweep import Measured, Settings
 from compress.store import sha256_file
@@ -53,6 +54,20 @@ def model_table(measured: Sequence[Measured]) -> Table:
     return table
 
 
+def difference_lines(measured: Sequence[Measured]) -> list[str]:
+    """Return a line for each model and peer: how far its outputs are from onnxruntime's."""
+    return [
+        f"{model.name} on {peer}: outputs differ by at most {found.largest:.2g}, of {found.of:.2g}"
+        for model in measured
+        for peer, found in model.differences.items()
+    ]
+
+
+def skip_lines(skipped: Sequence[Skip]) -> list[str]:
+    """Return a line for each thing that could not be measured."""
+    return [f"skipped {skip.what}: {skip.why}" for skip in skipped]
+
+
 def host_line(host: Mapping[str, Any]) -> str:
     """Return the machine in a line."""
     limit = host["cgroup_cpu"]
@@ -67,13 +82,16 @@ def host_line(host: Mapping[str, Any]) -> str:
     return ", ".join(fact for fact in facts if fact)
 
 
-def as_json(measured: Sequence[Measured], settings: Settings, host: dict[str, Any]) -> dict[str, Any]:
+def as_json(
+    measured: Sequence[Measured], skipped: Sequence[Skip], settings: Settings, host: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return all that is known, raw samples in nanoseconds included, as plain JSON values."""
     return {
         "schema": SCHEMA,
-        "host": host,
+        "host": dict(host),
         "settings": asdict(settings),
         "models": [{**asdict(one), "file": str(one.file), "sha256": sha256_file(one.file)} for one in measured],
+        "skipped": [asdict(skip) for skip in skipped],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from compress.artifacts import Latencies
+from compress.artifacts import Latencies, Skip
 from compress.errors import MachineError
 from compress.latency.alone import Alone, alone
-from compress.latency.feeds import feed_for, first_call, open_model, shapes
+from compress.latency.feeds import feed_for, first_call, first_line, open_model, shapes
 from compress.latency.gate import machine_lock
 from compress.latency.measure import Call, interleaved, warm_up
+from compress.latency.peers import Difference, difference, installed, open_peer
 from compress.onnx_tools.placement import nodes_by_provider
 from compress.onnx_tools.sessions import CPU
 
@@ -29,67 +30,92 @@ SEED = 0  # of the order of the models
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure; `seconds` is the time for each pair of threads and batch, all models together."""
+    """What to measure; `seconds` is the time for each pair of threads and batch, all models and peers together."""
 
     batches: tuple[int, ...]
     threads: tuple[int, ...]
     provider: str = CPU
     seconds: float = 5.0
+    peers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Measured:
     """What is known of one model.
 
-    `nodes` says how many of its nodes each provider runs, `batches` at which sizes it was measured: a model whose first
-    dimension is fixed has one. `alone` holds its runs in processes of their own, at batch 1 with the fewest threads.
+    `nodes` says how many of its nodes each provider runs, `batches` at which sizes it is measured: one whose first
+    dimension is fixed has one. `alone` are its runs in processes of their own, at batch 1 with the fewest threads. A
+    peer's latencies have its name as provider; `differences` says how far its outputs are from onnxruntime's.
     """
 
     name: str
     file: Path
     nodes: dict[str, int]
     batches: tuple[int, ...]
-    alone: tuple[Alone, ...]
-    latencies: tuple[Latencies, ...]
+    alone: tuple[Alone, ...] = ()
+    latencies: list[Latencies] = field(default_factory=list)
+    differences: dict[str, Difference] = field(default_factory=dict)
 
 
-def sweep(models: Mapping[str, Path], settings: Settings, progress: Callable[[str], None]) -> list[Measured]:
-    """Measure ONNX files, by name.
+def sweep(
+    models: Mapping[str, Path], settings: Settings, progress: Callable[[str], None]
+) -> tuple[list[Measured], list[Skip]]:
+    """Measure ONNX files, by name; return also which peers could not run, and why.
 
     A GPU's time is measured twice: as a call that brings inputs to the device and outputs back, and with data that lies
     on the device and stays there. TensorRT builds its engines before anything is timed, and keeps them meanwhile.
+    Where a single model is measured and nothing beside it, idle threads spin, as they do by onnxruntime's default.
 
     Raises `BadInputError` where a file does not run, `MachineError` where the provider is absent or does not run all of
-    a model, before anything is measured, and `LockedError` where something else on this machine is measuring.
+    a model, both before anything is timed, and `LockedError` where something else on this machine is measuring.
     """
+    peers, skipped = installed(settings.peers)
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
-        options = _provider_options(settings.provider, Path(temporary))
-        open_ = partial(open_model, provider=settings.provider, provider_options=options)
+        folder = Path(temporary)
+        options = _provider_options(settings.provider, folder)
+        spinning = len(models) == 1 and not peers
+        open_ = partial(open_model, provider=settings.provider, provider_options=options, spinning=spinning)
         progress("looking at the models")
-        nodes = {name: _nodes(file, settings.provider, open_, Path(temporary)) for name, file in models.items()}
-        batches = {name: _batches(file, settings.batches, open_) for name, file in models.items()}
+        measured = [_look(name, file, settings, open_, folder) for name, file in models.items()]
         progress("each model in processes of its own")
-        alone_ = alone(models.values(), settings.provider, min(settings.threads), options)
-        latencies: list[Latencies] = []
+        runs = alone(models.values(), settings.provider, min(settings.threads), options)
+        for one in measured:
+            one.alone = runs[one.file]
         for threads in settings.threads:
-            for batch in sorted({batch for of in batches.values() for batch in of}):
+            for batch in sorted({batch for one in measured for batch in one.batches}):
                 progress(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
+                taking_part = {one.name: one for one in measured if batch in one.batches}
                 calls: dict[tuple[str, str], Call] = {}
-                for name in (name for name in models if batch in batches[name]):
-                    session = open_(models[name], threads=threads)
-                    feed = feed_for(session, models[name], batch)
-                    first_call(session, models[name], feed)
-                    calls |= {(name, how): call for how, call in _calls(session, feed, settings.provider).items()}
+                for one in taking_part.values():
+                    session = open_(one.file, threads=threads)
+                    feed = feed_for(session, one.file, batch)
+                    outputs = first_call(session, one.file, feed)
+                    found = _calls(session, feed, settings.provider)
+                    for peer in peers:
+                        try:
+                            found[peer] = _beside(one, peer, threads, feed, outputs)
+                        except Exception as error:  # whatever a peer raises, it cannot run this model
+                            skipped.append(Skip(f"{one.name} on {peer}", first_line(error)))
+                    calls |= {(one.name, by): call for by, call in found.items()}
                 for call in calls.values():
                     warm_up(call)
                 samples = interleaved(calls, settings.seconds, random.Random(SEED))
-                latencies += [Latencies(name, how, threads, batch, tuple(ns)) for (name, how), ns in samples.items()]
-    return [
-        Measured(
-            name, file, nodes[name], batches[name], alone_[file], tuple(row for row in latencies if row.model == name)
-        )
-        for name, file in models.items()
-    ]
+                for (name, by), ns in samples.items():
+                    taking_part[name].latencies.append(Latencies(name, by, threads, batch, tuple(ns)))
+    return measured, list(dict.fromkeys(skipped))
+
+
+def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> Call:
+    """Return a call of a session whose inputs lie in a device's memory already and whose outputs stay there.
+
+    It returns when the device is done: onnxruntime waits for it at the end of a run.
+    """
+    binding = session.io_binding()
+    for name, value in feed.items():
+        binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device, 0))
+    for output in session.get_outputs():
+        binding.bind_output(output.name, device)
+    return partial(session.run_with_iobinding, binding)
 
 
 def _provider_options(provider: str, folder: Path) -> dict[str, str]:
@@ -98,22 +124,18 @@ def _provider_options(provider: str, folder: Path) -> dict[str, str]:
     return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
 
 
-def _nodes(file: Path, provider: str, open_: Callable[..., Any], folder: Path) -> dict[str, int]:
+def _look(name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path) -> Measured:
+    """Run a model once at each batch size, and see which nodes ran where."""
     session = open_(file, threads=1, profile=folder / "profile")
-    first_call(session, file, feed_for(session, file))
+    free = shapes(session, 1) != shapes(session, 2)
+    fixed = next((shape[:1] for _, shape in shapes(session).values() if shape), (1,))
+    batches = settings.batches if free else fixed
+    for batch in batches:
+        first_call(session, file, feed_for(session, file, batch))
     nodes = nodes_by_provider(Path(session.end_profiling()))
-    elsewhere = {other: n for other, n in nodes.items() if other != provider}
-    if provider != CPU and elsewhere:  # whatever the session was asked, this is what ran
-        raise MachineError(f"{file}: {provider} does not run it whole: {elsewhere} nodes ran elsewhere")
-    return nodes
-
-
-def _batches(file: Path, asked: Sequence[int], open_: Callable[..., Any]) -> tuple[int, ...]:
-    """Return the batch sizes to measure a model at; one where the model fixes it."""
-    session = open_(file, threads=1)
-    if shapes(session, 1) != shapes(session, 2):
-        return tuple(asked)
-    return tuple(next((shape[:1] for _, shape in shapes(session).values() if shape), (1,)))
+    if settings.provider != CPU and nodes.keys() != {settings.provider}:  # whatever was asked for, this is what ran
+        raise MachineError(f"{file}: {settings.provider} does not run it whole: its nodes ran on {nodes}")
+    return Measured(name, file, nodes, batches)
 
 
 def _calls(session: Any, feed: dict[str, np.ndarray], provider: str) -> dict[str, Call]:
@@ -124,19 +146,11 @@ def _calls(session: Any, feed: dict[str, np.ndarray], provider: str) -> dict[str
     return calls
 
 
-def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> Call:
-    """Return a call of a session whose inputs lie in a device's memory already and whose outputs stay there.
-
-    It returns when the device is done (onnxruntime waits for it at the end of a run).
-    """
-    binding = session.io_binding()
-    for name, value in feed.items():
-        binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device, 0))
-    for output in session.get_outputs():
-        binding.bind_output(output.name, device)
-
-    def call() -> Any:
-        session.run_with_iobinding(binding)
-        return binding
-
+def _beside(
+    one: Measured, peer: str, threads: int, feed: dict[str, np.ndarray], expected: Sequence[np.ndarray]
+) -> Call:
+    """Return a peer's call, and note how far its outputs are from onnxruntime's."""
+    call = open_peer(peer, one.file, threads, feed)
+    found = difference(call(), expected)
+    one.differences[peer] = max(found, one.differences.get(peer, found), key=lambda found: found.largest)
     return call

@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime
 
 CPU = "CPUExecutionProvider"  # ONNX Runtime's name
+QUIET = 4  # only what ends the process: all else that goes wrong is raised, and said in one line
 
 
 def open_session(file: Path, **options: Any) -> Any:
@@ -32,9 +33,10 @@ def session_of(
     several sessions of one process do not disturb each other. With `profile`, a path's beginning, the session notes
     each node's runs in a file that `end_profiling` names.
     """
+    onnxruntime.set_default_logger_severity(QUIET)  # a provider's libraries write there
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised
+    options.log_severity_level = QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
