@@ -105,7 +105,7 @@ def sweep(
     return measured, list(dict.fromkeys(skipped))
 
 
-def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> Call:
+def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> partial[None]:
     """Return a call of a session whose inputs lie in a device's memory already and whose outputs stay there.
 
     It returns when the device is done: onnxruntime waits for it at the end of a run.

@@ -3,9 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnxruntime
 import pytest
+from rich.console import Console
+from rich.table import Table
 
-from compress.latency import alone, measure
+from compress.artifacts import Latencies
+from compress.latency import alone, figures, measure
+from compress.latency import bench as benching
+from compress.latency.sweep import Measured
 from tests.conftest import run_compress, run_main
 from tests.latency.models import write_failing, write_model
 
@@ -13,6 +19,7 @@ from tests.latency.models import write_failing, write_model
 @pytest.fixture(autouse=True)
 def _own_lock_and_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # of processes that a test starts
     monkeypatch.setattr(alone, "RUNS", 1)
     monkeypatch.setattr(measure, "WARM_UP_SECONDS", 0.0)
 
@@ -30,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
-    return run_main(monkeypatch, folder, "bench", *arguments, "--seconds", "0.1")
+    return run_main(monkeypatch, folder, "bench", *arguments, "--seconds", "0.05")
 
 
 def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
@@ -56,7 +63,8 @@ def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
 
 def test_files_are_measured_without_tensorflow_and_without_the_pipeline(folder: Path) -> None:
     code = (
-        "import sys; from compress import cli; sys.argv = ['compress', *sys.argv[1:]]\n"
+        "import sys; from compress import cli; from compress.latency import alone\n"
+        "sys.argv, alone.RUNS = ['compress', *sys.argv[1:]], 1\n"
         "try: cli.main()\n"
         "finally: print({'tensorflow', 'compress.pipeline', 'compress.config'} & set(sys.modules), file=sys.stderr)"
     )
@@ -65,6 +73,59 @@ def test_files_are_measured_without_tensorflow_and_without_the_pipeline(folder: 
     result = run_compress(folder, "bench", "model.onnx", *options, python=("-c", code))
 
     assert (result.returncode, result.stderr.splitlines()) == (0, ["set()"])
+
+
+FALLS_BACK = "azure"  # a provider of onnxruntime as it is installed that runs no node itself
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        pytest.param("tensorrt", "has no TensorrtExecutionProvider", id="absent"),
+        pytest.param(
+            FALLS_BACK,
+            "model.onnx: AzureExecutionProvider does not run it whole",
+            id="falls back",
+            marks=pytest.mark.skipif(
+                "AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="has no such provider"
+            ),
+        ),
+    ],
+)
+def test_a_provider_that_is_absent_or_falls_back_gives_one_line_exit_code_4_and_no_figure(
+    provider: str, expected: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = bench(monkeypatch, folder, "model.onnx", "--provider", provider, "--json", "bench.json")
+
+    said = capfd.readouterr()
+    assert (code, said.out.strip(), len(said.err.splitlines())) == (4, "", 1), said
+    assert expected in said.err
+    assert not (folder / "bench.json").exists()
+
+
+def test_two_models_of_one_name_are_named_by_their_paths(folder: Path) -> None:
+    named = benching.named([folder / "other.onnx", folder / "model.onnx", folder / "bundle" / "model.onnx"])
+
+    assert list(named) == ["other", f"{folder}/model.onnx", f"{folder}/bundle/model.onnx"]
+
+
+def test_percentiles_that_the_calls_do_not_carry_are_left_out_of_the_table() -> None:
+    latencies = [Latencies("m", "CPUExecutionProvider", 1, 8, (2_000_000,) * n) for n in (63, 64)]
+    measured = Measured("m", Path("m.onnx"), {}, (8,), latencies=latencies)
+
+    lines = text_of(figures.latency_table([measured])).splitlines()
+
+    assert [line.split()[4:] for line in lines if line.startswith("m ")] == [
+        ["2.000", "-", "-", "4,000", "63"],
+        ["2.000", "2.000", "-", "4,000", "64"],
+    ]
+
+
+def text_of(table: Table) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
 
 
 BAD: list[tuple[str, list[str], str]] = [
@@ -79,6 +140,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ("batches that are no numbers", ["model.onnx", "--batches", "1,,2"], "--batches 1,,2: should be whole numbers"),
     ("no time", ["model.onnx", "--seconds", "0"], "--seconds 0: should be above 0"),
     ("unknown provider", ["model.onnx", "--provider", "abacus"], "--provider abacus: should be one of"),
+    ("unknown peer", ["model.onnx", "--compare", "openvino,abacus"], "--compare abacus: should be of openvino, litert"),
+    ("peer on a GPU", ["model.onnx", "--compare", "openvino", "--provider", "cuda"], "peers run on the CPU"),
     ("one file twice", ["model.onnx", "./model.onnx"], "model.onnx: is given twice"),
     ("option of a run", ["model.onnx", "--preset", "digits"], "--preset: bench takes it only without MODEL"),
     ("option of files", ["--threads", "1"], "--threads: bench takes it only with MODEL"),
