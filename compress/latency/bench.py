@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 
 from compress import fingerprint
 from compress.errors import BadInputError
@@ -23,8 +24,9 @@ LARGEST_BATCH = 4096
 def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
     """Measure models, print what was found, and write it where asked."""
     console, host = Console(), conditions()  # the load before that of measuring
-    with console.status("") as status:
-        measured, skipped = sweep(named(models), settings, status.update)
+    # A display that refreshes itself would do so from a thread, in the middle of calls
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        measured, skipped = sweep(named(models), settings, lambda words: live.update(words, refresh=True))
     if json:
         reports.write("--json", json, reports.to_bytes(figures.as_json(measured, skipped, settings, host)))
     console.print(figures.latency_table(measured))

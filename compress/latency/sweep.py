@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Settings:
     peers: tuple[str, ...] = ()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Measured:
     """What is known of one model.
 
@@ -53,7 +54,7 @@ class Measured:
     nodes: dict[str, int]
     batches: tuple[int, ...]
     alone: tuple[Alone, ...] = ()
-    latencies: list[Latencies] = field(default_factory=list)
+    latencies: tuple[Latencies, ...] = ()
     differences: dict[str, Difference] = field(default_factory=dict)
 
 
@@ -76,32 +77,14 @@ def sweep(
         spinning = len(models) == 1 and not peers
         open_ = partial(open_model, provider=settings.provider, provider_options=options, spinning=spinning)
         progress("looking at the models")
-        measured = [_look(name, file, settings, open_, folder) for name, file in models.items()]
+        looked = [_look(name, file, settings, open_, folder) for name, file in models.items()]
         progress("each model in processes of its own")
         runs = alone(models.values(), settings.provider, min(settings.threads), options)
-        for one in measured:
-            one.alone = runs[one.file]
-        for threads in settings.threads:
-            for batch in sorted({batch for one in measured for batch in one.batches}):
-                progress(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
-                taking_part = {one.name: one for one in measured if batch in one.batches}
-                calls: dict[tuple[str, str], Call] = {}
-                for one in taking_part.values():
-                    session = open_(one.file, threads=threads)
-                    feed = feed_for(session, one.file, batch)
-                    outputs = first_call(session, one.file, feed)
-                    found = _calls(session, feed, settings.provider)
-                    for peer in peers:
-                        try:
-                            found[peer] = _beside(one, peer, threads, feed, outputs)
-                        except Exception as error:  # whatever a peer raises, it cannot run this model
-                            skipped.append(Skip(f"{one.name} on {peer}", first_line(error)))
-                    calls |= {(one.name, by): call for by, call in found.items()}
-                for call in calls.values():
-                    warm_up(call)
-                samples = interleaved(calls, settings.seconds, random.Random(SEED))
-                for (name, by), ns in samples.items():
-                    taking_part[name].latencies.append(Latencies(name, by, threads, batch, tuple(ns)))
+        measured = [replace(one, alone=runs[one.file]) for one in looked]
+        for threads, batch in product(settings.threads, sorted({batch for one in looked for batch in one.batches})):
+            progress(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
+            measured, more = _measure(measured, threads, batch, settings, open_, peers)
+            skipped += more
     return measured, list(dict.fromkeys(skipped))
 
 
@@ -138,19 +121,45 @@ def _look(name: str, file: Path, settings: Settings, open_: Callable[..., Any], 
     return Measured(name, file, nodes, batches)
 
 
-def _calls(session: Any, feed: dict[str, np.ndarray], provider: str) -> dict[str, Call]:
-    """Return what to time of a session, each with what it is called in the results."""
-    calls: dict[str, Call] = {provider: partial(session.run, None, feed)}
-    if provider in DEVICES:
-        calls[f"{provider}, data on the device"] = on_device(session, feed, DEVICES[provider])
-    return calls
-
-
-def _beside(
-    one: Measured, peer: str, threads: int, feed: dict[str, np.ndarray], expected: Sequence[np.ndarray]
-) -> Call:
-    """Return a peer's call, and note how far its outputs are from onnxruntime's."""
-    call = open_peer(peer, one.file, threads, feed)
-    found = difference(call(), expected)
-    one.differences[peer] = max(found, one.differences.get(peer, found), key=lambda found: found.largest)
-    return call
+def _measure(
+    models: Sequence[Measured],
+    threads: int,
+    batch: int,
+    settings: Settings,
+    open_: Callable[..., Any],
+    peers: Sequence[str],
+) -> tuple[list[Measured], list[Skip]]:
+    """Return the models with their latencies in this setting added, and which peers could not run."""
+    calls: dict[tuple[str, str], Call] = {}
+    differences = {one.name: dict(one.differences) for one in models}
+    skipped = []
+    for one in (one for one in models if batch in one.batches):
+        session = open_(one.file, threads=threads)
+        feed = feed_for(session, one.file, batch)
+        outputs = first_call(session, one.file, feed)
+        calls[one.name, settings.provider] = partial(session.run, None, feed)
+        if settings.provider in DEVICES:
+            device = DEVICES[settings.provider]
+            calls[one.name, f"{settings.provider}, data on the device"] = on_device(session, feed, device)
+        for peer in peers:
+            try:
+                run = open_peer(peer, one.file, threads, feed)
+                found = difference(run(), outputs)
+            except Exception as error:  # whatever a peer raises, it cannot run this model
+                skipped.append(Skip(f"{one.name} on {peer}", first_line(error)))
+            else:
+                calls[one.name, peer] = run
+                known = differences[one.name].get(peer, found)
+                differences[one.name][peer] = max(found, known, key=lambda one: one.largest)
+    for call in calls.values():
+        warm_up(call)
+    samples = interleaved(calls, settings.seconds, random.Random(SEED))
+    latencies = [Latencies(name, by, threads, batch, tuple(ns)) for (name, by), ns in samples.items()]
+    return [
+        replace(
+            one,
+            latencies=one.latencies + tuple(row for row in latencies if row.model == one.name),
+            differences=differences[one.name],
+        )
+        for one in models
+    ], skipped

@@ -110,7 +110,7 @@ def test_two_models_of_one_name_are_named_by_their_paths(folder: Path) -> None:
 
 
 def test_percentiles_that_the_calls_do_not_carry_are_left_out_of_the_table() -> None:
-    latencies = [Latencies("m", "CPUExecutionProvider", 1, 8, (2_000_000,) * n) for n in (63, 64)]
+    latencies = tuple(Latencies("m", "CPUExecutionProvider", 1, 8, (2_000_000,) * n) for n in (63, 64))
     measured = Measured("m", Path("m.onnx"), {}, (8,), latencies=latencies)
 
     lines = text_of(figures.latency_table([measured])).splitlines()
