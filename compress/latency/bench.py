@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -24,14 +25,21 @@ LARGEST_BATCH = 4096
 def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
     """Measure models, print what was found, and write it where asked."""
     console, host = Console(), conditions()  # the load before that of measuring
+    files = named(models)
+    settings = replace(settings, spinning=len(files) == 1 and not settings.peers)
     # A display that refreshes itself would do so from a thread, in the middle of calls
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        measured, skipped = sweep(named(models), settings, lambda words: live.update(words, refresh=True))
+        measured, skipped = sweep(files, settings, lambda words: live.update(words, refresh=True))
     if json:
         reports.write("--json", json, reports.to_bytes(figures.as_json(measured, skipped, settings, host)))
     console.print(figures.latency_table(measured))
     console.print(figures.model_table(measured))
-    for line in (*figures.difference_lines(measured), *figures.skip_lines(skipped), figures.host_line(host)):
+    for line in (
+        figures.NOTE,
+        *figures.difference_lines(measured),
+        *figures.skip_lines(skipped),
+        figures.host_line(host),
+    ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich import box
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from compress.artifacts import Skip
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
@@ -17,6 +18,10 @@ from compress.latency.sweep import Measured, Settings
 from compress.store import sha256_file
 
 SCHEMA = 1
+NOTE = (
+    "-: too few calls for that percentile. a second: items of a batch. cold start: session and first call in a new "
+    "process. peak memory: the host's, above Python's own."
+)
 UNLIMITED = ("max", "-1")  # cgroup 2's word and 1's
 
 
@@ -27,7 +32,7 @@ def latency_table(measured: Sequence[Measured]) -> Table:
         for row in model.latencies:
             percentiles = (percentile_ms(row.samples_ns, percent) for percent in SAMPLES_NEEDED)
             table.add_row(
-                model.name,
+                Text(model.name),
                 row.provider.removesuffix("ExecutionProvider"),
                 f"{row.threads}",
                 f"{row.batch}",
@@ -35,7 +40,6 @@ def latency_table(measured: Sequence[Measured]) -> Table:
                 f"{throughput_per_s(row.samples_ns, row.batch):,.0f}",
                 f"{len(row.samples_ns):,}",
             )
-    table.caption = "a second: items of a batch. -: too few calls for that percentile."
     return table
 
 
@@ -44,13 +48,12 @@ def model_table(measured: Sequence[Measured]) -> Table:
     table = _table("model", "size", "cold start ms", "peak memory", "nodes")
     for model in measured:
         table.add_row(
-            model.name,
+            Text(model.name),
             decimal(model.file.stat().st_size),
             f"{statistics.median(one.first_run_ns for one in model.alone) / 1e6:.1f}",
             decimal(round(statistics.median(one.peak_bytes for one in model.alone))),
             ", ".join(f"{n} {provider.removesuffix('ExecutionProvider')}" for provider, n in model.nodes.items()),
         )
-    table.caption = "cold start: session and first call in a new process. peak memory: the host's, above Python's own."
     return table
 
 

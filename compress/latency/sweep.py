@@ -31,13 +31,17 @@ SEED = 0  # of the order of the models
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure; `seconds` is the time for each pair of threads and batch, all models and peers together."""
+    """What to measure; `seconds` is the time for each pair of threads and batch, all models and peers together.
+
+    With `spinning` idle threads wait busily, as they do by onnxruntime's default: faster, where nothing else is beside.
+    """
 
     batches: tuple[int, ...]
     threads: tuple[int, ...]
     provider: str = CPU
     seconds: float = 5.0
     peers: tuple[str, ...] = ()
+    spinning: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,6 @@ def sweep(
 
     A GPU's time is measured twice: as a call that brings inputs to the device and outputs back, and with data that lies
     on the device and stays there. TensorRT builds its engines before anything is timed, and keeps them meanwhile.
-    Where a single model is measured and nothing beside it, idle threads spin, as they do by onnxruntime's default.
 
     Raises `BadInputError` where a file does not run, `MachineError` where the provider is absent or does not run all of
     a model, both before anything is timed, and `LockedError` where something else on this machine is measuring.
@@ -74,8 +77,7 @@ def sweep(
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         options = _provider_options(settings.provider, folder)
-        spinning = len(models) == 1 and not peers
-        open_ = partial(open_model, provider=settings.provider, provider_options=options, spinning=spinning)
+        open_ = partial(open_model, provider=settings.provider, provider_options=options, spinning=settings.spinning)
         progress("looking at the models")
         looked = [_look(name, file, settings, open_, folder) for name, file in models.items()]
         progress("each model in processes of its own")

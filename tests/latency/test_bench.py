@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -12,6 +13,7 @@ from compress.artifacts import Latencies
 from compress.latency import alone, figures, measure
 from compress.latency import bench as benching
 from compress.latency.sweep import Measured
+from compress.onnx_tools import sessions
 from tests.conftest import run_compress, run_main
 from tests.latency.models import write_failing, write_model
 
@@ -59,6 +61,50 @@ def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
         assert len(model["sha256"]) == 64
     assert report["host"].keys() >= {"processor", "flags", "cores", "cgroup_cpu", "governor", "load", "onnxruntime"}
     assert "cold start" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spinning"),
+    [
+        (["model.onnx"], True),
+        (["model.onnx", "other.onnx"], False),
+        (["model.onnx", "--compare", "openvino"], False),
+    ],
+)
+def test_idle_threads_spin_only_where_nothing_beside_is_disturbed(
+    arguments: list[str], spinning: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def open_session(file: Path, *, spinning: bool, **options: Any) -> Any:
+        asked.append(spinning)
+        return sessions.open_session(file, spinning=spinning, **options)
+
+    monkeypatch.setattr("compress.latency.feeds.open_session", open_session)
+
+    assert bench(monkeypatch, folder, *arguments, "--batches", "1", "--threads", "1", "--json", "bench.json") == 0
+
+    assert set(asked) == {spinning}
+    assert json.loads((folder / "bench.json").read_bytes())["settings"]["spinning"] is spinning
+
+
+def test_without_a_model_it_is_the_stage_with_the_settings_of_a_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, float]] = []
+    monkeypatch.setattr(
+        "compress.commands.run.run_up_to", lambda last, config: ran.append((last, config.bench.seconds))
+    )
+
+    assert run_main(monkeypatch, folder, "bench", "--set", "bench.seconds=3") == 0
+
+    assert ran == [("bench", 3.0)]
+
+
+def test_a_name_that_looks_like_markup_is_printed_as_it_is() -> None:
+    table = figures.model_table([Measured("a[/b]", Path(__file__), {}, (1,), (alone.Alone(1, 1),))])
+
+    assert "a[/b]" in text_of(table)
 
 
 def test_files_are_measured_without_tensorflow_and_without_the_pipeline(folder: Path) -> None:

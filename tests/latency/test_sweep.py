@@ -133,23 +133,6 @@ def test_tensorrt_keeps_its_engines_so_that_none_is_built_while_timing(
     assert asked[0] == asked[1] == asked[2], "one folder for all"
 
 
-@pytest.mark.parametrize(("names", "spinning"), [("a", True), ("ab", False)])
-def test_idle_threads_spin_only_where_there_is_no_other_session_to_disturb(
-    names: str, spinning: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[bool] = []
-
-    def open_model(file: Path, *, spinning: bool, **options: Any) -> Any:
-        asked.append(spinning)
-        return open_session(file, **options)
-
-    monkeypatch.setattr(sweep, "open_model", open_model)
-
-    run({name: write_model(tmp_path / f"{name}.onnx") for name in names})
-
-    assert set(asked) == {spinning}
-
-
 def test_figures_agree_with_what_the_perf_test_of_onnxruntime_does(tmp_path: Path) -> None:
     """Quick calls, the tenth percentile: on a busy machine the others say more of it than of the model."""
     file = write_model(tmp_path / "m.onnx", layers=40, side=32)
