@@ -19,9 +19,7 @@ from tests.latency.models import write_failing, write_model
 
 
 @pytest.fixture(autouse=True)
-def _own_lock_and_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # of processes that a test starts
+def _little_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alone, "RUNS", 1)
     monkeypatch.setattr(measure, "WARM_UP_SECONDS", 0.0)
 

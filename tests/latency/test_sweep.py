@@ -23,8 +23,7 @@ AT_ONCE = Settings(batches=(1,), threads=(1,), seconds=0.05)
 
 
 @pytest.fixture(autouse=True)
-def _own_lock_and_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def _little_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alone, "RUNS", 0)
     monkeypatch.setattr(measure, "WARM_UP_SECONDS", 0.0)
 
