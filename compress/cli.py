@@ -18,7 +18,8 @@ HELP = (
     "[bold]python -m compress all --data FOLDER[/bold] trains a teacher, prunes and quantizes it, distills it into a "
     "student, exports, measures and reports. A stage's name runs up to and including that stage. What is finished is "
     "never done again. What lands in exported/ is then checked and used by [bold]verify[/bold], [bold]predict[/bold], "
-    "[bold]evaluate[/bold] and [bold]serve[/bold]; [bold]check[/bold] tells whether a model got slower.\n\n"
+    "[bold]evaluate[/bold] and [bold]serve[/bold]; [bold]bench MODEL[/bold] measures any ONNX file, [bold]check[/bold] "
+    "tells whether one got slower.\n\n"
     "Settings: [bold]python -m compress config[/bold] prints them all, each with what it does. "
     "An error is one line; [bold]--debug[/bold] shows its traceback."
 )

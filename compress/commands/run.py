@@ -11,36 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from compress.commands.settings import SPEC, Assignments, ConfigFile, DataSpec, Preset, SkipBad, load
 from compress.pipeline import PIPELINE
 
 app = typer.Typer()
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE.toml")]
-Preset = Annotated[str | None, typer.Option(help="Settings of a preset, over those of --config.", metavar="NAME")]
-Assignments = Annotated[
-    list[str],
-    typer.Option("--set", help="One setting, over all others: prune.sparsity=0.9", metavar="KEY=VALUE"),
-]
-SPEC = (
-    "Images: a folder of class folders (or of train/, val/, test/ with such), a .npz, a folder of IDX files, a .csv or "
-    ".parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
-)
-DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
 
-
-def _load(file: Path | None, preset: str | None, data: str | None, skip_bad: bool, assignments: list[str]) -> Any:
-    from compress import config as settings
-
-    options: dict[str, Any] = {}
-    if data is not None:
-        options[f"--data {data}"] = {"data": {"source": data}}
-    if skip_bad:
-        options["--skip-bad"] = {"data": {"skip_bad": True}}
-    return settings.load(file, preset, assignments, options)
-
-
-def _run_up_to(last: str, config: Any) -> Any:
+def run_up_to(last: str, config: Any) -> Any:
     """Run the pipeline up to a stage, publish its bundle if it makes one, and return what it made."""
     from rich.console import Console
 
@@ -120,7 +97,7 @@ def _stage_command(name: str, summary: str) -> Callable[..., None]:
         assignments: Assignments = [],  # noqa: B006
         skip_bad: SkipBad = False,
     ) -> None:
-        _run_up_to(name, _load(config, preset, data, skip_bad, assignments))
+        run_up_to(name, load(config, preset, data, skip_bad, assignments))
 
     command.__doc__ = summary
     return command
@@ -140,8 +117,8 @@ def inspect(
 
     from compress.data.table import data_facts, data_table
 
-    loaded = _load(config, preset, spec, skip_bad, assignments)
-    dataset = _run_up_to(PIPELINE[0].name, loaded)
+    loaded = load(config, preset, spec, skip_bad, assignments)
+    dataset = run_up_to(PIPELINE[0].name, loaded)
     console = Console()
     console.print(data_table(dataset))
     for line in data_facts(dataset):
@@ -182,7 +159,7 @@ def show_config(
     """Print the effective settings as TOML, ready for --config."""
     from compress import config as settings
 
-    print(settings.to_toml(_load(config, preset, data, skip_bad, assignments)), end="")
+    print(settings.to_toml(load(config, preset, data, skip_bad, assignments)), end="")
 
 
 @app.command()
@@ -200,7 +177,7 @@ def plan(
     from compress.plan import plan_table
     from compress.store import Store
 
-    loaded = _load(config, preset, data, skip_bad, assignments)
+    loaded = load(config, preset, data, skip_bad, assignments)
     console = Console()
     console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
 
@@ -218,7 +195,7 @@ def clean(
     from compress import runner
     from compress.store import Store
 
-    loaded = _load(config, preset, data, skip_bad, assignments)
+    loaded = load(config, preset, data, skip_bad, assignments)
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
         steps = [] if everything else runner.plan(PIPELINE, loaded, store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from compress.latency.feeds import feed_for, first_call, open_model
 from compress.latency.fresh import answer, ask
 
 CALLS = 3  # the second and third may take memory that the first did not
+RUNS = 5  # processes a file
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Request:
     file: str
     provider: str
     threads: int
+    provider_options: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,17 @@ class Alone:
     peak_bytes: int
 
 
-def alone(file: Path, provider: str, threads: int) -> Alone:
-    """Run a model in a new process; raises as `open_model` and `first_call`."""
-    taken = ask(__name__, Request(str(file), provider, threads))
+def alone(
+    files: Iterable[Path], provider: str, threads: int, provider_options: Mapping[str, str] | None = None
+) -> dict[Path, tuple[Alone, ...]]:
+    """Run each file several times, in turns, each time in a new process; raises as `open_model` and `first_call`."""
+    requests = {file: Request(str(file), provider, threads, dict(provider_options or {})) for file in files}
+    turns = [{file: _in_new_process(request) for file, request in requests.items()} for _ in range(RUNS)]
+    return {file: tuple(turn[file] for turn in turns) for file in requests}
+
+
+def _in_new_process(request: Request) -> Alone:
+    taken = ask(__name__, request)
     assert taken is not None  # no time was set
     return Alone(**taken)
 
@@ -49,7 +60,9 @@ def run(request: Request) -> Alone:
     file = Path(request.file)
     before = psutil.Process().memory_info().rss
     start = time.perf_counter_ns()
-    session = open_model(file, threads=request.threads, provider=request.provider)
+    session = open_model(
+        file, threads=request.threads, provider=request.provider, provider_options=request.provider_options
+    )
     feed = feed_for(session, file)
     first_call(session, file, feed)
     first_run_ns = time.perf_counter_ns() - start

@@ -78,10 +78,15 @@ def settings_of(margin: float, budget: str, threads: int, provider: str, single_
         raise BadInputError(f"--margin {margin:g}: should be above 0 and below 10, such as 0.05 for 5 %")
     if not seconds:
         raise BadInputError(f"--budget {budget}: should be a time above 0, such as 120s or 2m")
-    if not 1 <= threads <= fingerprint.available_cores():
-        cores = fingerprint.available_cores()
-        raise BadInputError(f"--threads {threads}: should be 1 to {cores}, the cores that this process may use")
+    check_threads(threads)
     return Settings(margin, seconds, threads, provider_named(provider), single_calls)
+
+
+def check_threads(threads: int) -> None:
+    """Raise `BadInputError` for a number of threads that this machine does not have."""
+    cores = fingerprint.available_cores()
+    if not 1 <= threads <= cores:
+        raise BadInputError(f"--threads {threads}: should be 1 to {cores}, the cores that this process may use")
 
 
 def provider_named(name: str) -> str:

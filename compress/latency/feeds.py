@@ -19,8 +19,8 @@ TYPES = {"float": np.float32, "double": np.float64} | {
 }
 
 
-def open_model(file: Path, *, threads: int, provider: str) -> Any:
-    """Return a session as `open_session` does, for one of several models in a process.
+def open_model(file: Path, *, provider: str, spinning: bool = False, **options: Any) -> Any:
+    """Return a session as `open_session` does with these options.
 
     Raises `BadInputError` where the file is no model that onnxruntime runs, and `MachineError` where `provider` is
     absent or, other than the CPU, does not run all of it.
@@ -28,11 +28,14 @@ def open_model(file: Path, *, threads: int, provider: str) -> Any:
     if provider not in onnxruntime.get_available_providers():
         raise MachineError(f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
     try:
-        return open_session(file, threads=threads, provider=provider, spinning=False)
+        return open_session(file, provider=provider, spinning=spinning, **options)
     except Exception as error:  # whatever onnxruntime raises, its own types and others
         if provider != CPU:
-            raise MachineError(f"{file}: {provider} does not run it whole: {_first_line(error)}") from error
-        raise BadInputError(f"{file}: no ONNX model that onnxruntime runs: {_first_line(error)}") from error
+            # onnxruntime says the same where the provider's libraries or its device are missing
+            raise MachineError(
+                f"{file}: {provider} does not run it whole, or cannot start here: {first_line(error)}"
+            ) from error
+        raise BadInputError(f"{file}: no ONNX model that onnxruntime runs: {first_line(error)}") from error
 
 
 def shapes(session: Any, batch: int = 1) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -67,14 +70,15 @@ def feed_for(session: Any, file: Path, batch: int = 1) -> dict[str, np.ndarray]:
     return feed
 
 
-def first_call(session: Any, file: Path, feed: dict[str, np.ndarray]) -> None:
-    """Run a model once; raises `BadInputError` where it fails."""
+def first_call(session: Any, file: Path, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Run a model once and return its outputs; raises `BadInputError` where it fails."""
     try:
-        session.run(None, feed)
+        return session.run(None, feed)
     except Exception as error:
         fed = ", ".join(f"{name} {value.shape}" for name, value in feed.items())
-        raise BadInputError(f"{file}: fails to run on {fed}: {_first_line(error)}") from error
+        raise BadInputError(f"{file}: fails to run on {fed}: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what a library's error says in one line."""
     return str(error).strip().partition("\n")[0]

@@ -21,7 +21,6 @@ from compress.onnx_tools import scoring
 
 Kind = Literal["size", "memory", "first-run", "accuracy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-RUNS = 5  # processes a model, of which the best counts: whatever disturbs makes a first run longer, and none shorter
 GOLDEN = "golden.npz"  # a bundle's
 
 
@@ -51,13 +50,15 @@ def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden
     if "size" in kinds:
         limits.append(_at_most(model, "size", lambda file: file.stat().st_size / 1e3, "kB", settings.margin))
     if "memory" in kinds or "first-run" in kinds:
-        taken = _alone(model, settings)
+        with machine_lock():
+            taken = alone((model.baseline, model.candidate), settings.provider, settings.threads)
         figures: dict[Kind, tuple[Callable[[Alone], float], str]] = {
             "memory": (lambda one: one.peak_bytes / 1e6, "MB"),
             "first-run": (lambda one: one.first_run_ns / 1e6, "ms"),
         }
         for kind, (figure, unit) in figures.items():
             if kind in kinds:
+                # the best counts: whatever disturbs makes a first run longer, and none shorter
                 best = {file: min(map(figure, runs)) for file, runs in taken.items()}
                 limits.append(_at_most(model, kind, best.__getitem__, unit, settings.margin))
     if "accuracy" in kinds:
@@ -76,16 +77,6 @@ def check_p90(name: str, samples: Sequence[Samples], limit_ms: float) -> Limit:
 def _at_most(model: Model, what: str, figure: Callable[[Path], float], unit: str, margin: float) -> Limit:
     value, limit = figure(model.candidate), figure(model.baseline) * (1 + margin)
     return Limit(model.name, what, value, limit, unit, "pass" if value <= limit else "regression")
-
-
-def _alone(model: Model, settings: Settings) -> dict[Path, list[Alone]]:
-    """Return several runs of both files, each in a process of its own, in turns."""
-    taken: dict[Path, list[Alone]] = {model.baseline: [], model.candidate: []}
-    with machine_lock():
-        for _ in range(RUNS):
-            for file, runs in taken.items():
-                runs.append(alone(file, settings.provider, settings.threads))
-    return taken
 
 
 def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:

@@ -6,9 +6,10 @@ import gc
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
@@ -23,6 +24,9 @@ SLICE_SECONDS = 0.02
 SLICE_CALLS = 10
 WARM_UP_SECONDS = 0.2
 NOT_LOCAL = ("AzureExecutionProvider",)  # sends the images elsewhere
+
+Call = Callable[[], object]
+Arm = TypeVar("Arm")
 
 
 def measure(
@@ -52,43 +56,47 @@ def measure(
     for i, (provider, threads, batch) in enumerate(combinations):
         progress(i / len(combinations), f"{provider}, {threads} thread{'s' * (threads > 1)}, batch {batch}")
         feed = {"image": np.resize(images, (batch, *images.shape[1:]))}
-        sessions: dict[str, Any] = {}
+        calls: dict[str, Call] = {}
         for model in models:
             try:
                 session = open_session(model.file, threads=threads, provider=provider, spinning=False)
-                _slice(session, feed, WARM_UP_SECONDS)
+                call = partial(session.run, None, feed)
+                warm_up(call)
             except Exception as error:  # whatever a provider raises, it cannot run this model
                 if provider == CPU:
                     raise
                 reason = str(error).strip().partition("\n")[0]
                 skipped.append(Skip(f"{model.id} on {provider}, batch {batch}", reason))
             else:
-                sessions[model.id] = session
-        samples = _interleaved(sessions, feed, seconds, random.Random(seed))
+                calls[model.id] = call
+        samples = interleaved(calls, seconds, random.Random(seed))
         latencies += [Latencies(name, provider, threads, batch, tuple(ns)) for name, ns in samples.items()]
     return Timings(host=fingerprint.host(), latencies=tuple(latencies), skipped=tuple(skipped))
 
 
-def _interleaved(
-    sessions: dict[str, Any], feed: dict[str, np.ndarray], seconds: float, order: random.Random
-) -> dict[str, list[int]]:
-    """Return each session's call times in ns. A round gives each session one slice, in shuffled order."""
-    samples: dict[str, list[int]] = {name: [] for name in sessions}
+def warm_up(call: Call) -> None:
+    """Call for a while; what the first calls do once is not timed."""
+    _slice(call, WARM_UP_SECONDS)
+
+
+def interleaved(calls: Mapping[Arm, Call], seconds: float, order: random.Random) -> dict[Arm, list[int]]:
+    """Return the times of each arm's calls in ns. A round gives each arm one slice, in shuffled order."""
+    samples: dict[Arm, list[int]] = {arm: [] for arm in calls}
     end = time.perf_counter() + seconds
     with without_garbage_collection():
-        while sessions and time.perf_counter() < end:
-            for name in order.sample(list(sessions), len(sessions)):
-                sessions[name].run(None, feed)  # not counted: the last model's weights fill the caches
-                samples[name] += _slice(sessions[name], feed, SLICE_SECONDS, SLICE_CALLS)
+        while calls and time.perf_counter() < end:
+            for arm in order.sample(list(calls), len(calls)):
+                calls[arm]()  # not counted: the last model's weights fill the caches
+                samples[arm] += _slice(calls[arm], SLICE_SECONDS, SLICE_CALLS)
     return samples
 
 
-def _slice(session: Any, feed: dict[str, np.ndarray], seconds: float, calls: float = math.inf) -> list[int]:
+def _slice(call: Call, seconds: float, most_calls: float = math.inf) -> list[int]:
     times: list[int] = []
     end = time.perf_counter_ns() + int(seconds * 1e9)
-    while not times or (time.perf_counter_ns() < end and len(times) < calls):
+    while not times or (time.perf_counter_ns() < end and len(times) < most_calls):
         start = time.perf_counter_ns()
-        session.run(None, feed)
+        call()
         times.append(time.perf_counter_ns() - start)
     return times
 

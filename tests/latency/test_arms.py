@@ -66,7 +66,7 @@ def test_a_provider_that_runs_only_a_part_is_an_error_of_the_machine(
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
     monkeypatch.setattr("compress.latency.feeds.open_session", open_session)
 
-    with pytest.raises(MachineError, match=r"does not run it whole: some nodes fall back to the CPU$"):
+    with pytest.raises(MachineError, match=r"whole, or cannot start here: some nodes fall back to the CPU$"):
         arms.measure(request(write_model(tmp_path / "m.onnx"), tmp_path / "m.onnx", "CUDAExecutionProvider"))
 
 

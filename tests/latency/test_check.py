@@ -15,11 +15,6 @@ from tests.conftest import run_main
 from tests.latency.models import write_failing, write_model
 
 
-@pytest.fixture(autouse=True)
-def _own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_model(tmp_path / "model.onnx")

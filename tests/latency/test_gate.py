@@ -14,11 +14,6 @@ from compress.latency.gate import Model, Settings
 from tests.latency.models import write_failing, write_model
 
 
-@pytest.fixture(autouse=True)
-def _own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
 class Machine:
     """Answers for fresh processes: arms of known times, with jitter. Holds the requests."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_a_model_that_a_provider_cannot_run_whole_is_skipped_not_measured(
     def open_session(file: Path, *, provider: str, **options: object) -> object:
         if provider != CPU:
             raise RuntimeError("some nodes fall back to the CPU\nat length")
-        return opened(file, provider=provider, **options)  # type: ignore[arg-type]
+        return opened(file, provider=provider, **options)
 
     monkeypatch.setattr(measuring, "open_session", open_session)
     timings = measuring.measure(
@@ -89,7 +90,7 @@ def test_a_model_that_a_provider_cannot_run_whole_is_skipped_not_measured(
 
 
 class Clock:
-    """A clock that only sessions move."""
+    """A clock that only calls move."""
 
     def __init__(self) -> None:
         self.ns = 0
@@ -101,13 +102,12 @@ class Clock:
         return self.ns
 
 
-class Session:
-    def __init__(self, clock: Clock, ms: float, runs_at: list[float]) -> None:
-        self.clock, self.ms, self.runs_at = clock, ms, runs_at
+def call_of(clock: Clock, ms: float, runs_at: list[float]) -> Callable[[], None]:
+    def call() -> None:
+        clock.ns += round(ms * 1e6)
+        runs_at.append(clock.perf_counter())
 
-    def run(self, outputs: object, feed: object) -> None:
-        self.clock.ns += round(self.ms * 1e6)
-        self.runs_at.append(self.clock.perf_counter())
+    return call
 
 
 def test_all_models_are_measured_over_the_same_time_however_fast_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +115,9 @@ def test_all_models_are_measured_over_the_same_time_however_fast_they_are(monkey
     monkeypatch.setattr(measuring, "time", clock)
     milliseconds = {"slow": 30.0, "middle": 5.0, "fast": 0.1}
     runs_at: dict[str, list[float]] = {name: [] for name in milliseconds}
-    sessions = {name: Session(clock, ms, runs_at[name]) for name, ms in milliseconds.items()}
+    calls = {name: call_of(clock, ms, runs_at[name]) for name, ms in milliseconds.items()}
 
-    samples = measuring._interleaved(sessions, {}, 10.0, random.Random(0))
+    samples = measuring.interleaved(calls, 10.0, random.Random(0))
 
     rounds = len(samples["slow"])  # one call fills its slice of 20 ms
     assert rounds >= 90
@@ -134,7 +134,7 @@ def test_the_order_of_the_models_changes_from_round_to_round(monkeypatch: pytest
     monkeypatch.setattr(measuring, "time", clock)
     runs_at: dict[str, list[float]] = {"a": [], "b": []}
 
-    measuring._interleaved({n: Session(clock, 30.0, runs_at[n]) for n in "ab"}, {}, 10.0, random.Random(0))
+    measuring.interleaved({n: call_of(clock, 30.0, runs_at[n]) for n in "ab"}, 10.0, random.Random(0))
 
     a_first = [a < b for a, b in zip(runs_at["a"][::2], runs_at["b"][::2], strict=True)]  # two calls a round
     assert 0.3 < sum(a_first) / len(a_first) < 0.7

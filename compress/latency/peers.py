@@ -1,0 +1,94 @@
+"""Other runtimes for the same model, on the CPU: what onnxruntime is compared with, where they are installed.
+
+OpenVINO runs the ONNX file itself. LiteRT takes no ONNX; it runs the .tflite of the same name beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from compress.artifacts import Skip
+
+Run = Callable[[], list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a peer's outputs are from onnxruntime's: the largest absolute difference, and the largest output."""
+
+    largest: float
+    of: float
+
+
+def installed(peers: Sequence[str]) -> tuple[list[str], list[Skip]]:
+    """Return which peers can run, and why the others cannot."""
+    here = [peer for peer in peers if find_spec(PEERS[peer][0])]
+    absent = [Skip(peer, "is not installed: pip install 'compress[peers]'") for peer in peers if peer not in here]
+    return here, absent
+
+
+def open_peer(peer: str, file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
+    """Return a call that runs a model's file on `feed`; raises whatever the peer's library raises."""
+    return PEERS[peer][1](file, threads, feed)
+
+
+def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Difference:
+    """Compare outputs, in their order; raises `ValueError` where they have other shapes."""
+    shapes = [output.shape for output in found], [output.shape for output in expected]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"its outputs are {shapes[0]}, onnxruntime's {shapes[1]}")
+    pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, expected, strict=True)]
+    return Difference(
+        max((float(np.abs(a - b).max(initial=0)) for a, b in pairs), default=0.0),
+        max((float(np.abs(b).max(initial=0)) for _, b in pairs), default=0.0),
+    )
+
+
+def _openvino(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(file.read_bytes())
+    model.reshape({name: list(value.shape) for name, value in feed.items()})
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it: faster, and other maths
+        "ENABLE_CPU_PINNING": False,  # onnxruntime shares the cores, and does not pin
+    }
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    return lambda: list(request.infer(feed, share_inputs=True).values())
+
+
+def _litert(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
+    from ai_edge_litert.interpreter import Interpreter
+
+    tflite = file.with_suffix(".tflite")
+    if not tflite.is_file():
+        raise FileNotFoundError(f"{tflite}: no such file; LiteRT takes no ONNX")
+    interpreter = Interpreter(model_content=tflite.read_bytes(), num_threads=threads)
+    inputs = list(zip(interpreter.get_input_details(), feed.values(), strict=True))
+    for detail, value in inputs:
+        interpreter.resize_tensor_input(detail["index"], value.shape)
+    interpreter.allocate_tensors()
+    outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def run() -> list[np.ndarray]:
+        for detail, value in inputs:
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in outputs]
+
+    return run
+
+
+PEERS: dict[str, tuple[str, Callable[[Path, int, Mapping[str, np.ndarray]], Run]]] = {
+    "openvino": ("openvino", _openvino),
+    "litert": ("ai_edge_litert", _litert),
+}
