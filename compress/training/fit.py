@@ -212,17 +212,34 @@ def _goes_on(state: _State, settings: TrainingSettings, may_stop_from: int) -> b
     return state.epoch < settings.epochs and state.epoch <= max(state.best, may_stop_from - 1) + settings.patience
 
 
-def forward_of(model: Any) -> Callable[[Any], Any]:
-    """Return a function from a batch of images to the model's logits, as `logits_of` and `evaluate` take it."""
-    return tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
+Forward = Callable[[np.ndarray], np.ndarray]
 
 
-def logits_of(forward: Callable[[Any], Any], images: Images) -> np.ndarray:
+def forward_of(model: Any) -> Forward:
+    """Return a function from a batch of images to what a model, not training, makes of it, such as logits.
+
+    Where a batch is too large for memory it is taken in halves. Raises `MachineError` where one image is.
+    """
+    run = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
+
+    def forward(batch: np.ndarray) -> np.ndarray:
+        try:
+            return run(tf.constant(batch)).numpy()
+        except tf.errors.ResourceExhaustedError as error:
+            half = len(batch) // 2
+            if not half:
+                raise MachineError("out of memory even with one image; image.size should be smaller") from error
+        return np.concatenate([forward(batch[:half]), forward(batch[half:])])
+
+    return forward
+
+
+def logits_of(forward: Forward, images: Images) -> np.ndarray:
     """Return the logits `(n, classes) float32` of images `(n, height, width, channels)`."""
-    return np.concatenate([forward(tf.constant(batch)).numpy() for batch in in_batches(images)])
+    return np.concatenate([forward(batch) for batch in in_batches(images)])
 
 
-def evaluate(forward: Callable[[Any], Any], images: Images, labels: np.ndarray) -> tuple[float, float]:
+def evaluate(forward: Forward, images: Images, labels: np.ndarray) -> tuple[float, float]:
     """Return accuracy (a fraction) and mean cross-entropy (nats) of a function that gives logits."""
     logits = logits_of(forward, images).astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)

@@ -25,7 +25,7 @@ from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
 from compress.store import write_file
 from compress.training import history, precision
-from compress.training.fit import START, fit
+from compress.training.fit import START, fit, forward_of
 from compress.training.settings import Engine, LabelSettings, Phase
 from compress.training.tensorflow import keras, tf
 
@@ -192,11 +192,11 @@ def features(
     """Return what a model makes of a view of all images, `(n, ...) float32`, from disk where it was made before."""
 
     def make(file: Path) -> None:
-        forward = tf.function(lambda batch: trunk(tf.cast(batch, tf.float32), training=False))
+        forward = forward_of(trunk)
         done = 0
         with array_writer(file, (len(images), *trunk.output.shape[1:]), "<f4") as write:
             for batch in in_batches(images):
-                write(forward(tf.constant(view_of(batch, view, done, augmentation, context.seed))).numpy())
+                write(forward(view_of(batch, view, done, augmentation, context.seed)))
                 done += len(batch)
                 context.progress(0.0, f"{name}: features of view {view + 1}, {done:,} of {len(images):,} images")
 

@@ -11,7 +11,7 @@ import pytest
 from compress.context import Context
 from compress.data.batches import Batches, Epoch
 from compress.errors import CompressError, MachineError
-from compress.training.fit import START, evaluate, fit, forward_of
+from compress.training.fit import START, evaluate, fit, forward_of, logits_of
 from compress.training.history import FILE
 from compress.training.settings import Engine, Schedule, TrainingSettings
 from compress.training.step import Stepped
@@ -266,6 +266,41 @@ def test_memory_that_is_too_small_for_one_image_ends_the_training(
     monkeypatch.setattr(Stepped, "fit", out_of_memory)
     with pytest.raises(MachineError, match="out of memory even with one image at a time"):
         train(context(tmp_path))
+
+
+def out_of_memory_above(size: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let a model's functions run out of memory for batches above a size; return the sizes they are asked for."""
+    asked: list[int] = []
+    real = tf.function
+
+    def function(python: Any) -> Any:
+        made = real(python)
+
+        def run(batch: Any) -> Any:
+            asked.append(len(batch))
+            if len(batch) > size:
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+            return made(batch)
+
+        return run
+
+    monkeypatch.setattr(tf, "function", function)
+    return asked
+
+
+def test_an_evaluation_takes_a_batch_too_large_for_memory_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_model()
+    expected = logits_of(forward_of(model), IMAGES)
+    asked = out_of_memory_above(16, monkeypatch)
+
+    np.testing.assert_allclose(logits_of(forward_of(model), IMAGES), expected, rtol=0, atol=1e-5)
+    assert asked == [48, 24, 12, 12, 24, 12, 12]
+
+
+def test_an_evaluation_with_memory_for_no_image_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    out_of_memory_above(0, monkeypatch)
+    with pytest.raises(MachineError, match=r"out of memory even with one image; image\.size should be smaller"):
+        logits_of(forward_of(new_model()), IMAGES)
 
 
 def test_float16_scales_the_loss_and_resumes_with_its_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
