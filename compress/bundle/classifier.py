@@ -59,8 +59,14 @@ class Classifier:
             raise BadInputError(f"{where}: {error}") from error
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits and probabilities, both `(batch, classes) float32`, of `(batch, *input_shape) uint8`."""
-        logits, probabilities = self.session.run([LOGITS, PROBABILITIES], {INPUT: pixels})
+        """Return logits and probabilities, both `(batch, classes) float32`, of `(batch, *input_shape) uint8`.
+
+        Raises `BadInputError` where the model fails.
+        """
+        try:
+            logits, probabilities = self.session.run([LOGITS, PROBABILITIES], {INPUT: pixels})
+        except Exception as error:  # onnxruntime has a class for every status, and raises others too
+            raise BadInputError(f"{self.name}: fails to run: {str(error).partition(chr(10))[0]}") from error
         return logits, probabilities
 
     def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 1) -> list[Prediction]:

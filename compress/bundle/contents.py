@@ -35,8 +35,9 @@ def read_part(folder: Path, name: str) -> bytes:
         if status.st_size > most:
             raise BadInputError(f"{path}: has {status.st_size:,} bytes; should have {most:,} at most")
         return path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror}; {folder} should be a bundle, such as exported/NAME") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, up to Python 3.12
+        why = getattr(error, "strerror", None) or error
+        raise BadInputError(f"{path}: {why}; {folder} should be a bundle, such as exported/NAME") from error
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ all that a label needs.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -23,7 +24,9 @@ SUMMARY = "Print the label and probability of each image, one a line. What is no
 
 def predict(arguments: Sequence[str]) -> int:
     """Print a line for each image; return the exit code, 2 where one of them was no image."""
-    asked = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are not of the terminal's encoding
+    asked = _parser().parse_intermixed_args(arguments)
     classifier = load(asked.bundle)
     waiting: list[tuple[str, Any]] = []
     bad = False

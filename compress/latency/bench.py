@@ -30,8 +30,6 @@ def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
     # A display that refreshes itself would do so from a thread, in the middle of calls
     with Live(console=console, auto_refresh=False, transient=True) as live:
         measured, skipped = sweep(files, settings, lambda words: live.update(words, refresh=True))
-    if json:
-        reports.write("--json", json, reports.to_bytes(figures.as_json(measured, skipped, settings, host)))
     console.print(figures.latency_table(measured))
     console.print(figures.model_table(measured))
     for line in (
@@ -41,14 +39,15 @@ def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
         figures.host_line(host),
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if json:
+        reports.write("--json", json, reports.to_bytes(figures.as_json(measured, skipped, settings, host)))
 
 
 def settings_of(batches: str, threads: str | None, provider: str, seconds: float, compare: str | None) -> Settings:
     """Return the settings that the options state; raises `BadInputError` for one that is out of bounds."""
     full = provider_named(provider)
-    counts = (
-        _numbers("--threads", threads) if threads else tuple({1, fingerprint.available_cores() if full == CPU else 1})
-    )
+    cores = fingerprint.available_cores() if full == CPU else 1
+    counts = _numbers("--threads", threads) if threads else tuple(sorted({1, cores}))
     for count in counts:
         check_threads(count)
     sizes = _numbers("--batches", batches)

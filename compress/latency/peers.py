@@ -38,11 +38,13 @@ def open_peer(peer: str, file: Path, threads: int, feed: Mapping[str, np.ndarray
 
 
 def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Difference:
-    """Compare outputs, in their order; raises `ValueError` where they have other shapes."""
+    """Compare outputs, in their order; raises `ValueError` where they have other shapes, or are not finite."""
     shapes = [output.shape for output in found], [output.shape for output in expected]
     if shapes[0] != shapes[1]:
         raise ValueError(f"its outputs are {shapes[0]}, onnxruntime's {shapes[1]}")
     pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, expected, strict=True)]
+    if not all(np.isfinite(values).all() for pair in pairs for values in pair):
+        raise ValueError("outputs are not finite")
     return Difference(
         max((float(np.abs(a - b).max(initial=0)) for a, b in pairs), default=0.0),
         max((float(np.abs(b).max(initial=0)) for _, b in pairs), default=0.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from compress.errors import BadInputError, cannot_write
 from compress.exchange import put_in_place
 from compress.packaging import Format, docker, huggingface, mlflow, triton
 from compress.packaging.source import Source
-from compress.store import list_files, sha256_file
+from compress.store import sha256_file
 
 FORMATS: dict[Format, Callable[[Source, Path], None]] = {
     "triton": triton.write,
@@ -33,32 +33,30 @@ def package(bundle: Path, format: Format, out: Path | None = None) -> Path:
     earlier call wrote there, and for one that cannot be written; `MachineError` for a full disk.
     """
     target = out.absolute() if out else bundle.resolve().with_name(f"{bundle.resolve().name}-{format}")
-    if target.exists() and (strange := _not_ours(target)):
-        raise BadInputError(f"{target}: {strange}; --out should be another folder, or move it away")
-    for _ in verify(bundle):
-        pass
-    source = Source(bundle, read_manifest(bundle), read_labels(bundle))
-    new = target.with_name(f".{target.name}.new")
     try:
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        FORMATS[format](source, new)
-        _record(source, format, new)
-        put_in_place(new, target)
+        if target.exists() and (strange := _not_ours(target)):
+            raise BadInputError(f"{target}: {strange}; --out should be another folder, or move it away")
+        for _ in verify(bundle):
+            pass
+        source = Source(bundle, read_manifest(bundle), read_labels(bundle))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
+            new = Path(beside) / target.name
+            new.mkdir()
+            FORMATS[format](source, new)
+            _record(source, format, new)
+            put_in_place(new, target)
     except OSError as error:
         raise cannot_write(str(target), error) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return target
 
 
 def _record(source: Source, format: Format, folder: Path) -> None:
-    files = {name: file["sha256"] for name, file in list_files(folder).items()}
     record = {
         "format": format,
         "bundle": source.name,
         "manifest": sha256_file(source.folder / MANIFEST),
-        "files": files,
+        "files": _digests(folder),
     }
     (folder / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
@@ -66,9 +64,14 @@ def _record(source: Source, format: Format, folder: Path) -> None:
 def _not_ours(folder: Path) -> str:
     """Return what in a folder would be lost if a layout took its place; an empty text for a layout as we wrote it."""
     try:
-        recorded = json.loads((folder / RECORD).read_bytes())["files"]
+        recorded = dict(json.loads((folder / RECORD).read_bytes())["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return "is there already and was not written by this command"
-    found = {name: file["sha256"] for name, file in list_files(folder).items() if name != RECORD}
-    changed = sorted(name for name, digest in found.items() if recorded.get(name) != digest)
+    changed = sorted(name for name, digest in _digests(folder).items() if recorded.get(name) != digest)
     return f"{changed[0]} in it was not written by this command" if changed else ""
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file below a folder, by its path in it, the record left out."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / RECORD)
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

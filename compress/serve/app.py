@@ -31,6 +31,7 @@ from compress.serve.page import HEADERS, PAGE
 from compress.serve.protocol import JSON_LENGTH, NUMBER, VERSION, read_request, write_answer
 
 RETRY_SECONDS = 1
+READ_AT_ONCE = 64 << 10  # bytes of a request: larger ones are read in a thread, while others are answered
 
 
 def build_app(
@@ -125,10 +126,15 @@ async def model_config(request: Request) -> Response:
 async def infer(request: Request) -> Response:
     """The outputs of pixels."""
     model, limits = _model(request), request.app.state.limits
-    deadline = asyncio.get_running_loop().time() + limits.deadline_seconds
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limits.deadline_seconds
     with model.batcher.place():
         body = await _body(request, limits, deadline)
-        asked = read_request(body, request.headers.get(JSON_LENGTH), model.classifier.input_shape, limits.batch)
+        how = body, request.headers.get(JSON_LENGTH), model.classifier.input_shape, limits.batch
+        if len(body) <= READ_AT_ONCE:
+            asked = read_request(*how)
+        else:
+            asked = await loop.run_in_executor(request.app.state.decoders, read_request, *how)
         outputs = await model.batcher.infer(asked.pixels, tuple(asked.outputs), deadline)
         content, headers = write_answer(model.classifier.name, asked, outputs)
     return Response(content, headers=headers)

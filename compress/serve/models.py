@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.bundle.classifier import INPUT, Classifier, load
+from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES, Classifier, load
 from compress.bundle.contents import LABELS, MODEL
 from compress.bundle.verify import check_files
 from compress.errors import BadInputError
@@ -52,8 +52,8 @@ class Model:
             "max_batch_size": self.limits.batch,
             "input": [{"name": INPUT, "data_type": "TYPE_UINT8", "dims": list(shape)}],
             "output": [
-                {"name": name, "data_type": "TYPE_FP32", "dims": [classes], "label_filename": LABELS}
-                for name in OUTPUTS
+                {"name": LOGITS, "data_type": "TYPE_FP32", "dims": [classes]},
+                {"name": PROBABILITIES, "data_type": "TYPE_FP32", "dims": [classes], "label_filename": LABELS},
             ],
             "dynamic_batching": {"max_queue_delay_microseconds": 0},
         }

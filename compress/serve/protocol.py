@@ -24,33 +24,38 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 OUTPUTS = (LOGITS, PROBABILITIES)
 VERSION = "1"  # of every model: a bundle has one
 NUMBER = re.compile("[0-9]{1,18}")
+JSON_BYTES, JSON_BYTES_A_VALUE = 64 << 10, 8  # at most, of a request: of all but the values, and of each value
 MOST_SAID = 300  # characters of an error
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # What is not known is ignored, and lists are bounded: errors for a million wrong parts would take gigabytes
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
 class InputParameters(_Part):
-    """`binary_data_size`: bytes of the tensor, which then follow the JSON."""
+    """`binary_data_size`: bytes of the tensor, which then follow the JSON. There is no shared memory."""
 
     binary_data_size: int | None = Field(None, ge=0)
+    shared_memory_region: None = None
 
 
 class Input(_Part):
     """A tensor: its values are `data`, flat or nested as its shape, or follow the JSON."""
 
     name: str
-    shape: list[int]
+    shape: list[int] = Field(max_length=8)
     datatype: str
     parameters: InputParameters = InputParameters()
     data: list[Any] | None = None
 
 
 class OutputParameters(_Part):
-    """`binary_data`: whether the tensor shall follow the answer's JSON."""
+    """`binary_data`: whether the tensor shall follow the answer's JSON. No classification, no shared memory."""
 
     binary_data: bool | None = None
+    classification: None = None
+    shared_memory_region: None = None
 
 
 class Output(_Part):
@@ -60,23 +65,19 @@ class Output(_Part):
     parameters: OutputParameters = OutputParameters()
 
 
-class RequestParameters(BaseModel):
-    """`binary_data_output`: whether all outputs shall follow the answer's JSON. Others are ignored."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
+class RequestParameters(_Part):
+    """`binary_data_output`: whether all outputs shall follow the answer's JSON."""
 
     binary_data_output: bool = False
 
 
-class InferenceRequest(BaseModel):
+class InferenceRequest(_Part):
     """The JSON of a request; without `outputs`, all are asked for."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
 
     id: str | None = None
     parameters: RequestParameters = RequestParameters()
-    inputs: list[Input]
-    outputs: list[Output] = []
+    inputs: list[Input] = Field(max_length=8)
+    outputs: list[Output] = Field([], max_length=8)
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,14 @@ class Asked:
 
 
 def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, int, int], most_images: int) -> Asked:
-    """Return what a request asks for; raises `Refused` (400) with the first thing that is wrong.
+    """Return what a request asks for; raises `Refused` with the first thing that is wrong.
 
     `json_length` is the header of that name: how many bytes of the body are JSON, all where there is none.
     """
     length = _json_length(json_length, len(body))
+    most = JSON_BYTES + JSON_BYTES_A_VALUE * most_images * math.prod(input_shape)
+    if length > most:
+        raise Refused(413, f"the JSON has {length:,} bytes; should have {most:,} at most")
     try:
         request = InferenceRequest.model_validate_json(body[:length])
     except ValidationError as error:
@@ -116,8 +120,10 @@ def write_answer(name: str, asked: Asked, outputs: Mapping[str, np.ndarray]) -> 
         if as_binary:
             binary.append(values.astype("<f4", copy=False).tobytes())
             described.append({**tensor, "parameters": {"binary_data_size": len(binary[-1])}})
-        else:
+        elif np.isfinite(values).all():
             described.append({**tensor, "data": values.ravel().tolist()})
+        else:
+            raise Refused(500, f"{output}: is not finite, which JSON cannot say; ask for it as binary data")
     answer = {"model_name": name, "model_version": VERSION, "outputs": described}
     text = json.dumps(answer if asked.id is None else {**answer, "id": asked.id}).encode()
     if not binary:

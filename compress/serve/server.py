@@ -63,8 +63,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.create_server(address[:2], family=family, backlog=CONNECTIONS)
-    except OSError as error:
-        raise MachineError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # a name of too long a part is no Unicode to the codec of host names
+        why = getattr(error, "strerror", None) or error
+        raise MachineError(f"--host {host} --port {port}: cannot listen there: {why}") from error
     # connections inherit it; asyncio would set it only where the socket names its protocol, and answers, which are sent
     # in two parts, would wait 40 ms for the client's acknowledgement of the first
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

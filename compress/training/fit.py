@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -218,18 +219,23 @@ Forward = Callable[[np.ndarray], np.ndarray]
 def forward_of(model: Any) -> Forward:
     """Return a function from a batch of images to what a model, not training, makes of it, such as logits.
 
-    Where a batch is too large for memory it is taken in halves. Raises `MachineError` where one image is.
+    Where a batch is too large for memory it is taken in parts, as are all after it. Raises `MachineError` where one
+    image is too large.
     """
     run = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
+    most = sys.maxsize  # images that fit
 
     def forward(batch: np.ndarray) -> np.ndarray:
+        nonlocal most
+        size = min(most, len(batch))
         try:
-            return run(tf.constant(batch)).numpy()
+            parts = [run(tf.constant(batch[i : i + size])).numpy() for i in range(0, len(batch), size)]
         except tf.errors.ResourceExhaustedError as error:
-            half = len(batch) // 2
-            if not half:
+            if size == 1:
                 raise MachineError("out of memory even with one image; image.size should be smaller") from error
-        return np.concatenate([forward(batch[:half]), forward(batch[half:])])
+            most = size // 2
+            return forward(batch)
+        return np.concatenate(parts)
 
     return forward
 

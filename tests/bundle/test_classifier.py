@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,24 @@ def test_a_manifest_that_does_not_fit_is_refused(name: str, bundle: Path) -> Non
     assert expected in str(error.value)
 
 
+def test_a_model_that_loads_and_fails_to_run_is_an_error(tiny_run: Run, picture: Path) -> None:
+    class Failing:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("Reshape: cannot be\nin two lines")
+
+    classifier = dataclasses.replace(compress.load(tiny_run.bundle), session=Failing())
+
+    with pytest.raises(BadInputError, match=r"^digits: fails to run: Reshape: cannot be$"):
+        classifier.predict(picture)
+
+
+def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(BadInputError, match="should be a bundle"):
+        compress.load(tmp_path / "loop")
+
+
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="should be a bundle, such as exported/NAME"):
         compress.load(tmp_path)
@@ -143,6 +163,25 @@ def test_onnxruntime_is_told_not_to_report_its_use() -> None:
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
     assert said.stdout == "1\n"
+
+
+def test_predict_takes_options_between_images_and_names_that_are_no_unicode(tiny_run: Run, picture: Path) -> None:
+    odd = os.fsencode(picture.parent) + b"/\xff.png"
+    try:
+        shutil.copy(os.fsencode(picture), odd)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    environment = {**os.environ, "PYTHONPATH": str(Path(compress.__file__).parent.parent), "PYTHONUTF8": "1"}
+    result = subprocess.run(
+        [sys.executable, "-m", "compress", "predict", str(tiny_run.bundle), odd, "--json", "--top", "2", picture],
+        capture_output=True,
+        check=True,
+        env=environment,
+    )
+
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [os.fsencode(answer["image"]) for answer in answers] == [odd, os.fsencode(picture)]
+    assert len(answers[1]["top"]) == 2
 
 
 def test_predict_reads_standard_input_and_prints_json(tiny_run: Run, picture: Path) -> None:

@@ -84,6 +84,11 @@ def test_outputs_of_other_shapes_are_no_comparison() -> None:
         difference([np.zeros(2)], [np.zeros(3)])
 
 
+def test_outputs_that_are_not_finite_are_no_comparison() -> None:
+    with pytest.raises(ValueError, match="outputs are not finite"):
+        difference([np.array([np.nan])], [np.array([np.nan])])
+
+
 def test_openvino_runs_the_same_file_with_the_same_outputs(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     file = write_model(tmp_path / "m.onnx", layers=2)

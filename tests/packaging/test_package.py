@@ -70,6 +70,14 @@ def added(out: Path) -> None:
     (out / ".git" / "HEAD").write_text("mine")
 
 
+def a_manifest(out: Path) -> None:
+    (out / "manifest.json").write_text("mine")
+
+
+def record_of_a_list(out: Path) -> None:
+    (out / RECORD).write_text('{"files": []}')
+
+
 def record_of_nothing(out: Path) -> None:
     (out / RECORD).write_text("[]")
 
@@ -82,6 +90,8 @@ def record_of_nothing(out: Path) -> None:
         (False, a_file, "is there already and was not written by this command"),
         (True, edited, "digits/config.pbtxt in it was not written by this command"),
         (True, added, ".git/HEAD in it was not written by this command"),
+        (True, a_manifest, "manifest.json in it was not written by this command"),
+        (True, record_of_a_list, "digits/1/model.onnx in it was not written by this command"),
         (True, record_of_nothing, "is there already and was not written by this command"),
     ],
 )

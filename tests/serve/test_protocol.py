@@ -78,14 +78,19 @@ BAD: dict[str, tuple[bytes, str | None, str]] = {
     "no JSON": (b"\xff\xfe", None, "Invalid JSON"),
     "UTF-16": (text().decode().encode("utf-16"), None, "Invalid JSON"),
     "a list": (b"[]", None, "should be an object"),
-    "nested without end": (b"[" * 100_000, None, "Invalid JSON"),
+    "nested without end": (b"[" * 60_000, None, "Invalid JSON"),
     "nested data without end": (text()[:-3] + b"[" * 50_000, None, "Invalid JSON"),
     "no inputs": (b"{}", None, "inputs: Field required"),
     "inputs null": (b'{"inputs": null}', None, "inputs"),
     "two inputs": (json.dumps({"inputs": [{**IMAGE, "data": VALUES}] * 2}).encode(), None, "should be ['image']"),
     "another name": (text({**IMAGE, "name": "x", "data": VALUES}), None, "should be ['image']"),
     "name that is none": (text({**IMAGE, "name": 3, "data": VALUES}), None, "inputs.0.name"),
-    "unknown key": (text({**IMAGE, "data": VALUES, "dtype": "x"}), None, "inputs.0.dtype"),
+    "many wrong inputs": (
+        json.dumps({"inputs": [0] * 10_000}).encode(),
+        None,
+        "inputs: List should",
+    ),
+    "a shape of many wrong sides": (text({**IMAGE, "shape": [""] * 10_000}), None, "inputs.0.shape: List should have"),
     "another type": (text({**IMAGE, "datatype": "FP32", "data": VALUES}), None, "should be 'UINT8'"),
     "type in small letters": (text({**IMAGE, "datatype": "uint8", "data": VALUES}), None, "should be 'UINT8'"),
     "no shape": (text({"name": "image", "datatype": "UINT8", "data": VALUES}), None, "inputs.0.shape"),
@@ -156,6 +161,31 @@ BAD: dict[str, tuple[bytes, str | None, str]] = {
     "parameters that are none": (text(parameters=[]), None, "parameters"),
     "an error as long as the request": (text({**IMAGE, "name": "x" * 10_000, "data": VALUES}), None, "..."),
 }
+
+
+def test_what_is_not_known_is_ignored() -> None:
+    asked = read(text({**IMAGE, "data": VALUES, "note": 1}, parameters={"priority": 3}))
+
+    assert asked.pixels.ravel().tolist() == VALUES
+
+
+def test_json_longer_than_any_good_request_is_refused_unread() -> None:
+    with pytest.raises(Refused, match=r"the JSON has 100,000 bytes; should have 65,\d\d\d at most") as refused:
+        read(b" " * 100_000)
+
+    assert refused.value.status == 413
+
+
+def test_outputs_that_json_cannot_say_are_refused_unless_they_are_binary() -> None:
+    outputs = {"logits": np.array([[np.nan, 1]], np.float32)}
+
+    with pytest.raises(Refused, match="not finite") as refused:
+        write_answer("m", Asked(None, np.zeros(0), {"logits": False}), outputs)
+
+    assert refused.value.status == 500
+    assert write_answer("m", Asked(None, np.zeros(0), {"logits": True}), outputs)[0].endswith(
+        outputs["logits"].tobytes()
+    )
 
 
 @pytest.mark.parametrize("name", BAD)

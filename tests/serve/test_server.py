@@ -60,6 +60,12 @@ def test_an_address_of_another_machine_is_an_error_of_this_one() -> None:
         listen("192.0.2.1", 0)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_name_that_no_host_can_have_is_said_in_one_line(host: str) -> None:
+    with pytest.raises(MachineError, match="cannot listen there: "):
+        listen(host, 0)
+
+
 def test_answers_do_not_wait_for_acknowledgements() -> None:
     with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
