@@ -96,8 +96,9 @@ def test_kept_features_train_what_the_whole_network_would(blocks: int, images: D
     for name in kept:
         for one, other in zip(kept[name], through[name], strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
-    assert notes[0].startswith("teacher: phase1: 3 epochs on kept features of")
-    assert "which saved" in notes[0]
+    assert notes[0].startswith("teacher: validation accuracy ")
+    assert notes[1].startswith("teacher: phase1: 3 epochs on kept features of")
+    assert "which saved" in notes[1]
 
 
 STILL_SETTINGS = tuple(name.removeprefix("teacher.") for name in STILL)
