@@ -1,6 +1,6 @@
 """How far the figures of `python -m compress bench MODEL` are from those of onnxruntime's own perf test.
 
-    python benchmarks/bench.py [MODEL.onnx] [--turns 10] [--seconds 2]
+    python -m benchmarks.bench [MODEL.onnx] [--turns 10] [--seconds 2]
 
 Without MODEL it takes two networks of 40 equal convolutions, of about one and six milliseconds. Our command and what
 `onnxruntime_perf_test` does (`tests/latency/reference.py`) take turns, each in a process of its own. Prints the ratio

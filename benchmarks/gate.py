@@ -1,6 +1,6 @@
 """How often the latency gate is right: of a model with itself, and of one that is 15 % or 10 % slower.
 
-    python benchmarks/gate.py [MODEL.onnx] [--same 300] [--slow 50]
+    python -m benchmarks.gate [MODEL.onnx] [--same 300] [--slow 50]
 
 Without MODEL it takes a network of 40 equal convolutions, about a millisecond on one thread. It is compared `--same`
 times with itself, half of them while another process burns a core, and `--slow` times each with 46 and with 44 such

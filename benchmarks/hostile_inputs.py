@@ -1,6 +1,6 @@
 """What each hostile or odd input of tests/data/test_hostile_inputs.py takes, in a process of its own.
 
-    python benchmarks/hostile_inputs.py
+    python -m benchmarks.hostile_inputs
 
 Prints for each row the exit code, the seconds until it is refused or its images are accepted, those of the whole
 command, and the peak of resident memory, with that of the processes it started; then a summary. About 6 minutes on 2
