@@ -83,7 +83,8 @@ def inferred(client: Any, name: str, images: np.ndarray, bundle: Path) -> Checks
 
 def refused(client: Any, name: str, images: np.ndarray) -> Checks:
     """Check that what is wrong gets a client error."""
-    one, more = images[:1], np.repeat(images, 1 + 1000 // len(images), axis=0)
+    one, most = images[:1], client.get_model_config(name)["max_batch_size"]
+    more = images[np.arange(most + 1) % len(images)]
     for binary in (False, True):
         wrong = {
             "name": [tensor_of(one, "other", binary=binary)],
