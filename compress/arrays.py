@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 from compress.store import replacing
 
 NUMBERS, TEXT = "biuf", "SU"  # numpy's kinds
@@ -95,7 +95,7 @@ def npz_errors(what: str) -> Iterator[None]:
     except BadInputError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise BadInputError(f"{what}: cannot be read as .npz: {reason}") from error
 
 

@@ -35,3 +35,8 @@ def cannot_write(what: str, error: OSError) -> CompressError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"{what}: the disk is full; free some space and run the same command again")
     return BadInputError(f"{what}: cannot be written: {error.strerror}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return what another library's error says, cut to a line; the name of its kind where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from compress import plugins
 from compress.arrays import load_arrays, save_arrays
 from compress.artifacts import Network
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 
 Family = Literal["teachers", "students"]
 
@@ -21,7 +21,7 @@ def build(family: Family, name: str, options: dict[str, Any], image_shape: tuple
     try:
         return plugins.find(family, name).build(image_shape, classes, **options)
     except ValueError as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise BadInputError(f"{family}/{name}.py: {reason}") from error
 
 

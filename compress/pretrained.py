@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,7 +157,7 @@ def _read_npz(file: Path) -> dict[str, np.ndarray]:
     except BadInputError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file leads them into
-        raise BadInputError(f"{file}: cannot be read as .npz: {str(error).partition(chr(10))[0]}") from error
+        raise BadInputError(f"{file}: cannot be read as .npz: {first_line(error)}") from error
     return {name: array for name, array in found.items() if array.dtype.kind == "f"}
 
 
@@ -173,7 +173,7 @@ def _read_hdf5(file: Path) -> dict[str, np.ndarray]:
     except BadInputError:
         raise
     except Exception as error:  # h5py raises many kinds for broken files
-        raise BadInputError(f"{file}: cannot be read as HDF5: {str(error).partition(chr(10))[0]}") from error
+        raise BadInputError(f"{file}: cannot be read as HDF5: {first_line(error)}") from error
 
 
 def _collect(opened: Any, file: Path, datasets: dict[str, Any]) -> None:

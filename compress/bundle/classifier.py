@@ -13,7 +13,7 @@ from PIL import Image
 
 from compress.bundle.contents import MANIFEST, MODEL, read_json, read_labels, read_part
 from compress.data.preparation import FITS, UnreadableImageError, open_image, prepare, read_file
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 from compress.onnx_tools.sessions import CPU, session_of
 
 INPUT, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
@@ -66,7 +66,7 @@ class Classifier:
         try:
             logits, probabilities = self.session.run([LOGITS, PROBABILITIES], {INPUT: pixels})
         except Exception as error:  # onnxruntime has a class for every status, and raises others too
-            raise BadInputError(f"{self.name}: fails to run: {str(error).partition(chr(10))[0]}") from error
+            raise BadInputError(f"{self.name}: fails to run: {first_line(error)}") from error
         return logits, probabilities
 
     def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 1) -> list[Prediction]:
@@ -119,7 +119,7 @@ def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, 
     try:
         return session_of(model, threads=threads, provider=provider, spinning=spinning)
     except Exception as error:  # onnxruntime has a class for every status, and raises others too
-        raise BadInputError(f"{path}: cannot be loaded: {str(error).partition(chr(10))[0]}") from error
+        raise BadInputError(f"{path}: cannot be loaded: {first_line(error)}") from error
 
 
 def _opened(image: ImageLike) -> Image.Image:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from compress.errors import MachineError
+from compress.errors import MachineError, first_line
 
 KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as tf_keras.datasets has it
 
@@ -27,7 +27,7 @@ def fetched(files: Mapping[str, str], url: str, folder: Path) -> list[Path]:
         for name in missing:
             _download(url + name, folder / name, files[name])
     except Exception as error:  # Keras raises plain ones
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise MachineError(
             f"{', '.join(missing)}: cannot be downloaded: {reason}: get from {url} and put into {folder}"
         ) from error

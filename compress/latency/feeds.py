@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from compress.errors import BadInputError, MachineError
+from compress.errors import BadInputError, MachineError, first_line
 from compress.onnx_tools.sessions import CPU, open_session
 
 LARGEST_INPUT = 1 << 30  # values; a file may state any size
@@ -77,8 +77,3 @@ def first_call(session: Any, file: Path, feed: dict[str, np.ndarray]) -> list[np
     except Exception as error:
         fed = ", ".join(f"{name} {value.shape}" for name, value in feed.items())
         raise BadInputError(f"{file}: fails to run on {fed}: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what a library's error says in one line."""
-    return str(error).strip().partition("\n")[0]

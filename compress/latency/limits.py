@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from compress.arrays import load_arrays
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 from compress.latency.alone import Alone, alone
 from compress.latency.arms import Samples
 from compress.latency.feeds import open_model
@@ -97,4 +97,4 @@ def _right(file: Path, golden: Path, images: np.ndarray, answers: np.ndarray, se
     try:
         return int((scoring.run(session, images).argmax(axis=1) == answers).sum())
     except Exception as error:  # whatever onnxruntime raises for images that the model does not take
-        raise BadInputError(f"{file}: fails to run on {golden}: {str(error).strip().partition(chr(10))[0]}") from error
+        raise BadInputError(f"{file}: fails to run on {golden}: {first_line(error)}") from error

@@ -16,6 +16,7 @@ import onnxruntime
 
 from compress import fingerprint
 from compress.artifacts import Latencies, OnnxModel, Skip, Timings
+from compress.errors import first_line
 from compress.onnx_tools.sessions import CPU, open_session
 
 GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
@@ -65,7 +66,7 @@ def measure(
             except Exception as error:  # whatever a provider raises, it cannot run this model
                 if provider == CPU:
                     raise
-                reason = str(error).strip().partition("\n")[0]
+                reason = first_line(error)
                 skipped.append(Skip(f"{model.id} on {provider}, batch {batch}", reason))
             else:
                 calls[model.id] = call

@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime
 
 from compress.artifacts import Latencies, Skip
-from compress.errors import MachineError
+from compress.errors import MachineError, first_line
 from compress.latency.alone import Alone, alone
-from compress.latency.feeds import feed_for, first_call, first_line, open_model, shapes
+from compress.latency.feeds import feed_for, first_call, open_model, shapes
 from compress.latency.gate import machine_lock
 from compress.latency.measure import Call, interleaved, warm_up
 from compress.latency.peers import Difference, difference, installed, open_peer

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 
 STANDARD = ("", "ai.onnx")
 MOST_ELEMENTS = 1 << 31  # of one tensor
@@ -60,7 +60,7 @@ def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
         onnx.checker.check_model(model, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except Exception as error:  # kinds of onnx's own, and of its C++ side
-        raise BadInputError(f"{what}: is no valid model: {str(error).strip().partition(chr(10))[0]}") from error
+        raise BadInputError(f"{what}: is no valid model: {first_line(error)}") from error
     for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output):
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
         if math.prod(dims) > MOST_ELEMENTS:

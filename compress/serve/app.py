@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from compress.bundle.classifier import PROBABILITIES
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 from compress.fingerprint import available_cores
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import Metrics
@@ -233,4 +233,4 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return _json({"error": f"the model could not be run: {str(error).partition(chr(10))[0]:.300}"}, 500)
+    return _json({"error": f"the model could not be run: {first_line(error):.300}"}, 500)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.errors import BadInputError, MachineError
+from compress.errors import BadInputError, MachineError, first_line
 from compress.training.cluster import TF_CONFIG, Cluster
 from compress.training.settings import Strategy
 from compress.training.tensorflow import keras, tf
@@ -112,7 +112,7 @@ class Distribution:
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
             if self.cluster is None:
                 raise
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             raise PeerLostError(f"another process of the cluster is gone: {reason}") from error
 
 
@@ -149,7 +149,7 @@ def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
                 made = tf.distribute.ParameterServerStrategy(resolver)
                 _joined[strategy] = Distribution(made, cluster)
         except (tf.errors.OpError, ValueError) as error:
-            raise MachineError(f"train.strategy = {strategy!r}: {str(error).partition(chr(10))[0]}") from error
+            raise MachineError(f"train.strategy = {strategy!r}: {first_line(error)}") from error
     return _joined[strategy]
 
 
@@ -165,7 +165,7 @@ def serve(cluster: Cluster, announcement: Path) -> None:
             spec, job_name=cluster.kind, task_index=cluster.index, protocol="grpc", start=True
         )
     except tf.errors.OpError as error:
-        raise MachineError(f"{cluster}: {str(error).partition(chr(10))[0]}") from error
+        raise MachineError(f"{cluster}: {first_line(error)}") from error
     last_seen = 0.0
     while server:
         time.sleep(POLL_SECONDS)

@@ -11,7 +11,7 @@ from compress.data.digests import file_digests
 from compress.data.preparation import MOST_BYTES
 from compress.data.samples import Files, Samples, by_class_name
 from compress.data.sources.folders import SPLITS
-from compress.errors import BadInputError
+from compress.errors import BadInputError, first_line
 from compress.store import sha256_json
 
 PATH, LABEL, SPLIT = "path", "label", "split"
@@ -54,7 +54,7 @@ def _read(spec: str) -> dict[str, list[str]]:
     except OSError as error:
         raise BadInputError(f"{spec}: {error.strerror or error}") from error
     except (ValueError, csv.Error) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise BadInputError(f"{spec}: cannot be read as a table: {reason}") from error
     if not table or not next(iter(table.values())):
         raise BadInputError(f"{spec}: has no rows; should have a header with {PATH} and {LABEL}, and a row an image")

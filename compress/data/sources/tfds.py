@@ -17,7 +17,7 @@ from compress.data.checks import checked_labels
 from compress.data.digests import file_digests
 from compress.data.samples import Encoded, Samples
 from compress.data.splits import SPLITS
-from compress.errors import BadInputError, MachineError
+from compress.errors import BadInputError, MachineError, first_line
 from compress.store import sha256_json
 
 PREFIX = "tfds:"
@@ -67,7 +67,7 @@ def _examples(builder: Any, split: Split, image: str) -> Iterator[dict[str, Any]
         yield from tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}))
     except tf.errors.OpError as error:
         raise BadInputError(
-            f"{builder.data_path}: cannot be read: {_first_line(error)}; delete it to have it prepared anew"
+            f"{builder.data_path}: cannot be read: {first_line(error)}; delete it to have it prepared anew"
         ) from error
 
 
@@ -84,13 +84,13 @@ def _prepared(spec: str) -> Any:
     try:
         builder = tfds.builder(spec.removeprefix(PREFIX))
     except (ValueError, AssertionError, ImportError) as error:
-        raise BadInputError(f"{spec}: {_first_line(error)}") from error
+        raise BadInputError(f"{spec}: {first_line(error)}") from error
     _check_features(builder.info, spec)
     try:
         with redirect_stdout(io.StringIO()):  # it says what it downloads, whatever the settings
             builder.download_and_prepare()
     except Exception as error:  # as many kinds as there are data sets
-        raise MachineError(f"{spec}: cannot be downloaded and prepared: {_first_line(error)}") from error
+        raise MachineError(f"{spec}: cannot be downloaded and prepared: {first_line(error)}") from error
     return builder
 
 
@@ -100,7 +100,3 @@ def _check_features(info: Any, spec: str) -> None:
     kinds = [type(info.features[key]) for key in info.supervised_keys or ()]
     if kinds != [tfds.features.Image, tfds.features.ClassLabel]:
         raise BadInputError(f"{spec}: holds {', '.join(info.features)}; should be images with one class each")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
