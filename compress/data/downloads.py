@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def _download(url: str, file: Path, digest: str) -> None:
 
     keras.utils.disable_interactive_logging()  # its own bar would run through ours
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(file.name + ".part")
-    unfinished.unlink(missing_ok=True)  # Keras would take a part for the whole
-    keras.utils.get_file(unfinished.name, origin=url, file_hash=digest or None, cache_subdir=str(file.parent))
-    unfinished.replace(file)
+    # Keras takes what has the name for the whole file, and another process may be after the same one
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".part-") as own:
+        keras.utils.get_file(file.name, origin=url, file_hash=digest or None, cache_subdir=own)
+        (Path(own) / file.name).replace(file)
