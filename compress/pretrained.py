@@ -95,6 +95,9 @@ def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool
         if i == 0 and from_bgr:
             given[0] = given[0][:, :, ::-1]
         layer.set_weights(given)
+    left = [source.name for source in found if not any(source is taken for taken in ordered)]
+    if left:
+        raise BadInputError(f"{file}: {left[0]}: {model.name} has no such layer; should be weights of {model.name}")
 
 
 def read(file: Path) -> list[Layer]:

@@ -236,11 +236,16 @@ def shorter(weights: dict[str, list[np.ndarray]]) -> None:
     del weights["block5_conv3"]
 
 
+def of_vgg19(weights: dict[str, list[np.ndarray]]) -> None:
+    weights["block3_conv4"] = weights["block3_conv3"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (wider, "block3_conv2: has (3, 3, 13, 14) and (13,); should have (3, 3, 13, 13) and (13,), as vgg16 does"),
         (shorter, "block5_conv3: has no weights; should have (3, 3, 26, 26) and (26,)"),
+        (of_vgg19, "block3_conv4: vgg16 has no such layer; should be weights of vgg16"),
     ],
 )
 def test_weights_of_another_network_name_the_first_layer_that_differs(
