@@ -46,8 +46,8 @@ def fit(
     name: str = "training",
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
-) -> None:
-    """Train `model` in place and leave it with the weights of its best epoch.
+) -> int:
+    """Train `model` in place, leave it with the weights of its best epoch; return how many epochs this process trained.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def fit(
     """
     shared = distribution.of(engine.strategy)
     with precision.computing_in(precision.resolve(engine.precision)), shared.losing_peers():
-        _fit(model, loss, batches, validation, settings, engine, context, shared, name, callbacks, may_stop_from)
+        return _fit(model, loss, batches, validation, settings, engine, context, shared, name, callbacks, may_stop_from)
 
 
 def _fit(
@@ -85,7 +85,7 @@ def _fit(
     name: str,
     callbacks: Sequence[Any],
     may_stop_from: int,
-) -> None:
+) -> int:
     twin = shared.twin(model)
     with shared.scope():
         rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
@@ -110,6 +110,7 @@ def _fit(
         context.progress(state.epoch / settings.epochs, f"epoch {state.epoch}/{settings.epochs}")
     elif shared.is_chief:
         shutil.rmtree(context.logs / name, ignore_errors=True)  # of a training that is begun anew
+    begun = state.epoch
     best_weights = groups.get("best", groups["model"])
     forward = forward_of(model)
     if may_stop_from == START and not found and shared.is_chief:
@@ -198,6 +199,7 @@ def _fit(
     if shared.is_chief:
         which = "as it began" if state.best == START else f"after epoch {state.best + 1} of {settings.epochs}"
         context.note(f"{context.stage}: validation accuracy {state.best_result[0]:.4f}, {which}")
+    return state.epoch - begun
 
 
 def _after_epoch(path: Path, epoch: int) -> tuple[dict[str, list[np.ndarray]], _State]:

@@ -24,7 +24,7 @@ from compress.data.augmentation import Augmentation, view_of
 from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
 from compress.store import write_file
-from compress.training import history, precision
+from compress.training import precision
 from compress.training.fit import START, fit, forward_of
 from compress.training.settings import Engine, LabelSettings, Phase
 from compress.training.tensorflow import keras, tf
@@ -72,7 +72,7 @@ def fit_phase(
         computing = time.perf_counter() - start
         start = time.perf_counter()
         head = keras.Model(cut.output, model.output)
-        fit(
+        epochs = fit(
             head,
             loss,
             _of_features(batches, Views(views)),
@@ -85,13 +85,12 @@ def fit_phase(
         )
         training = time.perf_counter() - start
         n = len(batches.images)
-        epochs = len((context.logs / name / history.FILE).read_text().splitlines()) - 1 if context.is_chief else 0
         said = f"{context.stage}: {name}: {epochs} epochs on kept features of {n:,} images took {training:.1f} s"
         if not known:
             images = n * phase.views + len(held_out)
             saved = computing * (epochs * (n + len(held_out)) / images - 1)
             said += f"; computing these took {computing:.1f} s, which saved {saved:,.0f} s"
-        if context.is_chief:
+        if context.is_chief and epochs:
             context.note(said)
     for layer in model.layers:
         layer.trainable = True
