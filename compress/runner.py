@@ -117,10 +117,18 @@ def follow(
     """Take part in all trainings of another process, the chief, which runs the same steps in the same workspace.
 
     The other stages are the chief's; this returns with the last training. No result is written. Raises `BadInputError`
-    where this process would train something else, `MachineError` where the chief has given up, and what `check_chief`
-    raises where it is gone.
+    where this process would train something else, `MachineError` where the chief has given up or has another workspace,
+    and what `check_chief` raises where it is gone.
     """
-    keys = json.loads(store.announcement.read_bytes())
+    try:
+        keys = json.loads(store.announcement.read_bytes())
+    except FileNotFoundError as error:
+        if all(step.entry for step in _of_trainings(steps)):
+            return  # nothing was left to train, and the chief has ended
+        raise MachineError(
+            f"{store.announcement}: is not there: the chief has ended, or its workspace is another folder; should be "
+            "one that all processes share"
+        ) from error
     entries: dict[str, Entry] = {}
     progress.start([(step.stage.name, step.stage.share) for step in steps if step.stage.trains])
     for step in _of_trainings(steps):
@@ -132,6 +140,7 @@ def follow(
             )
         made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
         while name not in entries:
+            chief_has_ended = not store.announcement.exists()  # asked first: it publishes before it ends
             entry, _ = store.find(name, step.key)
             if entry and entry.manifest["made_from"] == made_from:
                 entries[name] = entry
@@ -147,11 +156,12 @@ def follow(
                     step.stage.module.run(**step.settings, **inputs, out=Path(out), context=context)
                 took_part = True
                 progress.end(name, time.perf_counter() - start)
-            elif not store.announcement.exists():
+            elif chief_has_ended:
                 raise MachineError(f"the chief has ended before {name} was finished; its own output says why")
             else:
                 time.sleep(POLL_SECONDS)
-                check_chief()
+                if store.announcement.exists():
+                    check_chief()
 
 
 def _of_trainings(steps: Sequence[Step]) -> list[Step]:

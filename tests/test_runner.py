@@ -13,7 +13,7 @@ from rich.console import Console
 from compress import fingerprint, runner
 from compress.artifacts import Dataset, Models, OnnxModel
 from compress.context import Context
-from compress.errors import BadInputError
+from compress.errors import BadInputError, MachineError
 from compress.pipeline import Stage, check
 from compress.progress import Progress
 from compress.store import Entry, Store
@@ -68,6 +68,10 @@ class Toy:
         progress = Progress(Console(quiet=True))
         progress.note = self.notes.append  # type: ignore[method-assign, assignment]
         return runner.execute(self.plan(), self.config, "", self.store, progress)
+
+    def follow(self, meet: Callable[[], None] = lambda: None) -> None:
+        progress = Progress(Console(quiet=True))
+        runner.follow(self.plan(), self.config, self.store, progress, meet, check_chief=lambda: None)
 
 
 @pytest.fixture
@@ -179,6 +183,31 @@ def test_a_checkpoint_of_an_input_that_came_out_different_since_is_not_gone_on_w
 
     assert toy.runs == ["source", "user", "source", "user"]
     assert toy.seen_epoch == [False, False]
+
+
+def test_who_follows_a_chief_that_is_not_there_ends_unless_all_is_trained(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stage, "trains", True)
+
+    with pytest.raises(MachineError, match=r"chief\.json: is not there: .* one that all processes share"):
+        toy.follow()
+    toy.execute()
+    toy.follow()
+
+    assert toy.runs == ["source", "user"]
+
+
+def test_who_follows_a_chief_that_gives_up_says_so(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stage, "trains", True)
+
+    with (
+        runner.announced(toy.plan(), toy.store),
+        pytest.raises(MachineError, match="ended before source was finished"),
+    ):
+        toy.follow(meet=toy.store.announcement.unlink)
+
+    assert toy.runs == ["source"]
 
 
 def test_what_changes_while_it_is_read_is_not_kept(toy: Toy) -> None:
