@@ -172,6 +172,7 @@ def test_help_and_config_do_not_import_tensorflow(tmp_path: Path) -> None:
         code += "finally: print({'tensorflow', 'onnxruntime', 'numpy', 'sklearn'} & set(sys.modules), file=sys.stderr)"
         result = run_compress(tmp_path, python=("-c", code))
 
+        assert result.returncode == 0
         assert result.stderr.splitlines()[-1] == "set()"
 
 
@@ -201,10 +202,12 @@ def test_clean_keeps_what_the_settings_use(tmp_path: Path, monkeypatch: pytest.M
 
 def test_clean_all_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_main(monkeypatch, tmp_path, "data")
+    store = tmp_path / ".compress" / "store"
+    assert list(store.glob("*/*"))
 
     run_main(monkeypatch, tmp_path, "clean", "--all")
 
-    assert not list((tmp_path / ".compress" / "store").glob("*/*"))
+    assert not list(store.glob("*/*"))
 
 
 def test_clean_leaves_what_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
