@@ -149,6 +149,11 @@ def linked(name: str, to: str) -> Callable[[Path], None]:
     return damage
 
 
+def half_a_character(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_bytes()) | {"machine": {"cpu": "\ud800"}}
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
 def truncated(bundle: Path) -> None:
     path = bundle / "model.onnx"
     path.write_bytes(path.read_bytes()[:1000])
@@ -206,6 +211,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "manifest that is no JSON": (written("manifest.json", b"{"), "is no JSON"),
     "manifest that is a list": (written("manifest.json", b"[]"), "holds no object"),
     "manifest of deep lists": (written("manifest.json", b"[" * 100_000), "is no JSON"),
+    "manifest of half a character": (half_a_character, "manifest.json: is not as it was written"),
     "manifest of another schema": (manifest_with(schema=3), "schema"),
     "manifest with more keys": (manifest_with(run="rm -rf"), "run"),
     "manifest with a huge image": (manifest_with(image={"size": 1 << 30}), "image"),
