@@ -44,16 +44,16 @@ def run(
     for one in checked:
         if max_p90_ms is not None:
             limits[one.model.name].append(check_p90(one.model.name, one.first, max_p90_ms))
-    if files.json:
-        reports.write("--json", files.json, reports.to_bytes(reports.as_json(checked, limits, settings)))
-    if files.junit:
-        reports.write("--junit", files.junit, reports.as_junit(checked, limits))
     for one in checked:
         for limit in limits[one.model.name]:
             print(limit)
         if one.verdict.why:
             print(f"{one.model.name}: {one.verdict.why}")
         print(one.verdict)
+    if files.json:
+        reports.write("--json", files.json, reports.to_bytes(reports.as_json(checked, limits, settings)))
+    if files.junit:
+        reports.write("--junit", files.junit, reports.as_junit(checked, limits))
     outcomes = {one.verdict.outcome for one in checked} | {limit.outcome for of in limits.values() for limit in of}
     return EXIT_CODES[next(worst for worst in ("regression", "inconclusive", "pass") if worst in outcomes)]
 

@@ -163,6 +163,16 @@ def test_accuracy_is_never_by_the_golden_set_of_the_candidate(
     assert "needs --baseline to be a bundle with golden.npz" in capsys.readouterr().err
 
 
+def test_a_report_that_cannot_be_written_takes_no_verdict_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured_as(monkeypatch, 1.0)
+    options = ["--baseline", "model.onnx", "--json", "none/x.json"]
+
+    assert run_main(monkeypatch, folder, "check", "model.onnx", *options) == 2
+    assert capsys.readouterr().out.endswith(": pass\n")
+
+
 BAD: list[tuple[str, list[str], str]] = [
     ("no such candidate", ["none.onnx"], "none.onnx: no such file"),
     ("no such baseline", ["model.onnx", "--baseline", "none.onnx"], "none.onnx: no such file"),
