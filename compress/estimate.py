@@ -75,7 +75,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     )
     shape = (image.size, image.size, channels_of(samples.images, image.color))
     train = samples.labels[np.array(given, object) == "train"]
-    counts = np.rint(np.bincount(train, minlength=len(samples.classes)) * left).astype(int)
+    counts = np.maximum(1, np.rint(np.bincount(train, minlength=len(samples.classes)) * left)).astype(int)
     return Facts(tuple(counts.tolist()), shape, balance)
 
 

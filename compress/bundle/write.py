@@ -60,12 +60,12 @@ def write_bundle(
         "LICENSE": license_text(report, license_id),
     }
     for name, text in texts.items():
-        (out / name).write_text(text, "utf-8")
-    (out / SBOM).write_text(sbom(report, manifest, list_files(out)), "utf-8")
+        (out / name).write_bytes(text.encode())
+    (out / SBOM).write_bytes(sbom(report, manifest, list_files(out)).encode())
     manifest |= {"deployed": deployed, "files": list_files(out)}
-    (out / MANIFEST).write_text(manifest_text(manifest), "utf-8")
+    (out / MANIFEST).write_bytes(manifest_text(manifest).encode())
     digests = {name: file["sha256"] for name, file in manifest["files"].items()}
-    (out / SUMS).write_text(sums(digests | {MANIFEST: sha256_file(out / MANIFEST)}), "utf-8")
+    (out / SUMS).write_bytes(sums(digests | {MANIFEST: sha256_file(out / MANIFEST)}).encode())
 
 
 def _manifest(

@@ -54,7 +54,7 @@ def evaluate(
         source = source_of(data)
     except ValueError as error:
         raise BadInputError(f"--data {data}: {error}") from error
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names are printed as they are
     with console.status("classifying the images"):
         metrics = measure(classifier, source.load(data, ""), data)
     if as_json:

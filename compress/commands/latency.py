@@ -30,7 +30,8 @@ def check(
         float | None, typer.Option(help="Most milliseconds of nine calls in ten.", metavar="X")
     ] = None,
     also: Annotated[
-        list[str], typer.Option(help="Also gate size, memory, first-run or accuracy (on a bundle's golden images).")
+        list[str],
+        typer.Option(help="Also gate size, memory, first-run or accuracy (of a --baseline that is a bundle)."),
     ] = [],  # noqa: B006
     junit: Annotated[Path | None, typer.Option(help="Write the result as JUnit XML.", metavar="FILE")] = None,
     json: Annotated[Path | None, typer.Option(help="Write result and raw samples as JSON.", metavar="FILE")] = None,

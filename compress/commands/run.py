@@ -30,7 +30,7 @@ def run_up_to(last: str, config: Any) -> Any:
     from compress.training.cluster import cluster_of
 
     pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names are printed as they are
     strategy = config.train.strategy
     cluster = cluster_of(strategy)
     store = Store(config.workspace)
@@ -119,7 +119,7 @@ def inspect(
 
     loaded = load(config, preset, spec, skip_bad, assignments)
     dataset = run_up_to(PIPELINE[0].name, loaded)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names are printed as they are
     console.print(data_table(dataset))
     for line in data_facts(dataset):
         console.print(Text(line), soft_wrap=True)
@@ -178,7 +178,7 @@ def plan(
     from compress.store import Store
 
     loaded = load(config, preset, data, skip_bad, assignments)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names are printed as they are
     console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def texts(array: np.ndarray, what: str) -> list[str]:
 def checked_classes(names: Sequence[str], what: str) -> tuple[str, ...]:
     """Return the names of classes in the order given; raises `BadInputError` for a bad name and one given twice."""
     by_class_name(names, what)
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         raise BadInputError(f"{what}: {twice!r} is there twice; should name every class once")
     return tuple(names)

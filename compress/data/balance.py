@@ -57,6 +57,8 @@ def with_synthetic(images: Images, labels: np.ndarray, method: Method, seed: int
 
     counts = np.bincount(labels)
     total = int(counts.max()) * len(counts)
+    if total == len(labels):
+        return images, labels
     needed = SMOTE_BYTES * total * math.prod(images.shape[1:])
     available = psutil.virtual_memory().available
     if needed > available:

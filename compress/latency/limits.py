@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from compress.arrays import load_arrays
+from compress.arrays import array_size, npz_errors, read_member
 from compress.errors import BadInputError, first_line
 from compress.latency.alone import Alone, alone
 from compress.latency.arms import Samples
@@ -43,7 +44,7 @@ class Limit:
 def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden: Path | None) -> list[Limit]:
     """Return one limit for each kind: the baseline's figure and the margin, for accuracy without a margin.
 
-    Accuracy is how many images of a bundle's golden set, the file `golden`, get the answer that is kept with them.
+    Accuracy is how many images of the baseline's golden set, the file `golden`, get the answer that is kept with them.
     Raises as `alone`, and `BadInputError` for a golden set that is absent or does not fit the model.
     """
     limits = []
@@ -81,12 +82,16 @@ def _at_most(model: Model, what: str, figure: Callable[[Path], float], unit: str
 
 def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:
     if golden is None:
-        raise BadInputError(f"accuracy: neither the baseline nor {model.name} is a bundle with {GOLDEN}")
-    try:
-        arrays = load_arrays(golden)
-        images, answers = arrays["images"], arrays["logits"].argmax(axis=1)
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise BadInputError(f"{golden}: should hold the arrays images and logits: {error}") from error
+        raise BadInputError(f"--also accuracy: needs --baseline to be a bundle with {GOLDEN}")
+    arrays: dict[str, np.ndarray] = {}
+    with npz_errors(str(golden)), zipfile.ZipFile(golden) as archive:
+        for name in ("images", "logits"):
+            array_size(archive, name, golden.stat().st_size, f"{golden}: {name}")
+            arrays[name] = read_member(archive, name, f"{golden}: {name}")
+    images, logits = arrays["images"], arrays["logits"]
+    if logits.ndim != 2 or not logits.size or images.shape[:1] != logits.shape[:1]:
+        raise BadInputError(f"{golden}: has logits of shape {logits.shape}; should be (images, classes)")
+    answers = logits.argmax(axis=1)
     right = {file: _right(file, golden, images, answers, settings) for file in (model.baseline, model.candidate)}
     value, limit = right[model.candidate], right[model.baseline]
     return Limit(model.name, "accuracy", value, limit, f"of {len(images)}", "pass" if value >= limit else "regression")

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from compress.arrays import load_arrays, save_arrays
 from compress.bundle.contents import sums
+from compress.bundle.golden import golden_logits
 from compress.bundle.manifest import SEAL, manifest_text, read_manifest, seal
 from compress.bundle.verify import verify
 from compress.errors import BadInputError, CompressError
+from compress.onnx_tools.sessions import CPU
 from tests.conftest import Run, run_compress, run_main
 
 FLIPS = {".json": 12, "": 12}  # in files whose every part is checked in its own way; 2 in the others
@@ -146,6 +149,11 @@ def linked(name: str, to: str) -> Callable[[Path], None]:
     return damage
 
 
+def half_a_character(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_bytes()) | {"machine": {"cpu": "\ud800"}}
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
 def truncated(bundle: Path) -> None:
     path = bundle / "model.onnx"
     path.write_bytes(path.read_bytes()[:1000])
@@ -203,6 +211,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "manifest that is no JSON": (written("manifest.json", b"{"), "is no JSON"),
     "manifest that is a list": (written("manifest.json", b"[]"), "holds no object"),
     "manifest of deep lists": (written("manifest.json", b"[" * 100_000), "is no JSON"),
+    "manifest of half a character": (half_a_character, "manifest.json: is not as it was written"),
     "manifest of another schema": (manifest_with(schema=3), "schema"),
     "manifest with more keys": (manifest_with(run="rm -rf"), "run"),
     "manifest with a huge image": (manifest_with(image={"size": 1 << 30}), "image"),
@@ -275,6 +284,34 @@ def test_logits_within_the_tolerance_pass(bundle: Path) -> None:
     golden_with(logits=arrays["logits"] + arrays["tolerance"] / 2)(bundle)
 
     assert "allowed" in list(verify(bundle))[-1]
+
+
+def failing_on(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """List CUDA beside the CPU, and let one of them not start."""
+
+    def logits(model: bytes, images: np.ndarray, asked: str) -> np.ndarray:
+        if asked == provider:
+            raise RuntimeError("no device\nat line 1")
+        return golden_logits(model, images)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
+    monkeypatch.setattr("compress.bundle.verify.golden_logits", logits)
+
+
+def test_a_provider_that_is_listed_but_cannot_start_is_skipped(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_on("CUDAExecutionProvider", monkeypatch)
+
+    *_, skipped, checked = verify(tiny_run.bundle)
+
+    assert skipped == "skipped CUDAExecutionProvider: no device"
+    assert "golden images on CPUExecutionProvider: logits bit-equal" in checked
+
+
+def test_a_model_that_fails_on_the_cpu_is_refused(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_on(CPU, monkeypatch)
+
+    with pytest.raises(BadInputError, match=r"model.onnx: fails to run: no device$"):
+        list(verify(tiny_run.bundle))
 
 
 def test_verify_on_the_command_line(

@@ -66,6 +66,18 @@ def test_smote_fills_up_the_rare_classes_with_images_between_their_own() -> None
 
 
 @SMOTE
+@pytest.mark.parametrize("each", [1, 3])
+def test_smote_leaves_equal_classes_as_they_are(each: int) -> None:
+    images = np.arange(2 * each, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    labels = np.repeat([0, 1], each)
+
+    more, more_labels = with_synthetic(images, labels, "smote", 0)
+
+    np.testing.assert_array_equal(np.asarray(more), images)
+    np.testing.assert_array_equal(more_labels, labels)
+
+
+@SMOTE
 def test_smote_repeats_the_only_image_of_a_class() -> None:
     images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
 

@@ -386,6 +386,7 @@ ROWS = [
         odd(encoded(red()), "../loose.jpg"),
         refused="loose.jpg: an image beside the folders",
     ),
+    Row("workspace of brackets", nested, says=("[b]",), options=("--set", "workspace='[b]'")),
     Row("hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images",)),
     Row("nested folders", nested, solid(RED)),
     Row("empty class", class_of(0), refused="images/c: a class without a file"),
@@ -502,6 +503,22 @@ def test_an_input_is_accepted_with_its_pixels_or_refused_in_one_line(
         [entry] = (images.parent / ".compress" / "store" / "data").iterdir()
         seen = np.load(entry / "images.npy")[0]
         np.testing.assert_allclose(seen.astype(int), row.pixels.astype(int), rtol=0, atol=row.atol)
+
+
+def test_parquet_that_pyarrow_does_not_know_is_refused_in_one_line(
+    images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    def read(spec: str) -> None:
+        raise NotImplementedError("no such encoding\nat byte 1")
+
+    monkeypatch.setattr(parquet, "read_table", read)
+    (images / "table.parquet").write_bytes(b"PAR1")
+
+    assert run_main(monkeypatch, images.parent, "data", "images/table.parquet") == 2
+    said = capsys.readouterr().err
+    assert said == "error: images/table.parquet: cannot be read as a table: no such encoding\n"
 
 
 @pytest.mark.parametrize("change", ["removed", "replaced"])

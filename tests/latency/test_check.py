@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -127,6 +128,51 @@ def test_accuracy_is_of_the_golden_set(layers: int, code: int, folder: Path, mon
     assert run_main(monkeypatch, folder, "check", str(candidate), *options) == code
 
 
+@pytest.mark.parametrize("damage", ["empty", "truncated", "no logits", "logits of another shape", "a huge header"])
+def test_a_golden_set_that_is_damaged_is_refused_in_one_line(
+    damage: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden = folder / "bundle" / "golden.npz"
+    golden.parent.mkdir()
+    write_model(golden.parent / "model.onnx")
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    logits = {"no logits": {}, "logits of another shape": {"logits": np.zeros(3)}}.get(
+        damage, {"logits": images[:, 0, 0]}
+    )
+    save_arrays(golden, {"images": images, **logits})
+    whole = golden.read_bytes()
+    cut = {"empty": b"", "truncated": whole[:-40], "a huge header": whole.replace(b"(4, 8, 8, 1)", b"(4, 8,99999)")}
+    golden.write_bytes(cut.get(damage, whole))
+
+    code = run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "bundle", "--also", "accuracy")
+
+    said = capsys.readouterr().err
+    assert (code, len(said.splitlines())) == (2, 1), said
+    assert f"bundle{os.sep}golden.npz: " in said
+
+
+def test_accuracy_is_never_by_the_golden_set_of_the_candidate(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "model").mkdir()
+    write_model(folder / "model" / "model.onnx")
+    (folder / "model" / "golden.npz").write_bytes(b"")
+    run_main(monkeypatch, folder, "check", "model", "--baseline", "baselines", "--update")
+
+    assert run_main(monkeypatch, folder, "check", "model", "--baseline", "baselines", "--also", "accuracy") == 2
+    assert "needs --baseline to be a bundle with golden.npz" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_takes_no_verdict_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured_as(monkeypatch, 1.0)
+    options = ["--baseline", "model.onnx", "--json", "none/x.json"]
+
+    assert run_main(monkeypatch, folder, "check", "model.onnx", *options) == 2
+    assert capsys.readouterr().out.endswith(": pass\n")
+
+
 BAD: list[tuple[str, list[str], str]] = [
     ("no such candidate", ["none.onnx"], "none.onnx: no such file"),
     ("no such baseline", ["model.onnx", "--baseline", "none.onnx"], "none.onnx: no such file"),
@@ -141,7 +187,11 @@ BAD: list[tuple[str, list[str], str]] = [
     ("no threads", ["model.onnx", "--threads", "0"], "--threads 0: should be 1 to"),
     ("unknown provider", ["model.onnx", "--provider", "abacus"], "--provider abacus: should be one of"),
     ("unknown limit", ["model.onnx", "--also", "beauty"], "--also beauty: should be one of size"),
-    ("accuracy without a bundle", ["model.onnx", "--also", "accuracy"], "is a bundle with golden.npz"),
+    (
+        "accuracy without a bundle",
+        ["model.onnx", "--also", "accuracy"],
+        "needs --baseline to be a bundle with golden.npz",
+    ),
     ("two of one name", ["model.onnx", "./model.onnx"], "two models have this name"),
     ("update of a file", ["model.onnx", "--update"], "should be a folder of baselines"),
     ("report that cannot be written", ["model.onnx", "--json", "none/x.json"], "--json none/x.json: cannot be written"),

@@ -81,7 +81,12 @@ def _read_parquet(spec: str) -> dict[str, list[str]]:
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise BadInputError(f"{spec}: Parquet needs pyarrow: pip install 'compress[parquet]'") from error
-    columns = pyarrow.parquet.read_table(spec).to_pydict()
+    try:
+        columns = pyarrow.parquet.read_table(spec).to_pydict()
+    except OSError:
+        raise
+    except Exception as error:  # pyarrow's are of many kinds, KeyError and NotImplementedError among them
+        raise BadInputError(f"{spec}: cannot be read as a table: {first_line(error)}") from error
     return {name: ["" if value is None else str(value) for value in values] for name, values in columns.items()}
 
 
