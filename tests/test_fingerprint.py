@@ -59,8 +59,12 @@ def test_library_versions_name_what_is_imported_but_not_the_standard_library(pac
     assert set(fingerprint.library_versions(["toyproject.a"])) == {"python", "numpy"}
 
 
-def test_the_teachers_versions_hold_tensorflow() -> None:
+def test_the_teachers_versions_hold_tensorflow_and_reading_them_does_not_import_it() -> None:
+    digest()
+    loaded = "tensorflow" in sys.modules
+
     assert "tensorflow" in fingerprint.library_versions(["compress.stages.teacher"])
+    assert ("tensorflow" in sys.modules) == loaded
 
 
 @pytest.mark.parametrize(("visible", "expected"), [(None, "gpu"), ("0", "gpu"), ("", "cpu"), ("-1", "cpu")])
