@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -85,6 +85,16 @@ def read_member(archive: zipfile.ZipFile, name: str, what: str) -> np.ndarray:
     with npz_errors(what), archive.open(f"{name}.npy") as stream:
         array = np.lib.format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def read_members(source: Path | IO[bytes], file_size: int, names: Sequence[str], what: str) -> dict[str, np.ndarray]:
+    """Return some arrays of somebody's small .npz of `file_size` bytes, each size checked; raises `BadInputError`."""
+    arrays: dict[str, np.ndarray] = {}
+    with npz_errors(what), zipfile.ZipFile(source) as archive:
+        for name in names:
+            array_size(archive, name, file_size, f"{what}: {name}")
+            arrays[name] = read_member(archive, name, f"{what}: {name}")
+    return arrays
 
 
 @contextmanager

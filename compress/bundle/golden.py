@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from compress.arrays import array_size, npz_errors, read_member, save_arrays
+from compress.arrays import read_members, save_arrays
 from compress.bundle.classifier import INPUT, LOGITS
 from compress.bundle.contents import GOLDEN, read_part
 from compress.data.images import Images
@@ -42,11 +40,7 @@ def read_golden(folder: Path, shape: tuple[int, int, int], classes: int) -> tupl
     """Return a bundle's golden images, their logits and the tolerance; raises `BadInputError` for what is none."""
     path = folder / GOLDEN
     data = read_part(folder, GOLDEN)
-    arrays: dict[str, Any] = {}
-    with npz_errors(str(path)), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in ("images", "logits", "tolerance"):
-            array_size(archive, name, len(data), f"{path}: {name}")
-            arrays[name] = read_member(archive, name, f"{path}: {name}")
+    arrays = read_members(io.BytesIO(data), len(data), ("images", "logits", "tolerance"), str(path))
     images, logits, tolerance = arrays["images"], arrays["logits"], arrays["tolerance"]
     right = (
         images.dtype == np.uint8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from compress.arrays import array_size, npz_errors, read_member
+from compress.arrays import read_members
 from compress.errors import BadInputError, first_line
 from compress.latency.alone import Alone, alone
 from compress.latency.arms import Samples
@@ -83,11 +82,7 @@ def _at_most(model: Model, what: str, figure: Callable[[Path], float], unit: str
 def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:
     if golden is None:
         raise BadInputError(f"--also accuracy: needs --baseline to be a bundle with {GOLDEN}")
-    arrays: dict[str, np.ndarray] = {}
-    with npz_errors(str(golden)), zipfile.ZipFile(golden) as archive:
-        for name in ("images", "logits"):
-            array_size(archive, name, golden.stat().st_size, f"{golden}: {name}")
-            arrays[name] = read_member(archive, name, f"{golden}: {name}")
+    arrays = read_members(golden, golden.stat().st_size, ("images", "logits"), str(golden))
     images, logits = arrays["images"], arrays["logits"]
     if logits.ndim != 2 or not logits.size or images.shape[:1] != logits.shape[:1]:
         raise BadInputError(f"{golden}: has logits of shape {logits.shape}; should be (images, classes)")
