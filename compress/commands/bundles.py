@@ -41,20 +41,19 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a bundle on other labelled images: on their test split where they have one, else on all."""
-    from rich.console import Console
-
     from compress.bundle.classifier import load
     from compress.bundle.evaluate import evaluate as measure
     from compress.bundle.table import metrics_lines, metrics_table
     from compress.errors import BadInputError
     from compress.stages.data import source_of
+    from compress.terminal import terminal
 
     classifier = load(bundle)
     try:
         source = source_of(data)
     except ValueError as error:
         raise BadInputError(f"--data {data}: {error}") from error
-    console = Console(markup=False, emoji=False)  # names are printed as they are
+    console = terminal()
     with console.status("classifying the images"):
         metrics = measure(classifier, source.load(data, ""), data)
     if as_json:

@@ -19,18 +19,17 @@ app = typer.Typer()
 
 def run_up_to(last: str, config: Any) -> Any:
     """Run the pipeline up to a stage, publish its bundle if it makes one, and return what it made."""
-    from rich.console import Console
-
     from compress import config as settings
     from compress import runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
     from compress.progress import Progress
     from compress.store import Store
+    from compress.terminal import terminal
     from compress.training.cluster import cluster_of
 
     pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
-    console = Console(markup=False, emoji=False)  # names are printed as they are
+    console = terminal()
     strategy = config.train.strategy
     cluster = cluster_of(strategy)
     store = Store(config.workspace)
@@ -112,14 +111,14 @@ def inspect(
     skip_bad: SkipBad = False,
 ) -> None:
     """Read and check labelled images, and show them: counts, sizes, formats, copies, leaks, a contact sheet."""
-    from rich.console import Console
     from rich.text import Text
 
     from compress.data.table import data_facts, data_table
+    from compress.terminal import terminal
 
     loaded = load(config, preset, spec, skip_bad, assignments)
     dataset = run_up_to(PIPELINE[0].name, loaded)
-    console = Console(markup=False, emoji=False)  # names are printed as they are
+    console = terminal()
     console.print(data_table(dataset))
     for line in data_facts(dataset):
         console.print(Text(line), soft_wrap=True)
@@ -171,14 +170,13 @@ def plan(
     skip_bad: SkipBad = False,
 ) -> None:
     """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs nothing."""
-    from rich.console import Console
-
     from compress import runner
     from compress.plan import plan_table
     from compress.store import Store
+    from compress.terminal import terminal
 
     loaded = load(config, preset, data, skip_bad, assignments)
-    console = Console(markup=False, emoji=False)  # names are printed as they are
+    console = terminal()
     console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
 
 

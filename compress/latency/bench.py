@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 
 from compress import fingerprint
@@ -17,6 +16,7 @@ from compress.latency.host import conditions
 from compress.latency.peers import PEERS
 from compress.latency.sweep import Settings, sweep
 from compress.onnx_tools.sessions import CPU
+from compress.terminal import terminal
 
 MOST_SECONDS = 3600
 LARGEST_BATCH = 4096
@@ -24,7 +24,7 @@ LARGEST_BATCH = 4096
 
 def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
     """Measure models, print what was found, and write it where asked."""
-    console, host = Console(), conditions()  # the load before that of measuring
+    console, host = terminal(), conditions()  # the load before that of measuring
     files = named(models)
     settings = replace(settings, spinning=len(files) == 1 and not settings.peers)
     # A display that refreshes itself would do so from a thread, in the middle of calls
@@ -38,7 +38,7 @@ def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
         *figures.skip_lines(skipped),
         figures.host_line(host),
     ):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     if json:
         reports.write("--json", json, reports.to_bytes(figures.as_json(measured, skipped, settings, host)))
 
