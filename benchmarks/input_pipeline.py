@@ -27,8 +27,8 @@ from compress.context import Context
 from compress.data.balance import Balance
 from compress.data.images import images_of, in_batches
 from compress.stages import data
+from compress.tensorflow import keras, start_afresh, tf
 from compress.training.supervised import label_batches
-from compress.training.tensorflow import keras, start_afresh, tf
 
 CLASSES = 10
 TURNS = 3

@@ -22,11 +22,11 @@ from compress import networks
 from compress.config import load
 from compress.context import Context
 from compress.data.batches import Batches, Epoch
+from compress.tensorflow import keras, start_afresh, tf
 from compress.training import precision
 from compress.training.fit import fit
 from compress.training.settings import Engine, Precision
 from compress.training.supervised import smoothed_one_hot
-from compress.training.tensorflow import keras, start_afresh, tf
 
 SHAPE, CLASSES = (32, 32, 1), 10
 TURNS = 3

@@ -27,10 +27,10 @@ from compress.context import Context
 from compress.data.balance import Balance
 from compress.data.images import images_of
 from compress.stages import data
+from compress.tensorflow import keras, start_afresh, tf
 from compress.training import precision
 from compress.training.fit import evaluate, forward_of
 from compress.training.supervised import label_batches
-from compress.training.tensorflow import keras, start_afresh, tf
 from compress.training.transfer import features, fit_phase
 from teachers import vgg16
 

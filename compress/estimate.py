@@ -114,7 +114,7 @@ def _of_network(
 
     from compress import networks
     from compress.metrics.cost import cost_of_keras
-    from compress.training.tensorflow import start_afresh, tf
+    from compress.tensorflow import start_afresh, tf
 
     start_afresh(0)
     model = networks.build(family, name, options, facts.image_shape, len(facts.counts))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from compress.training.tensorflow import keras
+from compress.tensorflow import keras
 
 import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import itertools
 import json
 import os
-import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +14,12 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from compress import artifacts, fingerprint
-from compress.context import POLL_SECONDS, Context, StageRecord
-from compress.errors import BadInputError, CompressError, LockedError, MachineError, cannot_write
+from compress.context import Context, StageRecord
+from compress.errors import BadInputError, LockedError, cannot_write
 from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store, sha256_json, write_file
-
-SAMPLE_SECONDS = 0.1
-KEPT_EVERY = 10  # samples
+from compress.usage import measured
 
 
 @dataclass(frozen=True)
@@ -83,94 +75,12 @@ def execute(
                 progress.note(f"{name}: {step.why}; made again")
             progress.begin(name)
             work = store.work_folder(name, step.key, made_from)
-            context = _context(step.stage, config.seed, work, store, progress, tuple(records), config_toml)
+            context = context_of(step.stage, config.seed, work, store, progress, tuple(records), config_toml)
             entries[name] = _run(step, store, context, work, entries, made_from, meet)
             progress.end(name, entries[name].manifest["seconds"])
         manifest = entries[name].manifest
         records.append(StageRecord(name, step.key, cached, manifest["seconds"], manifest["peak_rss_bytes"]))
     return list(entries.values())
-
-
-@contextmanager
-def announced(steps: Sequence[Step], store: Store) -> Iterator[None]:
-    """Let other processes know what this one, the chief, runs; they read it once they have met."""
-    keys = {step.stage.name: step.key for step in steps}
-    write_file(store.announcement, json.dumps(keys).encode())
-    try:
-        yield
-    except CompressError as error:
-        if not error.starts_again:
-            store.announcement.unlink(missing_ok=True)
-        raise
-    else:
-        store.announcement.unlink(missing_ok=True)
-
-
-def follow(
-    steps: Sequence[Step],
-    config: Any,
-    store: Store,
-    progress: Progress,
-    meet: Callable[[], None],
-    check_chief: Callable[[], None],
-) -> None:
-    """Take part in all trainings of another process, the chief, which runs the same steps in the same workspace.
-
-    The other stages are the chief's; this returns with the last training. No result is written. Raises `BadInputError`
-    where this process would train something else, `MachineError` where the chief has given up or has another workspace,
-    and what `check_chief` raises where it is gone.
-    """
-    try:
-        keys = json.loads(store.announcement.read_bytes())
-    except FileNotFoundError as error:
-        if all(step.entry for step in _of_trainings(steps)):
-            return  # nothing was left to train, and the chief has ended
-        raise MachineError(
-            f"{store.announcement}: is not there: the chief has ended, or its workspace is another folder; should be "
-            "one that all processes share"
-        ) from error
-    entries: dict[str, Entry] = {}
-    progress.start([(step.stage.name, step.stage.share) for step in steps if step.stage.trains])
-    for step in _of_trainings(steps):
-        name, took_part = step.stage.name, False
-        if keys.get(name) != step.key:
-            raise BadInputError(
-                f"{name}: this process would make something else than the chief: settings, data, code, libraries and "
-                "kind of device should be the same"
-            )
-        made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
-        while name not in entries:
-            chief_has_ended = not store.announcement.exists()  # asked first: it publishes before it ends
-            entry, _ = store.find(name, step.key)
-            if entry and entry.manifest["made_from"] == made_from:
-                entries[name] = entry
-            elif step.stage.trains and not took_part:
-                start = time.perf_counter()
-                progress.begin(name)
-                meet()
-                work = store.unfinished / f"{name}-{step.key}"
-                context = _context(step.stage, config.seed, work, store, progress, (), "")
-                context = replace(context, is_chief=False, check_chief=check_chief)
-                with tempfile.TemporaryDirectory() as out:
-                    inputs = _inputs(step.stage, entries)
-                    step.stage.module.run(**step.settings, **inputs, out=Path(out), context=context)
-                took_part = True
-                progress.end(name, time.perf_counter() - start)
-            elif chief_has_ended:
-                raise MachineError(f"the chief has ended before {name} was finished; its own output says why")
-            else:
-                time.sleep(POLL_SECONDS)
-                if store.announcement.exists():
-                    check_chief()
-
-
-def _of_trainings(steps: Sequence[Step]) -> list[Step]:
-    """Return the stages that train and those whose results these take, directly or not, in order."""
-    needed: set[str] = set()
-    for step in reversed(steps):
-        if step.stage.trains or step.stage.name in needed:
-            needed |= {step.stage.name, *step.stage.inputs.values()}
-    return [step for step in steps if step.stage.name in needed]
 
 
 def load_artifact(stage: Stage, entry: Entry) -> Any:
@@ -258,8 +168,8 @@ def _run(
     stage = step.stage
     if meet and stage.trains:
         meet()
-    with _measured(work / "taken.json") as taken:
-        artifact = stage.module.run(**step.settings, **_inputs(stage, entries), out=work / "files", context=context)
+    with measured(work / "taken.json") as taken:
+        artifact = stage.module.run(**step.settings, **inputs_of(stage, entries), out=work / "files", context=context)
     outside = step.key_parts["outside"]
     if stage.fingerprint and stage.fingerprint(step.settings["config"], store.memo) != outside:
         raise BadInputError(f"{stage.name}: what it reads has changed while it was read; start the run again")
@@ -272,7 +182,8 @@ def _run(
     return store.publish(stage.name, step.key, facts)
 
 
-def _inputs(stage: Stage, entries: dict[str, Entry]) -> dict[str, Any]:
+def inputs_of(stage: Stage, entries: dict[str, Entry]) -> dict[str, Any]:
+    """Return the artifacts that a stage takes, by parameter, from the entries of finished stages, by name."""
     return {
         parameter: artifacts.from_json(
             stage.input_type(parameter), entries[source].manifest["artifact"], entries[source].folder
@@ -281,7 +192,7 @@ def _inputs(stage: Stage, entries: dict[str, Entry]) -> dict[str, Any]:
     }
 
 
-def _context(
+def context_of(
     stage: Stage,
     seed: int,
     work: Path,
@@ -290,6 +201,7 @@ def _context(
     finished: tuple[StageRecord, ...],
     config_toml: str,
 ) -> Context:
+    """Return what a stage is told, in `work`, after the stages in `finished`."""
     return Context(
         stage=stage.name,
         run_seed=seed,
@@ -306,50 +218,3 @@ def _context(
 def _stage_seed(seed: int, section: str) -> int:
     """Return a seed of the section's own: stages draw the same batches only where they share their settings."""
     return int(sha256_json([seed, section])[:7], 16)
-
-
-@contextmanager
-def _measured(path: Path) -> Iterator[dict[str, Any]]:
-    """Measure what runs inside: `seconds`, and `peak_rss_bytes`, the most memory that this process held meanwhile,
-    with those that it has started.
-
-    Both are kept in a file while it runs, so that a stage which was killed and goes on counts all its time. Memory is
-    sampled, since the system's own high-water mark cannot be set back between two stages of one process.
-    """
-    import psutil
-
-    try:
-        before = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        before = {"seconds": 0.0, "peak_rss_bytes": 0}
-    process, done, start = psutil.Process(), threading.Event(), time.perf_counter()
-    gc.collect()
-    taken = dict(before)
-    children: list[psutil.Process] = []
-
-    def sample() -> None:
-        taken["seconds"] = round(before["seconds"] + time.perf_counter() - start, 3)
-        held = process.memory_info().rss
-        for child in children:
-            with contextlib.suppress(psutil.Error):  # it has ended since
-                held += child.memory_info().rss
-        taken["peak_rss_bytes"] = max(taken["peak_rss_bytes"], held)
-
-    def keep_sampling() -> None:
-        for n in itertools.count():
-            sample()
-            if n % KEPT_EVERY == 0:
-                children[:] = process.children(recursive=True)  # slow: asks for all processes of the machine
-                with contextlib.suppress(OSError):  # a full disk is the stage's own to report
-                    path.write_text(json.dumps(taken))
-            if done.wait(SAMPLE_SECONDS):
-                return
-
-    thread = threading.Thread(target=keep_sampling, daemon=True)
-    thread.start()
-    try:
-        yield taken
-    finally:
-        done.set()
-        thread.join()
-        sample()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compress import cli
+from compress import cli, fingerprint
+from tests.toy import Toy
 
 TINY = Path(__file__).parent / "tiny.toml"
 REPOSITORY = Path(__file__).parent.parent
@@ -56,3 +57,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     result = run_compress(folder, "all", "--config", str(TINY))
     assert result.returncode == 0, result.stdout + result.stderr
     return Run(folder, result.stdout)
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    monkeypatch.setattr(fingerprint, "code_digest", lambda modules: "code")
+    monkeypatch.setattr(fingerprint, "library_versions", lambda modules: {"library": "1.0"})
+    return Toy(tmp_path)

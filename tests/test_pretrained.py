@@ -15,7 +15,7 @@ from compress import pretrained
 from compress.arrays import save_arrays
 from compress.config import load
 from compress.errors import BadInputError, MachineError
-from compress.training.tensorflow import keras, start_afresh
+from compress.tensorflow import keras, start_afresh
 from teachers import vgg11, vgg16
 
 WIDTH = 0.05

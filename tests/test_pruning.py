@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compress import pruning
-from compress.training.tensorflow import keras, start_afresh
+from compress.tensorflow import keras, start_afresh
 from students import plain
 
 

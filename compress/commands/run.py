@@ -23,6 +23,7 @@ def run_up_to(last: str, config: Any) -> Any:
     from compress import runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
+    from compress.followers import announced
     from compress.progress import Progress
     from compress.store import Store
     from compress.terminal import terminal
@@ -48,7 +49,7 @@ def run_up_to(last: str, config: Any) -> Any:
         if strategy != "none":  # else without the seconds that TensorFlow takes to begin
             from compress.training import distribution
 
-            stack.enter_context(runner.announced(steps, store))
+            stack.enter_context(announced(steps, store))
             meet = distribution.join(strategy, cluster).wait_for_chief
         with Progress(console) as progress:
             entries = runner.execute(steps, config, settings.to_toml(config), store, progress, meet)
@@ -63,6 +64,7 @@ def run_up_to(last: str, config: Any) -> Any:
 def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: Any) -> None:
     """Be a process that trains with the chief, until the last training is finished."""
     from compress import runner
+    from compress.followers import follow
     from compress.progress import Progress
     from compress.training import distribution
 
@@ -71,7 +73,7 @@ def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: An
     steps = runner.plan(pipeline, config, store)
     shared = distribution.join(config.train.strategy, cluster)
     with Progress(console) as progress:
-        runner.follow(steps, config, store, progress, shared.wait_for_chief, shared.check_chief)
+        follow(steps, config, store, progress, shared.wait_for_chief, shared.check_chief)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:

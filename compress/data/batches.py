@@ -15,7 +15,7 @@ from compress.data.images import Images
 from compress.data.workers import at_once
 from compress.errors import CompressError
 from compress.fingerprint import available_cores
-from compress.training.tensorflow import tf
+from compress.tensorflow import tf
 
 PREFETCHED = 2
 READ_AHEAD = 2  # for each core, so that the processes that decode always have more to do

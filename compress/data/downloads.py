@@ -36,7 +36,7 @@ def fetched(files: Mapping[str, str], url: str, folder: Path) -> list[Path]:
 
 
 def _download(url: str, file: Path, digest: str) -> None:
-    from compress.training.tensorflow import keras
+    from compress.tensorflow import keras
 
     keras.utils.disable_interactive_logging()  # its own bar would run through ours
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from compress.artifacts import Dataset
 from compress.data.augmentation import Augmentation, augment, draws
 from compress.data.images import images_of
-from compress.training.tensorflow import tf
+from compress.tensorflow import tf
 
 COLUMNS = 6  # images of a class, and as many augmented ones
 MOST_CLASSES = 20

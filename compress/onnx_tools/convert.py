@@ -7,7 +7,7 @@ from pathlib import Path
 from compress import networks
 from compress.artifacts import Network, OnnxModel
 from compress.onnx_tools.canonical import write
-from compress.training.tensorflow import start_afresh, tf
+from compress.tensorflow import start_afresh, tf
 
 import tf2onnx  # isort: skip  # after Keras 2 is chosen
 

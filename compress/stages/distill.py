@@ -52,9 +52,9 @@ def run(
     from compress.data.batches import Batches, Epoch
     from compress.data.images import images_of
     from compress.distillation.targets import logits_of_views
+    from compress.tensorflow import start_afresh
     from compress.training.fit import fit
     from compress.training.supervised import smoothed_one_hot
-    from compress.training.tensorflow import start_afresh
 
     start_afresh(context.seed)
     classes, seed = len(data.classes), context.seed

@@ -36,8 +36,8 @@ def run(
     import math
 
     from compress import networks, pruning
+    from compress.tensorflow import start_afresh
     from compress.training.supervised import fit_to_labels, label_batches
-    from compress.training.tensorflow import start_afresh
 
     start_afresh(context.seed)
     batches = label_batches(data, config, balance, context.seed)

@@ -104,9 +104,9 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
 def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset, context: Context) -> Any:
     """Return the trained Keras model."""
     from compress import networks
+    from compress.tensorflow import start_afresh
     from compress.training.fit import START
     from compress.training.supervised import fit_to_labels, label_batches
-    from compress.training.tensorflow import start_afresh
     from compress.training.transfer import fit_phase
 
     start_afresh(context.seed)

@@ -110,7 +110,7 @@ def _from_tf_config(text: str) -> Cluster:
 
 def _from_slurm(strategy: Strategy, environment: Mapping[str, str]) -> Cluster:
     """Ask TensorFlow's own resolver; parameter_server takes the first task as chief, the second as ps."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     try:
         tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))

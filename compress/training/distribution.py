@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError, MachineError, first_line
+from compress.tensorflow import keras, tf
 from compress.training.cluster import TF_CONFIG, Cluster
 from compress.training.settings import Strategy
-from compress.training.tensorflow import keras, tf
 
 POLL_SECONDS = 1.0
 PROBES = 3  # without an answer, before a process is held to be gone

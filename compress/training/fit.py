@@ -24,11 +24,11 @@ from compress.context import Context
 from compress.data.batches import Batches
 from compress.data.images import Images, in_batches
 from compress.errors import CompressError, MachineError
+from compress.tensorflow import keras, seed_random_layers, tf
 from compress.training import checkpoint, distribution, history, optimizers, precision
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
 from compress.training.settings import Engine, TrainingSettings
 from compress.training.step import Stepped
-from compress.training.tensorflow import keras, seed_random_layers, tf
 
 SEEN_SECONDS = 0.1
 START = -1  # the epoch before the first

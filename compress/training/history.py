@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from compress.store import write_file
-from compress.training.tensorflow import tf
+from compress.tensorflow import tf
 
 FILE = "history.csv"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from compress.tensorflow import keras
 from compress.training.settings import OptimizerName, TrainingSettings
-from compress.training.tensorflow import keras
 
 NOT_DECAYED = ["gamma", "beta", "bias"]
 WITH_MOMENTUM = ("momentum", "nesterov", "rmsprop")

@@ -12,8 +12,8 @@ from typing import Literal
 
 from compress.errors import BadInputError
 from compress.fingerprint import has_bfloat16
+from compress.tensorflow import tf
 from compress.training.settings import Precision
-from compress.training.tensorflow import tf
 
 Real = Literal["float32", "bfloat16", "float16"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from compress.tensorflow import keras, tf
 from compress.training.settings import Schedule
-from compress.training.tensorflow import keras, tf
 
 NO_PLATEAU = (1.0, math.inf, 0)  # the state before the first epoch, see `after_epoch`
 

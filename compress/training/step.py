@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.training.tensorflow import keras, tf
+from compress.tensorflow import keras, tf
 
 
 class Stepped(keras.Model):

@@ -12,9 +12,9 @@ from compress.context import Context
 from compress.data.balance import Balance, epoch_indices, image_weights, with_synthetic
 from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
+from compress.tensorflow import keras
 from compress.training.fit import fit
 from compress.training.settings import Engine, LabelSettings
-from compress.training.tensorflow import keras
 
 
 def smoothed_one_hot(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:

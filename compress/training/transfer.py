@@ -24,10 +24,10 @@ from compress.data.augmentation import Augmentation, view_of
 from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
 from compress.store import write_file
+from compress.tensorflow import keras, tf
 from compress.training import precision
 from compress.training.fit import START, fit, forward_of
 from compress.training.settings import Engine, LabelSettings, Phase
-from compress.training.tensorflow import keras, tf
 
 FREE = 1 << 30  # bytes of the disk that a cache leaves alone
 

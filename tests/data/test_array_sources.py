@@ -18,7 +18,7 @@ from compress.data import downloads
 from compress.data.samples import Pixels, Samples
 from compress.data.sources import cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds
 from compress.errors import BadInputError, MachineError
-from compress.training.tensorflow import keras
+from compress.tensorflow import keras
 
 IMAGES = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([1, 0, 1, 0])

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from pydantic import ValidationError
 
 from compress.data.augmentation import DRAWS, Augmentation, Column, Mixing, Operation, augment, draws, lambdas, mix
-from compress.training.tensorflow import tf
+from compress.tensorflow import tf
 
 EVERYTHING = {
     "flip": "both",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compress.distillation.losses.hinton import loss
-from compress.training.tensorflow import tf
+from compress.tensorflow import tf
 
 STUDENT = tf.constant([[1.0, 0.0]])
 TEACHER = tf.constant([[3.0, 1.0]])

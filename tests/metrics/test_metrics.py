@@ -202,7 +202,7 @@ def test_cost_of_onnx_worked_by_hand(tmp_path: Path) -> None:
 
 
 def test_cost_of_keras_worked_by_hand() -> None:
-    from compress.training.tensorflow import keras
+    from compress.tensorflow import keras
 
     layers = keras.layers
     image = keras.Input((8, 8, 2))

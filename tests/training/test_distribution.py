@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from compress.errors import BadInputError
+from compress.tensorflow import tf
 from compress.training import distribution
 from compress.training.cluster import Cluster, cluster_of
 from compress.training.settings import Strategy
-from compress.training.tensorflow import tf
 from tests.conftest import REPOSITORY, run_compress, run_main
 
 SMALL = """

@@ -11,12 +11,12 @@ import pytest
 from compress.context import Context
 from compress.data.batches import Batches, Epoch
 from compress.errors import CompressError, MachineError
+from compress.tensorflow import keras, start_afresh, tf
 from compress.training.fit import START, evaluate, fit, forward_of, logits_of
 from compress.training.history import FILE
 from compress.training.settings import Engine, Schedule, TrainingSettings
 from compress.training.step import Stepped
 from compress.training.supervised import smoothed_one_hot
-from compress.training.tensorflow import keras, start_afresh, tf
 from tests.conftest import REPOSITORY
 
 RNG = np.random.default_rng(0)

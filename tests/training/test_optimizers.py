@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from compress.errors import BadInputError
 from compress.fingerprint import has_bfloat16
+from compress.tensorflow import keras, start_afresh, tf
 from compress.training import optimizers, precision
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
 from compress.training.settings import Engine, Schedule, TrainingSettings
 from compress.training.step import Stepped
-from compress.training.tensorflow import keras, start_afresh, tf
 
 RATE, W, G1, G2 = 0.1, 1.0, 0.5, -0.25  # rate, weight, gradients of two steps
 

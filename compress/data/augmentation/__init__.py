@@ -27,7 +27,7 @@ def view_of(images: np.ndarray, view: int, start: int, limits: Augmentation, see
         return images
     import numpy as np
 
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     random = draws(seed, view, np.arange(start, start + len(images)))
     return augment(tf.constant(images), tf.constant(random), limits).numpy()
@@ -51,7 +51,7 @@ def augment(images: Any, draws: Any, limits: Augmentation) -> Any:
       rectangle of area 0 (the paper: 2 %) to the limit and aspect 0.3 to 3.3, cut to the image; it takes the image's
       mean colour.
     """
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     colour = images.shape[-1] == 3
     with tf.device("CPU"):  # the same images on machines with and without a GPU

@@ -10,7 +10,7 @@ from compress.data.augmentation.settings import Augmentation
 
 def jitter(images: Any, draws: Any, limits: Augmentation) -> Any:
     """Return the images with contrast, brightness and saturation changed."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     signed = (2 * draws - 1)[:, :, None, None, None]
     values = tf.cast(images, tf.float32)
@@ -27,7 +27,7 @@ def jitter(images: Any, draws: Any, limits: Augmentation) -> Any:
 
 def mean(images: Any, axes: tuple[int, ...]) -> Any:
     """Return the images' mean over `axes`, float32, of as many dimensions."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     # sums of integers do not depend on their order, which differs with the size of the batch
     sums = tf.reduce_sum(tf.cast(images, tf.int32), axis=axes, keepdims=True)
@@ -42,6 +42,6 @@ def grey(values: Any) -> Any:
 
 def rounded(values: Any) -> Any:
     """Return float values as uint8, rounded and cut to its range."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), tf.uint8)

@@ -11,7 +11,7 @@ from compress.data.augmentation.geometry import rectangle
 
 def erase(images: Any, draws: Any, largest: float) -> Any:
     """Return the images, of about half of them a rectangle of at most the part `largest` blanked."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     size = tf.shape(images)[1:3]
     draws, sides = tf.cast(draws, tf.float64), tf.cast(size, tf.float64)  # for the reason given in geometry.move

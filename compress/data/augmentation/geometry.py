@@ -23,7 +23,7 @@ def move(limits: Augmentation) -> Any:
     is done in whole numbers, so that the result is the same bit for bit wherever it is computed. XLA makes one loop of
     it, which is four times as fast as ImageProjectiveTransformV3; TensorFlow has no XLA on Windows.
     """
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     @tf.function(jit_compile=sys.platform != "win32")
     def move(images: Any, draws: Any, operations: list[tuple[Any, Any]]) -> Any:
@@ -52,7 +52,7 @@ def move(limits: Augmentation) -> Any:
 
 def _interpolated(images: Any, maps: Any) -> Any:
     """Return each pixel from where its map `(batch, 2, 3) int32` says, bilinearly; outside, the edge goes on."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     batch, height, width, channels = (tf.shape(images)[axis] for axis in range(4))
     maps = maps[:, :, :, None, None]
@@ -74,14 +74,14 @@ def _interpolated(images: Any, maps: Any) -> Any:
 
 def _affine(xx: Any, xy: Any, x: Any, yx: Any, yy: Any, y: Any) -> Any:
     """Return matrices `(batch, 3, 3)` of their entries, `(batch,)` each."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     zero, one = tf.zeros_like(xx), tf.ones_like(xx)
     return tf.reshape(tf.stack([xx, xy, x, yx, yy, y, zero, zero, one], axis=1), (-1, 3, 3))
 
 
 def _crop_map(draws: Any, height: Any, width: Any, smallest: float) -> Any:
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     side = tf.sqrt(1 - draws[:, Column.CROP_AREA] * (1 - smallest))
     # from the centres of the outermost pixels on: what is cut out lies within the image
@@ -92,7 +92,7 @@ def _crop_map(draws: Any, height: Any, width: Any, smallest: float) -> Any:
 
 
 def _shift_turn_zoom_map(draws: Any, height: Any, width: Any, limits: Augmentation) -> Any:
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     signed = 2 * draws - 1
     angle = signed[:, Column.ROTATION] * math.radians(limits.rotation)
@@ -103,7 +103,7 @@ def _shift_turn_zoom_map(draws: Any, height: Any, width: Any, limits: Augmentati
 
 
 def _flip_map(draws: Any, flip: str) -> Any:
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     one, zero = tf.ones_like(draws[:, 0]), tf.zeros_like(draws[:, 0])
     x = one if flip == "vertical" else tf.where(draws[:, Column.FLIP_X] < 0.5, -one, one)
@@ -112,7 +112,7 @@ def _flip_map(draws: Any, flip: str) -> Any:
 
 
 def _operation_map(operation: Any, sign: Any, height: Any, width: Any, magnitude: float) -> Any:
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     sign = tf.cast(sign, tf.float64)
     zero = tf.zeros_like(sign)
@@ -135,7 +135,7 @@ def _operation_map(operation: Any, sign: Any, height: Any, width: Any, magnitude
 
 def rectangle(start: Any, side: Any, size: Any) -> Any:
     """Return the pixels within rectangles, `(batch, height, width, 1) bool`; `start`, `side` are `(batch, 2) int32`."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     end = start + side
     row, column = tf.range(size[0]), tf.range(size[1])

@@ -35,7 +35,7 @@ def mix(images: Any, targets: Any, weights: Any, draws: Any, lambdas: Any, setti
     weights are blended by the share of the pixels really taken, so that a loss linear in the targets, such as
     cross-entropy, is the sum of what each part would count alone: with class weights, a rare class's part counts more.
     """
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     if not (settings.mixup or settings.cutmix):
         return images, targets, weights
@@ -60,7 +60,7 @@ def _cuts(draws: Any, settings: Mixing) -> Any:
 
 def _cut(images: Any, draws: Any, lambdas: Any) -> Any:
     """Return the pixels of CutMix's rectangles, `(batch, height, width, 1) bool`."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     size = tf.shape(images)[1:3]
     side = tf.sqrt(1 - lambdas)[:, None] * tf.cast(size, tf.float32)

@@ -39,7 +39,7 @@ SHEAR, TRANSLATE, ROTATE, ENHANCE, POSTERIZE = 0.3, 150 / 331, 30.0, 0.9, 4
 
 def operations_of(draws: Any, limits: Augmentation) -> list[tuple[Any, Any]]:
     """Return each RandAugment operation in turn: which `(batch,) int32`, and with which sign `(batch,) float32`."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     operations = []
     for i in range(limits.randaugment):
@@ -58,7 +58,7 @@ def change_values(images: Any, operations: list[tuple[Any, Any]], magnitude: flo
 
 def _map_values(images: Any, operations: list[tuple[Any, Any]], magnitude: float) -> Any:
     """Return the images after RandAugment's operations that are tables, composed into one table a channel."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     channels = images.shape[-1]
     tables = tf.shape(images)[0] * channels
@@ -76,7 +76,7 @@ def _map_values(images: Any, operations: list[tuple[Any, Any]], magnitude: float
 
 def _table(histogram: Any, operation: Any, sign: Any, magnitude: float) -> Any:
     """Return what each value becomes, `(batch, channels, 256) int32`, given the images' histogram of that shape."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     value = list(range(256))
     bits_lost = round(POSTERIZE * magnitude)
@@ -106,7 +106,7 @@ def _table(histogram: Any, operation: Any, sign: Any, magnitude: float) -> Any:
 
 def _equalizing_table(histogram: Any) -> Any:
     """Return what each value becomes, given a histogram of the same shape; the rule is Pillow's."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     below = tf.cumsum(histogram, axis=2, exclusive=True)
     step = tf.reduce_max(tf.where(histogram > 0, below, 0), axis=2, keepdims=True) // 255
@@ -116,7 +116,7 @@ def _equalizing_table(histogram: Any) -> Any:
 
 def _blend_factor(operations: list[tuple[Any, Any]], which: Operation, magnitude: float) -> Any:
     """Return the product of the factors of the operations that are `which`, `(batch,) float32`; 1 where none is."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     factor = 1.0
     for operation, sign in operations:
@@ -126,7 +126,7 @@ def _blend_factor(operations: list[tuple[Any, Any]], which: Operation, magnitude
 
 def _blend_some(images: Any, factor: Any, other: Callable[[Any], Any]) -> Any:
     """Return the images with their difference from `other` of them times `factor`, at no cost where that is 1."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     chosen = tf.where(factor != 1.0)
     values = tf.cast(tf.gather_nd(images, chosen), tf.float32)
@@ -137,7 +137,7 @@ def _blend_some(images: Any, factor: Any, other: Callable[[Any], Any]) -> Any:
 
 def _smooth(values: Any) -> Any:
     """Return the images under Pillow's smoothing filter, which leaves the border as it is."""
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     # 13 times the filter, whose sums are whole numbers and so exact in any order
     kernel = tf.constant([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]])[:, :, None, None]

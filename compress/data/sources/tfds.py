@@ -61,7 +61,7 @@ def _examples(builder: Any, split: Split, image: str) -> Iterator[dict[str, Any]
     """Yield the examples of a split, their images as bytes of image files."""
     import tensorflow_datasets as tfds
 
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     try:
         yield from tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}))
@@ -73,7 +73,7 @@ def _examples(builder: Any, split: Split, image: str) -> Iterator[dict[str, Any]
 
 def _prepared(spec: str) -> Any:
     """Return the builder of a data set of images with a class each, its files on disk."""
-    from compress.training import tensorflow  # noqa: F401 - sets TensorFlow up before tfds imports it
+    from compress import tensorflow  # noqa: F401 - sets TensorFlow up before tfds imports it
 
     try:
         import tensorflow_datasets as tfds

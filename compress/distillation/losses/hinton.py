@@ -20,7 +20,7 @@ def loss(
     All three arguments are `(batch, classes)`: logits, logits, one-hot labels. T is the temperature by which both
     logits are divided in the first term, whose gradients T^2 brings back to the second's size.
     """
-    from compress.training.tensorflow import tf
+    from compress.tensorflow import tf
 
     teacher = tf.nn.softmax(teacher_logits / temperature)
     difference = tf.nn.log_softmax(teacher_logits / temperature) - tf.nn.log_softmax(student_logits / temperature)
