@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +95,39 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Unbroken:
+    """A training that nothing interrupted: the weights that it ended with, and its folder."""
+
+    weights: list[np.ndarray]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Unbroken]:
+    """Return the unbroken training of one of `KINDS`, trained once for all tests that compare with it."""
+
+    @cache
+    def of(kind: str) -> Unbroken:
+        folder = tmp_path_factory.mktemp("unbroken")
+        return Unbroken(train(context(folder), SETTINGS.model_copy(update=KINDS[kind])), folder)
+
+    return of
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("kill_after", [0.0, 0.3, 0.5, 0.8, 0.99])
-def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(kill_after: float, kind: str, tmp_path: Path) -> None:
+def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(
+    kill_after: float, kind: str, unbroken: Callable[[str], Unbroken], tmp_path: Path
+) -> None:
     settings = SETTINGS.model_copy(update=KINDS[kind])
-    unbroken = train(context(folder(tmp_path / "unbroken")), settings)
     with pytest.raises(Killed):
-        train(context(folder(tmp_path / "killed"), kill_after), settings)
+        train(context(tmp_path, kill_after), settings)
 
-    resumed = train(context(tmp_path / "killed"), settings)
+    resumed = train(context(tmp_path), settings)
 
-    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken]
-    logs = [tmp_path / name / "logs" / "training" / FILE for name in ("unbroken", "killed")]
+    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken(kind).weights]
+    logs = [path / "logs" / "training" / FILE for path in (unbroken(kind).folder, tmp_path)]
     one, other = ([line.rpartition(",")[0] for line in log.read_text().splitlines()] for log in logs)
     assert one == other, "all but images a second"
     assert len(one) == 5
@@ -123,16 +146,17 @@ def test_a_resumed_training_does_not_repeat_finished_epochs(tmp_path: Path) -> N
     assert min(fractions) >= 0.5
 
 
-def test_a_checkpoint_that_is_not_whole_starts_the_training_again(tmp_path: Path) -> None:
-    unbroken = train(context(folder(tmp_path / "unbroken")))
+def test_a_checkpoint_that_is_not_whole_starts_the_training_again(
+    unbroken: Callable[[str], Unbroken], tmp_path: Path
+) -> None:
     with pytest.raises(Killed):
-        train(context(folder(tmp_path / "killed"), kill_after=0.6))
-    path = tmp_path / "killed" / "training.npz"
+        train(context(tmp_path, kill_after=0.6))
+    path = tmp_path / "training.npz"
     path.write_bytes(path.read_bytes()[:-100])
 
-    resumed = train(context(tmp_path / "killed"))
+    resumed = train(context(tmp_path))
 
-    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken]
+    assert [w.tobytes() for w in resumed] == [w.tobytes() for w in unbroken("defaults").weights]
 
 
 def test_training_learns(tmp_path: Path) -> None:
@@ -306,10 +330,12 @@ def test_an_evaluation_with_memory_for_no_image_ends_in_one_line(monkeypatch: py
         logits_of(forward_of(new_model()), IMAGES)
 
 
-def test_float16_scales_the_loss_and_resumes_with_its_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float16_scales_the_loss_and_resumes_with_its_scale(
+    unbroken: Callable[[str], Unbroken], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a GPU the numbers stay float32: what is tested is the scaling, which must not show in the result."""
+    plain = unbroken("defaults").weights
     monkeypatch.setattr("compress.training.precision.resolve", lambda kind: kind)
-    plain = train(context(folder(tmp_path / "plain")))
     scaled = train(context(folder(tmp_path / "scaled")), engine=FLOAT16)
     resumed = train_killed_and_resumed(tmp_path / "killed", FLOAT16)
 
@@ -329,14 +355,14 @@ def test_a_loss_scale_that_changes_is_resumed_as_it_was(tmp_path: Path, monkeypa
     assert [w.tobytes() for w in resumed] == [w.tobytes() for w in whole]
 
 
-def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
+def test_tensorboard_finds_the_scalars_that_history_has(unbroken: Callable[[str], Unbroken]) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(context(tmp_path))
+    logs = unbroken("defaults").folder / "logs" / "training"
 
-    events = EventAccumulator(str(tmp_path / "logs" / "training"))
+    events = EventAccumulator(str(logs))
     events.Reload()
-    rows = list(csv.DictReader((tmp_path / "logs" / "training" / FILE).open()))
+    rows = list(csv.DictReader((logs / FILE).open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert set(events.Tags()["tensors"]) == set(rows[0]) - {"epoch"}
     for name in events.Tags()["tensors"]:
@@ -345,14 +371,11 @@ def test_tensorboard_finds_the_scalars_that_history_has(tmp_path: Path) -> None:
         np.testing.assert_allclose(values, [float(row[name]) for row in rows], rtol=1e-6)
 
 
-def test_a_moving_average_leaves_the_training_itself_alone(tmp_path: Path) -> None:
-    settings = SETTINGS.model_copy(update={"ema": 0.9})
-    train(context(folder(tmp_path / "averaged")), settings)
-    train(context(folder(tmp_path / "plain")))
+def test_a_moving_average_leaves_the_training_itself_alone(unbroken: Callable[[str], Unbroken], tmp_path: Path) -> None:
+    train(context(tmp_path), SETTINGS.model_copy(update={"ema": 0.9}))
 
-    rows = [
-        list(csv.DictReader((tmp_path / name / "logs" / "training" / FILE).open())) for name in ("averaged", "plain")
-    ]
+    folders = tmp_path, unbroken("defaults").folder
+    rows = [list(csv.DictReader((path / "logs" / "training" / FILE).open())) for path in folders]
     losses, plain = ([row["loss"] for row in found] for found in rows)
     assert losses == plain
     assert rows[0][-1]["validation_cross_entropy"] != rows[1][-1]["validation_cross_entropy"]
