@@ -19,7 +19,7 @@ import tempfile
 from multiprocessing import get_context
 from pathlib import Path
 
-from compress.fingerprint import available_cores
+from compress.machine import available_cores
 from tests.latency.models import write_model
 from tests.latency.reference import perf_test
 

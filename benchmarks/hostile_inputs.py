@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from compress.store import MANIFEST
+from compress.files import MANIFEST
 from tests.data.test_hostile_inputs import ROWS, Row, make_images
 
 REPOSITORY = str(Path(__file__).parent.parent)

@@ -39,9 +39,9 @@ import compress
 from compress.bundle.contents import MANIFEST, MODEL, SUMS
 from compress.bundle.manifest import manifest_text, read_manifest
 from compress.bundle.write import sums
+from compress.files import sha256_file
 from compress.serve.limits import Limits
 from compress.serve.protocol import JSON_LENGTH
-from compress.store import sha256_file
 
 PROCESSES = 2
 TURNS = 3

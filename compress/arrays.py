@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from compress.errors import BadInputError, first_line
-from compress.store import replacing
+from compress.files import replacing
 
 NUMBERS, TEXT = "biuf", "SU"  # numpy's kinds
 # Real images shrink some ten-fold at most, mostly empty ones a hundred-fold; deflate can do 1032-fold.

@@ -1,22 +1,17 @@
-"""What a stage's key is made of besides its settings: code, library versions, the machine."""
+"""The code and the library versions in a stage's key."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import importlib.util
-import os
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from typing import Any
 
-BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo has them
 PROJECT = ("compress", "teachers", "students")
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where the import has another name
 
@@ -42,46 +37,6 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
 
 
 @cache
-def device_class() -> str:
-    """Return `gpu` where an NVIDIA driver lists a device and CUDA_VISIBLE_DEVICES hides none, else `cpu`."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
-        return "cpu"
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return "gpu" if listing.returncode == 0 and listing.stdout.strip() else "cpu"
-
-
-@cache
-def host() -> dict[str, Any]:
-    """Return what makes latencies comparable: processor, cores this process may use, memory, system, device."""
-    import psutil
-
-    return {
-        "processor": _processor_name(),
-        "machine": platform.machine(),
-        "cores": available_cores(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "system": f"{platform.system()} {platform.release()}",
-        "device_class": device_class(),
-    }
-
-
-def has_bfloat16() -> bool:
-    """Tell whether the processor multiplies bfloat16 in hardware; where that cannot be seen, that it does not."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return any(flag in flags for flag in BFLOAT16_FLAGS)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-@cache
 def _versions_of(module: str) -> dict[str, str]:
     """Return the distributions that bring a module, and their versions; none if it is absent."""
     likely = DISTRIBUTIONS.get(module, module)
@@ -89,19 +44,6 @@ def _versions_of(module: str) -> dict[str, str]:
         return {likely: version(likely)}
     except PackageNotFoundError:  # such as onnxruntime, brought by onnxruntime-gpu; slow to look up
         return {name: version(name) for name in packages_distributions().get(module, [])}
-
-
-def _processor_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        facts = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
-        names = {key.strip(): value.strip() for key, value in facts.items()}
-        parts = [
-            names.get("model name", ""),
-            *(f"{k} {names[k]}" for k in ("cpu family", "model") if k in names),
-        ]
-        return ", ".join(part for part in parts if part) or platform.machine()
-    return platform.processor() or platform.machine()
 
 
 def _closure(modules: Iterable[str]) -> list[str]:

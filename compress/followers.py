@@ -13,9 +13,10 @@ from typing import Any
 
 from compress.context import POLL_SECONDS
 from compress.errors import BadInputError, CompressError, MachineError
+from compress.files import write_file
 from compress.progress import Progress
 from compress.runner import Step, context_of, inputs_of
-from compress.store import Entry, Store, write_file
+from compress.store import Entry, Store
 
 
 @contextmanager

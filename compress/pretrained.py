@@ -44,7 +44,7 @@ def file_of(weights: str, teacher: Any) -> Path:
     """
     if weights != IMAGENET:
         return Path(weights)
-    from compress.data.downloads import fetched, keras_folder
+    from compress.downloads import fetched, keras_folder
 
     source = teacher.IMAGENET
     [file] = fetched({source["file"]: source["md5"]}, source["url"], keras_folder().parent / "models")

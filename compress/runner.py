@@ -13,12 +13,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from compress import artifacts, fingerprint
+from compress import artifacts, fingerprint, machine
 from compress.context import Context, StageRecord
 from compress.errors import BadInputError, LockedError, cannot_write
+from compress.files import sha256_json, write_file
 from compress.pipeline import Stage
 from compress.progress import Progress
-from compress.store import Entry, Store, sha256_json, write_file
+from compress.store import Entry, Store
 from compress.usage import measured
 
 
@@ -131,7 +132,7 @@ def _key_parts(
         "code": fingerprint.code_digest(modules),
         "versions": fingerprint.library_versions(modules),
         "seed": seed,
-        "device": fingerprint.device_class(),
+        "device": machine.device_class(),
         "outside": stage.fingerprint(config, store.memo) if stage.fingerprint else "",
     }
 

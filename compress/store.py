@@ -12,60 +12,17 @@ itself sealed by a digest. The folder appears by one rename, so that a reader se
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-MANIFEST = "manifest.json"
+from compress.files import MANIFEST, list_files, sha256_file, sha256_json, write_file
+
 INPUTS = "made_from.json"
 KEY = re.compile(r"(.*-)?[0-9a-f]{64}")
-
-
-def sha256_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def sha256_json(value: Any) -> str:
-    """Return the sha256 of a JSON value, independent of the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def list_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return `{relative path: {"size": bytes, "sha256": hex}}` of every file below a folder, manifest left out."""
-    return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
-    }
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing so that a reader sees the old content or the new, never half."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with replacing(path) as stream:
-        stream.write(data)
 
 
 @dataclass(frozen=True)

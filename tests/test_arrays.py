@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compress.arrays import load_arrays, save_array, save_arrays
-from compress.store import write_file
+from compress.files import write_file
 
 ARRAY = np.arange(100_000.0)
 FULL_DISK = Path("/dev/full")

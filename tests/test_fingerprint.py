@@ -67,21 +67,6 @@ def test_the_teachers_versions_hold_tensorflow_and_reading_them_does_not_import_
     assert ("tensorflow" in sys.modules) == loaded
 
 
-@pytest.mark.parametrize(("visible", "expected"), [(None, "gpu"), ("0", "gpu"), ("", "cpu"), ("-1", "cpu")])
-def test_a_gpu_counts_unless_it_is_hidden(
-    visible: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: one'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-
-    assert fingerprint.device_class.__wrapped__() == expected
-
-
 def test_a_change_of_a_module_that_is_imported_relatively_changes_the_digest(package: Path) -> None:
     (package / "a.py").write_text("from .b import VALUE\n")
     before = digest()

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from compress import fingerprint, runner
+from compress import fingerprint, machine, runner
 from compress.errors import BadInputError
 from compress.store import Store
 from tests.toy import Config, Toy
@@ -32,18 +33,18 @@ def test_a_changed_setting_of_an_early_stage_is_a_changed_input_of_the_later(toy
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "why"),
+    ("module", "name", "value", "why"),
     [
-        ("code_digest", lambda modules: "other", "changed: code"),
-        ("library_versions", lambda modules: {"library": "2.0"}, "changed: library 1.0 -> 2.0"),
-        ("device_class", lambda: "gpu", "changed: device"),
+        (fingerprint, "code_digest", lambda modules: "other", "changed: code"),
+        (fingerprint, "library_versions", lambda modules: {"library": "2.0"}, "changed: library 1.0 -> 2.0"),
+        (machine, "device_class", lambda: "gpu", "changed: device"),
     ],
 )
 def test_code_versions_and_device_are_part_of_the_key(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch, name: str, value: object, why: str
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, value: object, why: str
 ) -> None:
     toy.execute()
-    monkeypatch.setattr(fingerprint, name, value)
+    monkeypatch.setattr(module, name, value)
 
     assert toy.plan()[0].why == why
 

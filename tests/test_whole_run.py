@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.resume import killed_run, model_hashes, repeated_stages
-from compress.store import list_files
+from compress.files import list_files
 from tests.conftest import TINY, Run, run_compress
 
 IDS = ["teacher-fp32", "pruned-fp32", "pruned-int8", "student-fp32", "student-int8"]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from compress.bundle.contents import MANIFEST, NAME, read_json
 from compress.errors import BadInputError
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 SCHEMA = 2
 CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from compress.artifacts import Bundle
 from compress.errors import BadInputError, cannot_write
-from compress.exchange import put_in_place
-from compress.store import MANIFEST, list_files
+from compress.files import MANIFEST, list_files, put_in_place
 
 
 def check_writable(exported: Path, name: str) -> None:

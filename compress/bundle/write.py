@@ -21,8 +21,8 @@ from compress.bundle.sbom import SBOM, sbom
 from compress.context import Context
 from compress.data.describe import DESCRIPTION, description_of
 from compress.data.images import images_of
+from compress.files import list_files, sha256_file
 from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
-from compress.store import list_files, sha256_file
 
 
 def write_bundle(

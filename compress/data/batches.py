@@ -14,7 +14,7 @@ from compress.data.augmentation import DRAWS, Augmentation, Mixing, augment, dra
 from compress.data.images import Images
 from compress.data.workers import at_once
 from compress.errors import CompressError
-from compress.fingerprint import available_cores
+from compress.machine import available_cores
 from compress.tensorflow import tf
 
 PREFETCHED = 2

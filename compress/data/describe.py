@@ -13,7 +13,7 @@ import numpy as np
 from compress.artifacts import Dataset
 from compress.data.splits import Division
 from compress.data.survey import Look, Unreadable
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 SCHEMA = 1
 DESCRIPTION = "data.json"

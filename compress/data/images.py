@@ -19,7 +19,7 @@ from compress.data.preparation import UnreadableImageError, open_image, prepare,
 from compress.data.samples import Files, printable
 from compress.data.workers import Workers, at_once, in_order, result_of
 from compress.errors import BadInputError
-from compress.fingerprint import available_cores
+from compress.machine import available_cores
 
 STORED = "images.npy"  # every image of the data, prepared
 LISTED = "files.json"  # where each one is, for data that is decoded anew each time

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from compress.errors import MachineError
-from compress.fingerprint import available_cores
+from compress.machine import available_cores
 
 READ_BYTES = 4 << 20  # of pixels at once
 AHEAD = 4  # results a worker that wait to be taken

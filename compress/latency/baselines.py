@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError, cannot_write
-from compress.store import sha256_file, write_file
+from compress.files import sha256_file, write_file
 
 INDEX = "baselines.json"
 MODEL = "model.onnx"  # a bundle's

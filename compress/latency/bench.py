@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.live import Live
 
-from compress import fingerprint
+from compress import machine
 from compress.errors import BadInputError
 from compress.latency import baselines, figures, reports
 from compress.latency.check import check_threads, provider_named
@@ -46,7 +46,7 @@ def run(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
 def settings_of(batches: str, threads: str | None, provider: str, seconds: float, compare: str | None) -> Settings:
     """Return the settings that the options state; raises `BadInputError` for one that is out of bounds."""
     full = provider_named(provider)
-    cores = fingerprint.available_cores() if full == CPU else 1
+    cores = machine.available_cores() if full == CPU else 1
     counts = _numbers("--threads", threads) if threads else tuple(sorted({1, cores}))
     for count in counts:
         check_threads(count)

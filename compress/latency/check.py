@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from compress import fingerprint
+from compress import machine
 from compress.errors import BadInputError
 from compress.latency import baselines, reports
 from compress.latency.gate import Model, Settings, check
@@ -83,7 +83,7 @@ def settings_of(margin: float, budget: str, threads: int, provider: str, single_
 
 def check_threads(threads: int) -> None:
     """Raise `BadInputError` for a number of threads that this machine does not have."""
-    cores = fingerprint.available_cores()
+    cores = machine.available_cores()
     if not 1 <= threads <= cores:
         raise BadInputError(f"--threads {threads}: should be 1 to {cores}, the cores that this process may use")
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.artifacts import Skip
+from compress.files import sha256_file
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
 from compress.latency.sweep import Measured, Settings
-from compress.store import sha256_file
 
 SCHEMA = 1
 NOTE = (

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import compress
 from compress.errors import BadInputError, CompressError, MachineError
 
 # The child takes this very package, whatever lies in the folder in which it starts
@@ -22,7 +22,7 @@ def ask(module: str, request: Any, seconds: float | None = None) -> dict[str, An
 
     None where it would take longer than `seconds`. Raises what the process raised, and `BadInputError` where it died.
     """
-    program = PROGRAM.format(root=str(Path(compress.__file__).parent.parent), module=module)
+    program = PROGRAM.format(root=str(Path(str(resources.files("compress"))).parent), module=module)
     try:
         done = subprocess.run(
             [sys.executable, "-c", program],

@@ -8,7 +8,7 @@ from typing import Any
 import onnxruntime
 import psutil
 
-from compress.fingerprint import host
+from compress.machine import host
 
 CPUINFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import onnxruntime
 
-from compress import fingerprint
+from compress import machine
 from compress.artifacts import Latencies, OnnxModel, Skip, Timings
 from compress.errors import first_line
 from compress.onnx_tools.sessions import CPU, open_session
@@ -50,7 +50,7 @@ def measure(
         for provider in GPU_PROVIDERS
         if provider not in present
     ]
-    settings = [(CPU, threads) for threads in sorted({1, fingerprint.available_cores()})]
+    settings = [(CPU, threads) for threads in sorted({1, machine.available_cores()})]
     settings += [(provider, 1) for provider in present if provider != CPU]
     combinations = [(provider, threads, batch) for provider, threads in settings for batch in batches]
     latencies: list[Latencies] = []
@@ -72,7 +72,7 @@ def measure(
                 calls[model.id] = call
         samples = interleaved(calls, seconds, random.Random(seed))
         latencies += [Latencies(name, provider, threads, batch, tuple(ns)) for name, ns in samples.items()]
-    return Timings(host=fingerprint.host(), latencies=tuple(latencies), skipped=tuple(skipped))
+    return Timings(host=machine.host(), latencies=tuple(latencies), skipped=tuple(skipped))
 
 
 def warm_up(call: Call) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from compress.errors import cannot_write
+from compress.files import sha256_file, write_file
 from compress.latency.gate import Checked, Settings
 from compress.latency.host import conditions
 from compress.latency.limits import Limit
 from compress.latency.verdict import Verdict
-from compress.store import sha256_file, write_file
 
 SCHEMA = 1
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import onnx
 
+from compress.files import write_file
 from compress.onnx_tools.check import without_subnormals
-from compress.store import write_file
 
 
 def write(model: onnx.ModelProto, file: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
+from importlib import resources
 from pathlib import Path
 
-import compress
 from compress.errors import MachineError
 from compress.packaging.source import Source
 
@@ -24,7 +24,7 @@ def write(bundle: Source, out: Path) -> None:
     """
     (out / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements()), "utf-8")
     bundle.copy(bundle.files, out / "bundle")
-    package = Path(compress.__file__).parent
+    package = Path(str(resources.files("compress")))
     shutil.copytree(package, out / "app" / "compress", ignore=shutil.ignore_patterns("__pycache__"))
     version = importlib.metadata.version("compress")
     metadata = out / "app" / f"compress-{version}.dist-info" / "METADATA"  # by which the package knows its own version

@@ -11,10 +11,9 @@ from compress.bundle.contents import MANIFEST, read_labels
 from compress.bundle.manifest import read_manifest
 from compress.bundle.verify import verify
 from compress.errors import BadInputError, cannot_write
-from compress.exchange import put_in_place
+from compress.files import put_in_place, sha256_file
 from compress.packaging import Format, docker, huggingface, mlflow, triton
 from compress.packaging.source import Source
-from compress.store import sha256_file
 
 FORMATS: dict[Format, Callable[[Source, Path], None]] = {
     "triton": triton.write,

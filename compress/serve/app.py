@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 
 from compress.bundle.classifier import PROBABILITIES
 from compress.errors import BadInputError, first_line
-from compress.fingerprint import available_cores
+from compress.machine import available_cores
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import Metrics
 from compress.serve.models import Model

@@ -36,8 +36,8 @@ class Config(BaseModel):
 
 def fingerprint(config: Config, memo: Path) -> str:
     """Return a digest of the machine: latencies of another one are measured anew."""
-    from compress.fingerprint import host
-    from compress.store import sha256_json
+    from compress.files import sha256_json
+    from compress.machine import host
 
     return sha256_json(host())
 

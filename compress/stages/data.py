@@ -120,7 +120,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     from compress.data.splits import divide
     from compress.data.survey import Look, Unreadable, channels_of, survey
     from compress.errors import BadInputError
-    from compress.store import write_file
+    from compress.files import write_file
 
     samples = source_of(config.source).load(config.source, config.group)
     images, classes = samples.images, samples.classes

@@ -38,7 +38,7 @@ def fingerprint(config: Config, memo: Path) -> str:
     """Return a digest of what a bundle carries as it is: its programs, and the templates of its texts."""
     from compress.bundle.card import TEMPLATES
     from compress.bundle.write import programs
-    from compress.store import sha256_file, sha256_json
+    from compress.files import sha256_file, sha256_json
 
     return sha256_json([sha256_file(path) for path in (*TEMPLATES.values(), *programs().values())])
 

@@ -79,7 +79,7 @@ def fingerprint(config: Config, memo: Path) -> str:
     teacher = plugins.find("teachers", config.name)
     if config.weights == pretrained.IMAGENET:
         return teacher.IMAGENET["md5"]
-    from compress.data.digests import file_digests
+    from compress.digests import file_digests
 
     return file_digests([config.weights], memo)[0]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from compress.store import write_file
+from compress.files import write_file
 from compress.tensorflow import tf
 
 FILE = "history.csv"

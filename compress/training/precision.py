@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from compress.errors import BadInputError
-from compress.fingerprint import has_bfloat16
+from compress.machine import has_bfloat16
 from compress.tensorflow import tf
 from compress.training.settings import Precision
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from compress.data.augmentation import Augmentation, Mixing
-from compress.fingerprint import device_class, has_bfloat16
+from compress.machine import device_class, has_bfloat16
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]

@@ -23,7 +23,7 @@ from compress.context import Context
 from compress.data.augmentation import Augmentation, view_of
 from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
-from compress.store import write_file
+from compress.files import write_file
 from compress.tensorflow import keras, tf
 from compress.training import precision
 from compress.training.fit import START, fit, forward_of

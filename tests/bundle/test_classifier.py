@@ -17,7 +17,7 @@ from PIL import Image
 import compress
 from compress.arrays import load_arrays
 from compress.errors import BadInputError
-from tests.conftest import Run, run_compress, run_main
+from tests.conftest import REPOSITORY, Run, run_compress, run_main
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_predict_loads_nothing_that_the_label_does_not_need(tiny_run: Run, pictu
 def test_onnxruntime_is_told_not_to_report_its_use() -> None:
     code = "import os, compress; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    environment["PYTHONPATH"] = str(Path(compress.__file__).parent.parent)
+    environment["PYTHONPATH"] = str(REPOSITORY)
 
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
@@ -171,7 +171,7 @@ def test_predict_takes_options_between_images_and_names_that_are_no_unicode(tiny
         shutil.copy(os.fsencode(picture), odd)
     except OSError:
         pytest.skip("this file system takes no such names")
-    environment = {**os.environ, "PYTHONPATH": str(Path(compress.__file__).parent.parent), "PYTHONUTF8": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUTF8": "1"}
     result = subprocess.run(
         [sys.executable, "-m", "compress", "predict", str(tiny_run.bundle), odd, "--json", "--top", "2", picture],
         capture_output=True,
@@ -190,7 +190,7 @@ def test_predict_reads_standard_input_and_prints_json(tiny_run: Run, picture: Pa
         input=picture.read_bytes(),
         capture_output=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(compress.__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
 
     said = json.loads(result.stdout)

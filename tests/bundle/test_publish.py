@@ -8,7 +8,7 @@ import pytest
 from compress.artifacts import Bundle
 from compress.bundle.publish import publish
 from compress.errors import BadInputError
-from compress.store import list_files
+from compress.files import list_files
 
 
 @pytest.fixture

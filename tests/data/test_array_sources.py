@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress.data import downloads
+from compress import downloads
 from compress.data.samples import Pixels, Samples
 from compress.data.sources import cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds
 from compress.errors import BadInputError, MachineError
-from compress.tensorflow import keras
 
 IMAGES = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([1, 0, 1, 0])
@@ -524,39 +523,6 @@ def test_a_failed_download_says_what_to_put_where(keras_home: Path, monkeypatch:
             assert all(file in line for file in source.FILES)
             assert f"put into {keras_home}" in line
             assert line.isprintable()
-
-
-def test_two_downloads_of_one_file_at_once_do_not_disturb_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    origin = written(tmp_path / "origin", {"good.bin": b"data"})
-    get_file: Any = keras.utils.get_file
-
-    def download() -> list[Path]:
-        return downloads.fetched(
-            {"good.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here"
-        )
-
-    def with_another_meanwhile(*arguments: Any, **options: Any) -> None:
-        get_file(*arguments, **options)
-        assert not (tmp_path / "here" / "good.bin").exists()
-        monkeypatch.setattr(keras.utils, "get_file", get_file)
-        download()
-
-    monkeypatch.setattr(keras.utils, "get_file", with_another_meanwhile)
-    [file] = download()
-
-    assert file.read_bytes() == b"data"
-    assert list(file.parent.iterdir()) == [file]
-
-
-def test_a_download_with_another_digest_is_refused(tmp_path: Path) -> None:
-    origin = written(tmp_path / "origin", {"bad.bin": b"other"})
-
-    with pytest.raises(MachineError, match=r"bad\.bin: cannot be downloaded: .* hash does not match"):
-        downloads.fetched({"bad.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here")
-
-    assert not (tmp_path / "here" / "bad.bin").exists()
 
 
 def test_tfds_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

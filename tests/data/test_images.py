@@ -19,7 +19,6 @@ from compress.artifacts import Dataset
 from compress.config import load
 from compress.context import Context
 from compress.data.describe import warnings
-from compress.data.digests import file_digests
 from compress.data.images import LISTED, STORED, images_of, in_batches
 from compress.data.workers import Workers, at_once, result_of
 from compress.errors import BadInputError, MachineError
@@ -176,46 +175,6 @@ def test_data_json_counts_what_is_there(folder: Path) -> None:
     assert description["kinds"] == {"PNG RGB": 60, "BMP RGB": 1}
     assert description["duplicates"] == {"count": 1, "images": 1, "examples": [["a/0.png", "a/copy.bmp"]]}
     assert all(leak["count"] == 0 for leak in description["leaks"].values())
-
-
-def test_digests_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [tmp_path / name for name in ("old", "changed", "gone")]
-    for file in files[:2]:
-        file.write_bytes(b"one")
-    monkeypatch.setattr("compress.data.digests.YOUNG_NS", -1)
-    memo = tmp_path / "folder" / "memo.json"
-    first = file_digests(files, memo)
-    files[1].write_bytes(b"two")
-    hashed: list[Path] = []
-
-    def sha256_file(path: Path) -> str:
-        hashed.append(path)
-        return "f" * 64
-
-    monkeypatch.setattr("compress.data.digests.sha256_file", sha256_file)
-
-    assert file_digests(files, memo)[:2] == [first[0], "f" * 64]
-    assert hashed == [files[1]]
-    assert "No such file" in first[2]
-
-
-def test_a_file_that_is_young_is_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It could change once more within the same tick of the file system's clock."""
-    (tmp_path / "young").write_bytes(b"one")
-    file_digests([tmp_path / "young"], tmp_path / "memo.json")
-    monkeypatch.setattr("compress.data.digests.sha256_file", lambda path: "again")
-
-    assert file_digests([tmp_path / "young"], tmp_path / "memo.json") == ["again"]
-
-
-@pytest.mark.parametrize("memo", [b"{", b"[]", b'{"a": 1}', b'{"a": [[1], 2]}'])
-def test_a_broken_memo_is_done_without(memo: bytes, tmp_path: Path) -> None:
-    (tmp_path / "memo.json").write_bytes(memo)
-    (tmp_path / "file").write_bytes(b"one")
-
-    assert file_digests([tmp_path / "file"], tmp_path / "memo.json") == [
-        "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
-    ]
 
 
 def test_processes_read_what_this_process_would_and_tell_what_is_gone(

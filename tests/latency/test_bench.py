@@ -43,7 +43,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int
 def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("compress.fingerprint.available_cores", lambda: 2)
+    monkeypatch.setattr("compress.machine.available_cores", lambda: 2)
     options = ["--batches", "1,4", "--threads", "2,1", "--json", "bench.json"]
 
     assert bench(monkeypatch, folder, "other.onnx", "bundle", *options) == 0

@@ -55,7 +55,7 @@ def test_every_model_is_measured_in_every_setting_and_absent_providers_are_liste
 ) -> None:
     monkeypatch.setattr(measuring, "WARM_UP_SECONDS", 0.0)
     monkeypatch.setattr(measuring.onnxruntime, "get_available_providers", lambda: [CPU])
-    monkeypatch.setattr(measuring.fingerprint, "available_cores", lambda: 2)
+    monkeypatch.setattr(measuring.machine, "available_cores", lambda: 2)
     models = [small_model(tmp_path, "a"), small_model(tmp_path, "b")]
 
     timings = measuring.measure(models, np.zeros((3, 4, 4, 1), np.uint8), (1, 5), 0.05, 0, lambda f, w: None)

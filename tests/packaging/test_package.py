@@ -10,9 +10,9 @@ from typing import get_args
 import pytest
 
 from compress.errors import BadInputError
+from compress.files import list_files
 from compress.packaging import Format
 from compress.packaging.package import FORMATS, RECORD, package
-from compress.store import list_files
 from tests.conftest import Run, run_main
 
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress.errors import BadInputError
-from compress.fingerprint import has_bfloat16
+from compress.machine import has_bfloat16
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import optimizers, precision
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch

@@ -17,11 +17,11 @@ import numpy as np
 
 from compress.artifacts import Split
 from compress.data.array_samples import Part, array_samples, refuse_groups
-from compress.data.digests import file_digests
-from compress.data.downloads import fetched, keras_folder
 from compress.data.samples import Samples
+from compress.digests import file_digests
+from compress.downloads import fetched, keras_folder
 from compress.errors import BadInputError
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 URL = "https://www.cs.toronto.edu/~kriz/"
 FILES = {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}

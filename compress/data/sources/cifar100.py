@@ -9,11 +9,11 @@ from pathlib import Path
 
 from compress.artifacts import Split
 from compress.data.array_samples import Part, array_samples, checked_classes, refuse_groups
-from compress.data.digests import file_digests
-from compress.data.downloads import fetched, keras_folder
 from compress.data.samples import Samples
 from compress.data.sources.cifar10 import URL, read_members, records
-from compress.store import sha256_json
+from compress.digests import file_digests
+from compress.downloads import fetched, keras_folder
+from compress.files import sha256_json
 
 FILES = {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"}
 TRAIN, TEST = "cifar-100-binary/train.bin", "cifar-100-binary/test.bin"

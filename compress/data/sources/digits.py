@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from compress.data.array_samples import Part, array_samples, refuse_groups
-from compress.data.digests import file_digests
 from compress.data.samples import Samples
-from compress.store import sha256_json
+from compress.digests import file_digests
+from compress.files import sha256_json
 
 BRIGHTEST = 16  # a pixel counts the dark ones in a square of 4x4
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.data.array_samples import refuse_groups
-from compress.data.downloads import KERAS, fetched, keras_folder
 from compress.data.samples import Samples
 from compress.data.sources import idx
+from compress.downloads import KERAS, fetched, keras_folder
 
 FILES = dict.fromkeys(
     (

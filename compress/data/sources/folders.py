@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compress.artifacts import Split
-from compress.data.digests import file_digests
 from compress.data.preparation import MOST_BYTES
 from compress.data.samples import Files, Samples, by_class_name, printable
 from compress.data.sources import idx
+from compress.digests import file_digests
 from compress.errors import BadInputError
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 SPLITS: dict[str, Split] = {
     "train": "train",

@@ -17,10 +17,10 @@ import numpy as np
 
 from compress.artifacts import Split
 from compress.data.array_samples import Part, array_samples, check_memory, refuse_groups
-from compress.data.digests import file_digests
 from compress.data.samples import Samples
+from compress.digests import file_digests
 from compress.errors import BadInputError
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 IMAGES, LABELS = (3, 4), (1,)  # dimensions; the fourth is colour

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compress.artifacts import Split
-from compress.data.digests import file_digests
 from compress.data.preparation import MOST_BYTES
 from compress.data.samples import Files, Samples, by_class_name
 from compress.data.sources.folders import SPLITS
+from compress.digests import file_digests
 from compress.errors import BadInputError, first_line
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 PATH, LABEL, SPLIT = "path", "label", "split"
 FORMATS = (".csv", ".parquet")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.data.array_samples import refuse_groups
-from compress.data.downloads import KERAS, fetched, keras_folder
 from compress.data.samples import Samples
 from compress.data.sources import npz
+from compress.downloads import KERAS, fetched, keras_folder
 
 FILES = {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"}
 

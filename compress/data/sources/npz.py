@@ -14,10 +14,10 @@ import numpy as np
 from compress.arrays import TEXT, array_size, npz_errors, read_member
 from compress.artifacts import Split
 from compress.data.array_samples import Part, array_samples, check_memory, checked_classes, refuse_groups, texts
-from compress.data.digests import file_digests
 from compress.data.samples import Samples
+from compress.digests import file_digests
 from compress.errors import BadInputError
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 WHOLE: dict[Split, tuple[str, str]] = {"train": ("images", "labels")}
 SPLIT: dict[Split, tuple[str, str]] = {

@@ -14,11 +14,11 @@ import numpy as np
 from compress.artifacts import Split
 from compress.data.array_samples import check_memory, checked_classes, refuse_groups
 from compress.data.checks import checked_labels
-from compress.data.digests import file_digests
 from compress.data.samples import Encoded, Samples
 from compress.data.splits import SPLITS
+from compress.digests import file_digests
 from compress.errors import BadInputError, MachineError, first_line
-from compress.store import sha256_json
+from compress.files import sha256_json
 
 PREFIX = "tfds:"
 

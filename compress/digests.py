@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from compress.fingerprint import available_cores
-from compress.store import sha256_file, write_file
+from compress.files import sha256_file, write_file
+from compress.machine import available_cores
 
 # A file changed twice within one tick of its file system's clock keeps its time: what is that young is not remembered
 YOUNG_NS = 2_000_000_000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from compress import exchange
-from compress.exchange import put_in_place
+from compress import files
+from compress.files import put_in_place
 
 TIMES = 300
 
@@ -61,7 +61,7 @@ def test_a_folder_takes_the_place_of_another_and_nothing_is_left(
     exchanges: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchanges:
-        monkeypatch.setattr(exchange, "_exchanged", lambda *_: False)
+        monkeypatch.setattr(files, "_exchanged", lambda *_: False)
     target = tmp_path / "name"
     folder(tmp_path / ".name.old", "of a call that was killed")
     for text in ("first", "second", "third"):

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.downloads import fetched
+from compress.errors import MachineError
+from compress.tensorflow import keras
+
+
+def folder(path: Path, name: str, content: bytes) -> Path:
+    path.mkdir()
+    (path / name).write_bytes(content)
+    return path
+
+
+def test_two_downloads_of_one_file_at_once_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = folder(tmp_path / "origin", "good.bin", b"data")
+    get_file: Any = keras.utils.get_file
+
+    def download() -> list[Path]:
+        return fetched({"good.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here")
+
+    def with_another_meanwhile(*arguments: Any, **options: Any) -> None:
+        get_file(*arguments, **options)
+        assert not (tmp_path / "here" / "good.bin").exists()
+        monkeypatch.setattr(keras.utils, "get_file", get_file)
+        download()
+
+    monkeypatch.setattr(keras.utils, "get_file", with_another_meanwhile)
+    [file] = download()
+
+    assert file.read_bytes() == b"data"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_download_with_another_digest_is_refused(tmp_path: Path) -> None:
+    origin = folder(tmp_path / "origin", "bad.bin", b"other")
+
+    with pytest.raises(MachineError, match=r"bad\.bin: cannot be downloaded: .* hash does not match"):
+        fetched({"bad.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here")
+
+    assert not (tmp_path / "here" / "bad.bin").exists()
