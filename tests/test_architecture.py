@@ -1,0 +1,101 @@
+"""The contracts of pyproject.toml, which say what may import what, hold; and they notice what would break them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of a folder, in a process that has not imported the packages from elsewhere."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-c", LINT], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the sources and of their contracts."""
+    for package in ("compress", "teachers", "students"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_contracts_hold() -> None:
+    result = lint_imports(REPOSITORY)
+
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract", "chain"),
+    [
+        (
+            "compress/data/images.py",
+            "from compress.training import fit",
+            "Each floor imports only floors below it",
+            "compress.data.images -> compress.training.fit",
+        ),
+        (
+            "compress/files.py",
+            "def later() -> None:\n    from compress import arrays",
+            "Each floor imports only floors below it",
+            "compress.files -> compress.arrays",
+        ),
+        (
+            "compress/metrics/intervals.py",
+            "def later() -> None:\n    from compress.tensorflow import tf",
+            "What serves and measures never reaches TensorFlow",
+            "compress.metrics.intervals -> compress.tensorflow",
+        ),
+        (
+            "compress/commands/serve.py",
+            "import tf_keras",
+            "What serves and measures never reaches TensorFlow",
+            "compress.commands.serve -> tf_keras",
+        ),
+        (
+            "compress/stages/prune.py",
+            "from compress.store import Store",
+            "A stage knows nothing of caches, locks and the command line",
+            "compress.stages.prune -> compress.store",
+        ),
+        (
+            "students/plain.py",
+            "from compress import arrays",
+            "Teachers and students never import compress",
+            "students.plain -> compress.arrays",
+        ),
+    ],
+)
+def test_an_import_that_breaks_a_contract_is_named(
+    module: str, line: str, contract: str, chain: str, copy: Path
+) -> None:
+    with (copy / module).open("a") as stream:
+        stream.write(f"\n{line}\n")
+
+    result = lint_imports(copy)
+
+    assert result.returncode == 1
+    assert f"{contract} BROKEN" in result.stdout
+    assert chain in result.stdout
+
+
+def test_a_module_without_a_floor_is_named(copy: Path) -> None:
+    (copy / "compress" / "helpers.py").touch()
+
+    result = lint_imports(copy)
+
+    assert result.returncode == 1
+    assert "compress.helpers" in result.stdout
