@@ -7,14 +7,13 @@ About 15 minutes on 2 cores. Seeds that are finished in FOLDER (default: benchma
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from compress.bundle.choice import p50_ms
+from compress.report.file import FILE, read
+from compress.report.schema import Report
 
 SEEDS = (0, 1, 2)
 
@@ -29,28 +28,28 @@ def main() -> None:
     print(as_text("mean", {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}))
 
 
-def run(folder: Path, seed: int) -> dict[str, Any]:
+def run(folder: Path, seed: int) -> Report:
     """Run the default settings with a seed; return the report."""
     folder.mkdir(parents=True, exist_ok=True)
     repository = str(Path(__file__).parent.parent)
     command = [sys.executable, "-m", "compress", "all", "--set", f"seed={seed}"]
     subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": repository}, check=True, stdout=sys.stderr)
-    return json.loads((folder / "exported" / "digits" / "report.json").read_bytes())
+    return read(folder / "exported" / "digits" / FILE)
 
 
-def figures(report: dict[str, Any]) -> dict[str, float]:
+def figures(report: Report) -> dict[str, float]:
     """Return what is claimed of a run."""
-    models = {model["id"]: model for model in report["models"]}
-    teacher, deployed = models["teacher-fp32"], models[report["deployed"]]
+    models = {model.id: model for model in report.models}
+    teacher, deployed = report.teacher, report.deployed_model
     return {
-        "teacher": teacher["test"]["accuracy"],
-        "pruned": models["pruned-fp32"]["test"]["accuracy"],
-        "its zeros": models["pruned-fp32"]["sparsity"],
-        "pruned, int8": models["pruned-int8"]["test"]["accuracy"],
-        "deployed student": deployed["test"]["accuracy"],
-        "times faster": p50_ms(teacher) / p50_ms(deployed),
-        "times smaller": teacher["size_bytes"] / deployed["size_bytes"],
-        "seconds": sum(stage["seconds"] for stage in report["stages"]),
+        "teacher": teacher.test.accuracy,
+        "pruned": models["pruned-fp32"].test.accuracy,
+        "its zeros": models["pruned-fp32"].sparsity,
+        "pruned, int8": models["pruned-int8"].test.accuracy,
+        "deployed student": deployed.test.accuracy,
+        "times faster": teacher.p50_ms() / deployed.p50_ms(),
+        "times smaller": teacher.size_bytes / deployed.size_bytes,
+        "seconds": sum(stage.seconds for stage in report.stages),
     }
 
 

@@ -10,17 +10,18 @@ Needs Fashion-MNIST, from Keras's folder or Debian's package dataset-fashion-mni
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from compress.data.samples import Pixels
 from compress.data.sources import fashion_mnist
+from compress.report.file import FILE, read
+from compress.report.schema import Report
 
 METHODS = ("class_weights", "oversample", "undersample", "smote")
 FREQUENT, RARE = 4000, 40
@@ -42,11 +43,11 @@ def main() -> None:
         np.savez_compressed(folder / "imbalanced.npz", allow_pickle=False, **imbalanced())
     print("| balance | rare classes, without | with | frequent classes, without | with |\n|---|---|---|---|---|")
     for method in sys.argv[2:] or METHODS:
-        recall = run(folder, method)["balance"]["recall"]
+        recall = run(folder, method).balance.recall
         means = [
-            np.mean([row[arm] for row in recall if (row["train"] < FREQUENT / 2) == rare])
+            np.mean([recall_of(row) for row in recall if (row.train < FREQUENT / 2) == rare])
             for rare in (True, False)
-            for arm in ("without", "with")
+            for recall_of in (attrgetter("unbalanced"), attrgetter("balanced"))
         ]
         print(f"| {method} | {' | '.join(f'{mean:.3f}' for mean in means)} |", flush=True)
 
@@ -69,14 +70,14 @@ def imbalanced() -> dict[str, np.ndarray]:
     }
 
 
-def run(folder: Path, method: str) -> dict[str, Any]:
+def run(folder: Path, method: str) -> Report:
     """Run the pipeline with a method of balance; return the report."""
     assignments = {**SETTINGS, "balance.method": method, "deploy.name": method}
     command = [sys.executable, "-m", "compress", "all", "--data", "imbalanced.npz"]
     command += [part for key, value in assignments.items() for part in ("--set", f"{key}={value}")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=sys.stderr)
-    return json.loads((folder / "exported" / method / "report.json").read_bytes())
+    return read(folder / "exported" / method / FILE)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What lands in exported/: the report, the files, the table on the terminal."""
+"""What lands in exported/NAME: models, texts, manifest, and how they are verified, loaded and published."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Dataset
-from compress.bundle.choice import p50_ms
-from compress.bundle.table import comparison_lines
+from compress.report.schema import Report
+from compress.report.table import comparison_lines
 from compress.templates import render
 
 HERE = Path(__file__).parent
@@ -16,19 +16,16 @@ TEMPLATES = {name: HERE / f"{name}.jinja" for name in ("readme.md", "license")}
 CLASSES_SHOWN = 40  # in the README
 
 
-def readme(report: Mapping[str, Any], data: Dataset, manifest: Mapping[str, Any]) -> str:
+def readme(report: Report, data: Dataset, manifest: Mapping[str, Any]) -> str:
     """Return the model card, which a hub of models can read: the figures of a report, and how to use the model."""
-    rows = {row["id"]: row for row in report["models"]}
     height, width, channels = data.image_shape
     return render(
         TEMPLATES["readme.md"],
         report=report,
         manifest=manifest,
-        rows=report["models"],
-        test=rows[report["deployed"]]["test"],
+        test=report.deployed_model.test,
         comparison=comparison_lines(report),
         classes_shown=CLASSES_SHOWN,
-        latency_ms={name: p50_ms(row) for name, row in rows.items()},
         height=height,
         width=width,
         channels=channels,
@@ -36,6 +33,6 @@ def readme(report: Mapping[str, Any], data: Dataset, manifest: Mapping[str, Any]
     )
 
 
-def license_text(report: Mapping[str, Any], license_id: str) -> str:
+def license_text(report: Report, license_id: str) -> str:
     """Return what may be done with the model, of the licence named or of none, and with the programs beside it."""
     return render(TEMPLATES["license"], report=report, license_id=license_id)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from compress.bundle.classifier import Classifier
-from compress.bundle.report import split_metrics
 from compress.data.samples import Samples
 from compress.data.survey import Unreadable, survey
 from compress.errors import BadInputError
+from compress.report.schema import Metrics
+from compress.report.scores import split_metrics
 
 NAMED = 10  # unreadable images in the error
 
 
-def evaluate(classifier: Classifier, samples: Samples, what: str) -> dict[str, Any]:
+def evaluate(classifier: Classifier, samples: Samples, what: str) -> Metrics:
     """Return the metrics of `split_metrics` on the test split of labelled images, or on all where there are no splits.
 
     `what` is what messages call them. Raises `BadInputError` for classes that the bundle does not have, and for images

@@ -9,24 +9,23 @@ from typing import Any
 from urllib.parse import quote
 
 from compress.bundle.contents import MODEL
+from compress.report.schema import Metrics, Report
 
 SBOM = "sbom.cdx.json"
 RUNTIME = ("numpy", "onnxruntime", "pillow")  # what classify.py imports; all else was needed to make the model
 
 
-def sbom(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
+def sbom(report: Report, manifest: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the bill of materials as JSON; the same bundle gives the same text, so it bears no date."""
-    run = report["run"]
     digest = files[MODEL]["sha256"]
-    deployed = next(row for row in report["models"] if row["id"] == report["deployed"])
     libraries = {name: version for name, version in manifest["versions"].items() if name != "python"}
     needed = [_library(name, libraries[name]) for name in RUNTIME if name in libraries]
     model = {
         "type": "machine-learning-model",
         "bom-ref": "model",
-        "name": run["name"],
+        "name": report.run.name,
         "version": digest[:12],
-        "description": f"{deployed['id']}: image classifier of {len(run['classes'])} classes",
+        "description": f"{report.deployed}: image classifier of {len(report.run.classes)} classes",
         "hashes": [{"alg": "SHA-256", "content": digest}],
         **({"licenses": [{"expression": manifest["license"]}]} if manifest["license"] else {}),
         "modelCard": {
@@ -38,7 +37,7 @@ def sbom(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[
                 "inputs": [{"format": f"{manifest['input']['type']} {manifest['input']['layout']} image"}],
                 "outputs": [{"format": f"{output['type']} {output['name']}"} for output in manifest["outputs"]],
             },
-            "quantitativeAnalysis": {"performanceMetrics": _metrics(deployed["test"])},
+            "quantitativeAnalysis": {"performanceMetrics": _metrics(report.deployed_model.test)},
         },
     }
     data = {
@@ -64,12 +63,12 @@ def sbom(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[
     return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
 
 
-def _metrics(test: Mapping[str, Any]) -> list[dict[str, Any]]:
-    low, high = test["accuracy_ci95"]
+def _metrics(test: Metrics) -> list[dict[str, Any]]:
+    low, high = test.accuracy_ci95
     interval = {"lowerBound": str(low), "upperBound": str(high)}
     return [
-        {"type": "accuracy", "value": str(test["accuracy"]), "slice": "test", "confidenceInterval": interval},
-        {"type": "macro F1", "value": str(test["f1"]), "slice": "test"},
+        {"type": "accuracy", "value": str(test.accuracy), "slice": "test", "confidenceInterval": interval},
+        {"type": "macro F1", "value": str(test.f1), "slice": "test"},
     ]
 
 

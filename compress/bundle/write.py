@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import zstandard
 
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.card import license_text, readme
@@ -23,62 +22,65 @@ from compress.data.describe import DESCRIPTION, description_of
 from compress.data.images import images_of
 from compress.files import list_files, sha256_file
 from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
+from compress.report.file import FILE as REPORT
+from compress.report.file import to_text as report_text
+from compress.report.schema import Report, Run
 
 
-def write_bundle(
+def write_models(
     out: Path,
-    report: dict[str, Any],
     models: Sequence[OnnxModel],
+    deployed: str,
+    run: Run,
     data: Dataset,
     license_id: str,
     context: Context,
-) -> None:
-    """Write model.onnx, variants/, what prepares and names, all evidence, and last manifest.json and SHA256SUMS.
+) -> dict[str, Any]:
+    """Write model.onnx, variants/ and golden.npz; return all of the manifest but `files`, which seals each model.
 
-    Adds the sizes of the models' files to `report`. Raises `BadInputError` for a model that cannot be
+    `deployed` is the id of the model that becomes model.onnx. Raises `BadInputError` for a model that cannot be
     deployed everywhere, see `check_deployable`.
     """
     (out / "variants").mkdir(parents=True)
-    deployed = report["deployed"]
     parsed = {model.id: check_deployable(model.file.read_bytes(), model.id) for model in models}
-    manifest = _manifest(report, parsed[deployed], data, license_id, context)
-    for model, row in zip(models, report["models"], strict=True):
-        content = _with_metadata(parsed[model.id], manifest, data)
-        (out / "variants" / f"{model.id}.onnx").write_bytes(content)
-        row |= {"size_bytes": len(content), "size_zstd_bytes": len(zstandard.compress(content, 3))}
+    manifest = _manifest(run, parsed[deployed], data, license_id, context)
+    for name, model in parsed.items():
+        (out / "variants" / f"{name}.onnx").write_bytes(_with_metadata(model, manifest, data))
     shutil.copyfile(out / "variants" / f"{deployed}.onnx", out / MODEL)
     precision = next(model.precision for model in models if model.id == deployed)
     write_golden(out / GOLDEN, (out / MODEL).read_bytes(), precision, images_of(data, "validation"))
+    return manifest | {"deployed": deployed}
+
+
+def write_texts(out: Path, report: Report, manifest: Mapping[str, Any], data: Dataset, config_toml: str) -> None:
+    """Write what prepares and names, all evidence, and last manifest.json and SHA256SUMS, beside the models."""
     shutil.copyfile(data.folder / DESCRIPTION, out / DESCRIPTION)
     for name, source in programs().items():
         shutil.copyfile(source, out / name)
     texts = {
         LABELS: "".join(f"{name}\n" for name in data.classes),
-        "report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n",
-        "config.toml": context.config_toml,
+        REPORT: report_text(report),
+        "config.toml": config_toml,
         "README.md": readme(report, data, manifest),
-        "LICENSE": license_text(report, license_id),
+        "LICENSE": license_text(report, manifest["license"]),
     }
     for name, text in texts.items():
         (out / name).write_bytes(text.encode())
     (out / SBOM).write_bytes(sbom(report, manifest, list_files(out)).encode())
-    manifest |= {"deployed": deployed, "files": list_files(out)}
-    (out / MANIFEST).write_bytes(manifest_text(manifest).encode())
-    digests = {name: file["sha256"] for name, file in manifest["files"].items()}
+    whole = {**manifest, "files": list_files(out)}
+    (out / MANIFEST).write_bytes(manifest_text(whole).encode())
+    digests = {name: file["sha256"] for name, file in whole["files"].items()}
     (out / SUMS).write_bytes(sums(digests | {MANIFEST: sha256_file(out / MANIFEST)}).encode())
 
 
-def _manifest(
-    report: Mapping[str, Any], deployed: onnx.ModelProto, data: Dataset, license_id: str, context: Context
-) -> dict[str, Any]:
+def _manifest(run: Run, deployed: onnx.ModelProto, data: Dataset, license_id: str, context: Context) -> dict[str, Any]:
     """Return all of the manifest but `deployed` and `files`: what every model of the bundle is sealed with."""
-    run = report["run"]
     outputs = [
         {"name": name, "type": "float32", "shape": ["batch", len(data.classes)]} for name in (LOGITS, PROBABILITIES)
     ]
     return {
         "schema": SCHEMA,
-        "name": run["name"],
+        "name": run.name,
         "license": license_id,
         "input": {"name": INPUT, "type": "uint8", "shape": ["batch", *data.image_shape], "layout": "NHWC"},
         "outputs": outputs,
@@ -86,11 +88,11 @@ def _manifest(
         "opset": deployed.opset_import[0].version,
         "ir_version": deployed.ir_version,
         "onnxruntime": lowest_onnxruntime(deployed),
-        "versions": run["versions"],
-        "seed": run["seed"],
+        "versions": run.versions,
+        "seed": run.seed,
         "data": {"name": data.name, "sha256": description_of(data)["sha256"]},
         "parents": {record.name: record.key for record in context.finished},
-        "machine": run["host"],
+        "machine": run.host.model_dump(),
     }
 
 

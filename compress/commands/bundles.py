@@ -43,8 +43,8 @@ def evaluate(
     """Measure a bundle on other labelled images: on their test split where they have one, else on all."""
     from compress.bundle.classifier import load
     from compress.bundle.evaluate import evaluate as measure
-    from compress.bundle.table import metrics_lines, metrics_table
     from compress.errors import BadInputError
+    from compress.report.table import metrics_lines, metrics_table
     from compress.stages.data import source_of
     from compress.terminal import terminal
 
@@ -57,7 +57,7 @@ def evaluate(
     with console.status("classifying the images"):
         metrics = measure(classifier, source.load(data, ""), data)
     if as_json:
-        print(json.dumps(metrics, ensure_ascii=False))
+        print(json.dumps(metrics.model_dump(mode="json"), ensure_ascii=False))
         return
     console.print(metrics_table(metrics))
     for line in metrics_lines(metrics):

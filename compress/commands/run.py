@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -78,15 +77,16 @@ def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: An
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:
     from compress.bundle.publish import publish
-    from compress.bundle.table import balance_lines, comparison_lines, report_table
+    from compress.report.file import FILE, read
+    from compress.report.table import balance_lines, comparison_lines, report_table
 
     target = publish(bundle, exported)
-    report = json.loads((target / "report.json").read_bytes())
+    report = read(target / FILE)
     console.print(report_table(report))
-    for line in (*comparison_lines(report), *report["data"]["warnings"], *balance_lines(report)):
+    for line in (*comparison_lines(report), *report.data.warnings, *balance_lines(report)):
         console.print(line, highlight=False, soft_wrap=True)
-    for skip in report["skipped"]:
-        console.print(f"skipped {skip['what']}: {skip['why']}", highlight=False, soft_wrap=True)
+    for skip in report.skipped:
+        console.print(f"skipped {skip.what}: {skip.why}", highlight=False, soft_wrap=True)
     console.print(f"bundle: {target}{os.sep}", highlight=False, soft_wrap=True)
 
 

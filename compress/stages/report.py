@@ -56,12 +56,12 @@ def run(
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
     import numpy as np
 
-    from compress.bundle.choice import choose
-    from compress.bundle.report import balance_report, build_report
-    from compress.bundle.write import write_bundle
+    from compress.bundle.write import write_models, write_texts
     from compress.data.images import images_of
     from compress.onnx_tools.scoring import run_all
     from compress.onnx_tools.sessions import open_session
+    from compress.report.build import balance_report, build_report, measured_models, run_facts, with_sizes
+    from compress.report.choice import choose
 
     # several sessions take turns: threads that spin while they wait would take the cores from the others
     opened = {model.id: open_session(model.file, spinning=False) for model in export.models}
@@ -71,10 +71,13 @@ def run(
         context.progress(i / len(held_out), f"scoring all models on {split}")
         for name, scores in run_all(opened, images_of(data, split), "probabilities").items():
             probabilities[name][split] = scores
-    name = config.name or data.name
-    report = build_report(name, export.models, probabilities, bench, data, context)
-    report["balance"] = balance_report(balance.method, report["models"][0], control, data)
-    report["deployed"] = choose(report["models"], config.max_drop)
+    measured = measured_models(export.models, probabilities, bench, data)
+    deployed = choose(measured, config.max_drop)
     context.progress(1.0, "writing the bundle")
-    write_bundle(out / "bundle", report, export.models, data, config.license, context)
-    return Bundle(name=name, deployed=report["deployed"], folder=out / "bundle")
+    folder = out / "bundle"
+    facts = run_facts(config.name or data.name, data, bench, context)
+    manifest = write_models(folder, export.models, deployed, facts, data, config.license, context)
+    balanced = balance_report(balance.method, measured[0], control, data)
+    report = build_report(facts, with_sizes(measured, folder), deployed, balanced, bench, data, context)
+    write_texts(folder, report, manifest, data, context.config_toml)
+    return Bundle(name=report.run.name, deployed=deployed, folder=folder)

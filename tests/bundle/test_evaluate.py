@@ -11,6 +11,7 @@ import compress
 from compress.bundle.evaluate import evaluate
 from compress.data.sources import npz
 from compress.errors import BadInputError
+from compress.report.file import read
 from tests.conftest import Run, run_main
 
 
@@ -25,14 +26,13 @@ def tested(tiny_run: Run, tmp_path: Path) -> Path:
 
 
 def test_evaluating_on_the_test_split_gives_the_reports_figures(tiny_run: Run, tested: Path) -> None:
-    report = json.loads((tiny_run.bundle / "report.json").read_bytes())
-    deployed = next(row["test"] for row in report["models"] if row["id"] == report["deployed"])
+    deployed = read(tiny_run.bundle / "report.json").deployed_model.test
 
     metrics = evaluate(compress.load(tiny_run.bundle), npz.load(str(tested), ""), "images.npz")
 
     for name in ("n", "accuracy", "accuracy_ci95", "f1", "confusion"):
-        assert metrics[name] == deployed[name]
-    assert metrics["log_loss"] == pytest.approx(deployed["log_loss"], abs=1e-4)
+        assert getattr(metrics, name) == getattr(deployed, name)
+    assert metrics.log_loss == pytest.approx(deployed.log_loss, abs=1e-4)
 
 
 def test_evaluate_prints_a_table_or_json(

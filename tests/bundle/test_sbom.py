@@ -9,7 +9,9 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
+from compress.bundle.manifest import read_manifest
 from compress.bundle.sbom import sbom
+from compress.report.file import read
 from tests.conftest import Run
 
 
@@ -20,7 +22,7 @@ def bom(tiny_run: Run) -> dict[str, Any]:
 
 @pytest.mark.parametrize("license_id", ["", "MIT"])
 def test_it_is_what_cyclonedx_asks_for(license_id: str, tiny_run: Run) -> None:
-    report, manifest = (json.loads((tiny_run.bundle / f"{name}.json").read_bytes()) for name in ("report", "manifest"))
+    report, manifest = read(tiny_run.bundle / "report.json"), read_manifest(tiny_run.bundle)
 
     text = sbom(report, {**manifest, "license": license_id}, manifest["files"])
 

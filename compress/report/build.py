@@ -1,0 +1,153 @@
+"""The report, built part by part: what was run, what each model reaches, and what the choice and the files add."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import zstandard
+
+from compress import fingerprint
+from compress.artifacts import Control, Dataset, Latencies, OnnxModel, Split, Timings
+from compress.context import Context
+from compress.data.describe import description_of, warnings
+from compress.latency.statistics import percentile_ms, throughput_per_s
+from compress.metrics.cost import cost_of_onnx
+from compress.report import schema
+from compress.report.scores import rounded, split_metrics, versus_teacher
+
+Probabilities = Mapping[str, np.ndarray]  # by split: (n, classes) float32
+
+
+def run_facts(name: str, data: Dataset, timings: Timings, context: Context) -> schema.Run:
+    """Return what was run, under the name of its bundle."""
+    return schema.Run(
+        name=name,
+        data=data.name,
+        classes=data.classes,
+        n_train=data.sizes["train"],
+        n_validation=data.sizes["validation"],
+        n_test=data.sizes["test"],
+        seed=context.run_seed,
+        versions=fingerprint.library_versions(["compress.pipeline"]),
+        host=schema.Host(**timings.host),
+    )
+
+
+def measured_models(
+    models: Sequence[OnnxModel], probabilities: Mapping[str, Probabilities], timings: Timings, data: Dataset
+) -> tuple[schema.Measured, ...]:
+    """Return what each model costs, reaches and takes. `probabilities` is by model id; the teacher comes first."""
+    teacher = probabilities[models[0].id]
+    return tuple(_measured(model, probabilities[model.id], teacher, timings, data) for model in models)
+
+
+def with_sizes(models: Sequence[schema.Measured], folder: Path) -> tuple[schema.Model, ...]:
+    """Return measured models with the sizes of their files in a bundle's folder."""
+    contents = {model.id: (folder / model.file).read_bytes() for model in models}
+    return tuple(
+        schema.Model(
+            **dict(model),
+            size_bytes=len(contents[model.id]),
+            size_zstd_bytes=len(zstandard.compress(contents[model.id], 3)),
+        )
+        for model in models
+    )
+
+
+def balance_report(method: str, teacher: schema.Measured, control: Control, data: Dataset) -> schema.Balance:
+    """Return how classes were balanced and, where they were, the teacher's recall of each without and with it.
+
+    A class without test images has no recall (None).
+    """
+    train = np.bincount(data.labels("train"), minlength=len(data.classes))
+    rows = tuple(
+        schema.BalancedClass(
+            name=name,
+            train=int(train[label]),
+            n=score.n,
+            unbalanced=rounded(score.correct / score.n) if score.n else None,
+            balanced=teacher.test.class_recall[name],
+        )
+        for label, (name, score) in enumerate(zip(data.classes, control.scores or (), strict=False))
+    )
+    return schema.Balance(method=method, recall=rows)
+
+
+def build_report(
+    run: schema.Run,
+    models: Sequence[schema.Model],
+    deployed: str,
+    balance: schema.Balance,
+    timings: Timings,
+    data: Dataset,
+    context: Context,
+) -> schema.Report:
+    """Return the whole report; `deployed` is the id of the model that was chosen."""
+    return schema.Report(
+        schema_=schema.SCHEMA,
+        run=run,
+        data=_data_summary(data),
+        balance=balance,
+        deployed=deployed,
+        models=tuple(models),
+        skipped=tuple(schema.Skip(what=skip.what, why=skip.why) for skip in timings.skipped),
+        stages=tuple(schema.Stage(**dataclasses.asdict(record)) for record in context.finished),
+    )
+
+
+def _data_summary(data: Dataset) -> schema.Data:
+    """Return what of data.json concerns the report's figures."""
+    description = description_of(data)
+    return schema.Data(
+        warnings=tuple(warnings(description)),
+        left_out=tuple(schema.LeftOut(name=bad["name"], why=bad["why"]) for bad in description["left_out"]),
+        leaks={pair: leak["count"] for pair, leak in description["leaks"].items()},
+        group_leaks={pair: leak["count"] for pair, leak in description["group_leaks"].items()},
+    )
+
+
+def _measured(
+    model: OnnxModel, probabilities: Probabilities, teacher: Probabilities, timings: Timings, data: Dataset
+) -> schema.Measured:
+    cost = cost_of_onnx(model.file)
+
+    def held_out(split: Split) -> schema.HeldOut:
+        labels = data.labels(split)
+        metrics = split_metrics(labels, probabilities[split], data.classes)
+        return schema.HeldOut(**dict(metrics), **dict(versus_teacher(labels, probabilities[split], teacher[split])))
+
+    return schema.Measured(
+        id=model.id,
+        stage=model.stage,
+        precision=model.precision,
+        file=f"variants/{model.id}.onnx",
+        params=cost.params,
+        nonzero_params=cost.nonzero_params,
+        sparsity=cost.sparsity,
+        macs=cost.macs,
+        test=held_out("test"),
+        validation=held_out("validation"),
+        latency=_latencies(model.id, timings),
+    )
+
+
+def _latencies(model: str, timings: Timings) -> tuple[schema.Latency, ...]:
+    return tuple(_latency(row) for row in timings.latencies if row.model == model)
+
+
+def _latency(row: Latencies) -> schema.Latency:
+    p50_ms = percentile_ms(row.samples_ns, 50)
+    assert p50_ms is not None  # one call carries a median
+    return schema.Latency(
+        provider=row.provider,
+        threads=row.threads,
+        batch=row.batch,
+        runs=len(row.samples_ns),
+        p50_ms=p50_ms,
+        p90_ms=percentile_ms(row.samples_ns, 90),
+        p99_ms=percentile_ms(row.samples_ns, 99),
+        throughput_per_s=round(throughput_per_s(row.samples_ns, row.batch), 1),
+    )

@@ -1,0 +1,57 @@
+"""report.json as a file: as it is written, and as it is read, from wherever it may come."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from compress.errors import BadInputError
+from compress.report.schema import SCHEMA, Report
+
+FILE = "report.json"
+MAX_BYTES = 64 << 20  # with 1,000 classes and 20 models a report has a tenth of that
+
+
+def to_text(report: Report) -> str:
+    """Return a report as the text of report.json."""
+    return json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def read(path: Path) -> Report:
+    """Return the report in a file that may come from anywhere.
+
+    Raises `BadInputError` with the first thing that is wrong: the file, the key, its value, and what would be right.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BadInputError(f"{path}: is not a regular file; should be a bundle's {FILE}")
+        if status.st_size > MAX_BYTES:
+            raise BadInputError(f"{path}: has {status.st_size:,} bytes; a report should have {MAX_BYTES:,} at most")
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}; should be a bundle's {FILE}") from error
+    try:
+        return Report.model_validate_json(content)
+    except ValidationError as error:
+        raise BadInputError(f"{path}: {_first_mistake(error)}") from error
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake: Any = error.errors(include_url=False)[0]
+    message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    key = ".".join(repr(str(part))[1:-1] for part in mistake["loc"])[:200]  # names of classes may hold line breaks
+    if mistake["type"] == "json_invalid":
+        return f"not JSON: {message.removeprefix('Invalid JSON: ')}; should be a bundle's {FILE}"
+    if mistake["type"] == "missing":
+        return f"{key}: is missing; a report of schema {SCHEMA} should have it"
+    if mistake["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    if key == "schema":
+        message += ", the only one that this version reads"
+    value = f"{mistake['input']!r:.60}"
+    return f"{key} = {value}: {message}" if key else f"is {value}; {message}"
