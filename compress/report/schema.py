@@ -21,7 +21,7 @@ Interval = tuple[Fraction, Fraction]
 
 
 class _Part(BaseModel, frozen=True, strict=True, allow_inf_nan=False, validate_by_name=True, serialize_by_alias=True):
-    pass
+    """What holds for every part: no number is NaN, no type is converted."""
 
 
 class Host(_Part):
@@ -95,8 +95,7 @@ class ClassMetrics(_Part):
 class Metrics(_Part):
     """How a model does on the `n` images of a split.
 
-    Precision, recall and F1 are macro averages, `log_loss` is in nats, `confusion[i][j]` counts images of class i that
-    were taken for class j.
+    Precision, recall and F1 are macro averages, `log_loss` is in nats, `confusion` is by true, then predicted class.
     """
 
     n: Count
@@ -213,15 +212,16 @@ class Epoch(_Part):
 
 
 class Training(_Part):
-    """How a network was trained: in which precision, epoch by epoch, and what should be looked at."""
+    """One of a network's trainings: in which precision, epoch by epoch, and what in it should be looked at."""
 
+    name: str
     precision: str
     history: tuple[Epoch, ...]
     warnings: tuple[str, ...]
 
 
 class Report(_Part):
-    """The whole report. The teacher is the first of `models`; `training` is by the network's name."""
+    """The whole report. The teacher is the first of `models`; `training` is by the network's name, in order of time."""
 
     schema_: Literal[1] = Field(alias="schema")
     run: Run
@@ -231,7 +231,7 @@ class Report(_Part):
     models: tuple[Model, ...] = Field(min_length=1)
     skipped: tuple[Skip, ...]
     stages: tuple[Stage, ...]
-    training: dict[str, Training] = Field(default_factory=dict)
+    training: dict[str, tuple[Training, ...]] = Field(default_factory=dict)
 
     @property
     def teacher(self) -> Model:
@@ -245,7 +245,6 @@ class Report(_Part):
 
     @model_validator(mode="after")
     def _the_deployed_model_is_there(self) -> Report:
-        ids = [model.id for model in self.models]
-        if self.deployed not in ids:
-            raise ValueError(f"deployed = {self.deployed!r:.60}: should be the id of one of the models, {ids!r:.200}")
+        if self.deployed not in {model.id for model in self.models}:
+            raise ValueError(f"deployed = {self.deployed!r:.60}: should be the id of one of the models")
         return self

@@ -15,6 +15,7 @@ from compress.report.file import MAX_BYTES, read, to_text
 from tests.report.examples import differing, report
 
 TRAINING = {
+    "name": "frozen",
     "precision": "float32",
     "history": [
         {
@@ -87,12 +88,12 @@ def test_keys_that_are_not_known_are_ignored(tmp_path: Path) -> None:
 
 
 def test_trainings_are_read_and_a_report_from_before_they_were_kept_has_none(tmp_path: Path) -> None:
-    (tmp_path / "new.json").write_text(json.dumps(plain() | {"training": {"teacher": TRAINING}}))
+    (tmp_path / "new.json").write_text(json.dumps(plain() | {"training": {"teacher": [TRAINING]}}))
     (tmp_path / "old.json").write_bytes(without("training")())
 
-    training = read(tmp_path / "new.json").training["teacher"]
+    [training] = read(tmp_path / "new.json").training["teacher"]
 
-    assert (training.precision, training.warnings) == ("float32", ("the loss rose",))
+    assert (training.name, training.precision, training.warnings) == ("frozen", "float32", ("the loss rose",))
     assert [(epoch.epoch, epoch.loss, epoch.validation_accuracy) for epoch in training.history] == [(1, 2.5, 0.5)]
     assert read(tmp_path / "old.json").training == {}
 
@@ -149,7 +150,10 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         changed("deployed", "x" * 1000),
         "deployed = 'xxx",
     ),
-    "a training without history": (changed("training", {"a": {"precision": "x"}}), "training.a.history: is missing; "),
+    "a training without history": (
+        changed("training", {"a": [{"name": "b", "precision": "c"}]}),
+        "training.a.0.history: is missing; ",
+    ),
     "a class name of two lines": (
         changed("models/0/test/classes", {"a\nb\x1b[2J": 1}),
         "models.0.test.classes.a\\nb\\x1b[2J = 1: should be an object",
