@@ -66,7 +66,7 @@ def run(config: Any, folder: Path) -> None:
     context = Context("teacher", 0, 0, folder, folder, lambda *_: None, print)
     dataset = data.run(config.data, config.image, folder, context)
     start_afresh(0)
-    model = networks.build("teachers", "vgg16", config.teacher.build_options, dataset.image_shape, CLASSES)
+    model = networks.build("teachers", "vgg16", config.teacher.built.options, dataset.image_shape, CLASSES)
     pretrained.load_into(model, vgg16.BLOCKS, pretrained.file_of(config.teacher.weights, vgg16), from_bgr=True)
     trunk = keras.Model(model.input, model.get_layer("pool").output)
     images = images_of(dataset, "train")

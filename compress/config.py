@@ -7,7 +7,7 @@ Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from compress.errors import BadInputError
 from compress.pipeline import PIPELINE
-from compress.plugins import nearest
+from compress.plugins import Choice, nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,6 +50,14 @@ _SECTIONS: dict[str, Any] = {
 }
 Config = create_model("Config", __base__=_Run, **_SECTIONS)
 """The whole tree: `_Run`'s settings and the sections of all stages."""
+
+MOVED = {
+    "teacher.name": "teacher.architecture",
+    "teacher.options": "teacher.architecture.options",
+    "distill.options": "distill.student.options",
+    "distill.loss_options": "distill.loss.options",
+}
+"""Keys that files of earlier versions hold, and what they are called now."""
 
 
 def load(
@@ -102,11 +110,10 @@ def _section(model: BaseModel, path: tuple[str, ...]) -> Iterable[str]:
             yield tomli_w.dumps({name: value}).rstrip("\n")
     for name, value in values.items():
         inner = getattr(model, name)
-        if isinstance(inner, BaseModel):
+        if isinstance(inner, BaseModel) and not isinstance(inner, Choice):
             yield from _section(inner, (*path, name))
         elif isinstance(value, dict):
-            yield f"\n# {fields[name].description}\n[{'.'.join((*path, name))}]"
-            yield tomli_w.dumps(value).rstrip("\n")
+            yield f"\n# {fields[name].description}\n{tomli_w.dumps(_nested((*path, name), value))}".rstrip("\n")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -133,7 +140,11 @@ def _parse_assignment(assignment: str) -> dict[str, Any]:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word is a string
-    for key in reversed(path.split(".")):
+    return _nested(path.split("."), value)
+
+
+def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    for key in reversed(path):
         value = {key: value}
     return value
 
@@ -146,6 +157,8 @@ def _merge(
     path: tuple[str, ...] = (),
 ) -> None:
     for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), str):
+            into[key] = {"name": into[key]}  # of a choice, whose options follow
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value, origins, origin, (*path, key))
         else:
@@ -159,6 +172,8 @@ def _first_mistake(error: ValidationError, origins: dict[tuple[str, ...], str]) 
     key = ".".join(path)
     prefixes = [path[:n] for n in range(len(path), 0, -1)]
     origin = next((origins[prefix] for prefix in prefixes if prefix in origins), "the defaults")
+    if mistake["type"] == "extra_forbidden" and key in MOVED:
+        return f"{origin}: {key} is {MOVED[key]} now"
     if mistake["type"] == "extra_forbidden":
         return f"{origin}: there is no key {key}; {nearest(key, _known_keys(Config))}"
     message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from compress.data.balance import Method, epoch_size
+from compress.plugins import Choice
 from compress.stages import data, distill, prune, teacher
 from compress.training.settings import TrainingSettings
 
@@ -68,7 +69,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
 
     from compress.data.survey import channels_of
 
-    samples = data.source_of(config.source).load(config.source, config.group)
+    samples = config.source.function(config.source.name, config.group)
     given = samples.splits or ["train"] * len(samples.images)
     left = 1.0 - sum(
         fraction for split, fraction in (("validation", config.validation), ("test", config.test)) if split not in given
@@ -81,7 +82,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
 
 def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
     """Return what training the teacher costs, its phases included: kept features take one forward pass a view."""
-    cost = _of_network("teachers", config.name, config.build_options, config, facts, facts.n_balanced)
+    cost = _of_network("teachers", config.built, config, facts, facts.n_balanced)
     passes = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
     return replace(cost, seconds=cost.seconds + passes * facts.n_balanced * cost.seconds_per_image)
 
@@ -93,7 +94,7 @@ def of_prune(config: prune.Config, facts: Facts, earlier: Mapping[str, Estimate]
 
 def of_distill(config: distill.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
     """Return what training the student costs, the source's logits left out."""
-    return _of_network("students", config.student, config.options, config, facts, facts.n_train * config.views)
+    return _of_network("students", config.student, config, facts, facts.n_train * config.views)
 
 
 def of_control(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate | None:
@@ -103,8 +104,7 @@ def of_control(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estim
 
 def _of_network(
     family: Literal["teachers", "students"],
-    name: str,
-    options: dict[str, Any],
+    choice: Choice,
     settings: TrainingSettings,
     facts: Facts,
     images: int,
@@ -117,7 +117,7 @@ def _of_network(
     from compress.tensorflow import start_afresh, tf
 
     start_afresh(0)
-    model = networks.build(family, name, options, facts.image_shape, len(facts.counts))
+    model = networks.build(family, choice.name, choice.options, facts.image_shape, len(facts.counts))
     params, macs = cost_of_keras(model)
     activations = sum(math.prod(layer.output_shape[1:]) for layer in model.layers[1:])
     batch_size = min(settings.batch_size, images)

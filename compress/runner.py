@@ -18,6 +18,7 @@ from compress.context import Context, StageRecord
 from compress.errors import BadInputError, LockedError, cannot_write
 from compress.files import sha256_json, write_file
 from compress.pipeline import Stage
+from compress.plugins import modules_of
 from compress.progress import Progress
 from compress.store import Entry, Store
 from compress.usage import measured
@@ -120,7 +121,7 @@ def _key_parts(
     stage: Stage, settings: dict[str, BaseModel], seed: int, input_keys: dict[str, str], store: Store
 ) -> dict[str, Any]:
     config = settings["config"]
-    modules = [stage.module.__name__, *getattr(config, "plugin_modules", list)()]
+    modules = [stage.module.__name__, *(name for section in settings.values() for name in modules_of(section))]
     shared = {
         parameter: getattr(section, "key_settings", lambda section=section: section.model_dump(mode="json"))()
         for parameter, section in settings.items()

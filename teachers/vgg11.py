@@ -1,6 +1,6 @@
 """VGG11, VGG16's narrower sister (Simonyan and Zisserman, 2015, configuration A): eight convolutions instead of 13.
 
-It shows how a teacher of one's own is added: this one file, picked by teacher.name. Its options are VGG16's.
+It shows how a teacher of one's own is added: this one file, picked by teacher.architecture. Its options are VGG16's.
 """
 
 from __future__ import annotations

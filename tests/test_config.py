@@ -19,7 +19,7 @@ def test_set_is_over_preset_and_preset_over_file(tmp_path: Path, monkeypatch: py
 
 
 def test_what_is_printed_as_toml_loads_to_the_same_values(tmp_path: Path) -> None:
-    loaded = config.load(assignments=["seed=7", "teacher.options.width=0.5", "bench.batches=[1, 8]"])
+    loaded = config.load(assignments=["seed=7", "teacher.architecture.options.width=0.5", "bench.batches=[1, 8]"])
     (tmp_path / "printed.toml").write_text(config.to_toml(loaded))
 
     assert config.load(tmp_path / "printed.toml") == loaded

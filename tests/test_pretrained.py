@@ -15,6 +15,7 @@ from compress import pretrained
 from compress.arrays import save_arrays
 from compress.config import load
 from compress.errors import BadInputError, MachineError
+from compress.plugins import modules_of
 from compress.tensorflow import keras, start_afresh
 from teachers import vgg11, vgg16
 
@@ -262,9 +263,15 @@ def test_weights_of_another_network_name_the_first_layer_that_differs(
 @pytest.mark.parametrize(
     ("assignments", "said"),
     [
-        (["weights=imagenet", "name=vgg11"], "weights = 'imagenet': teachers/vgg11.py has none"),
-        (["weights=imagenet", "options.batch_norm=true"], "options.batch_norm = True: should be False"),
-        (["weights=imagenet", "options.scaling=unit"], "options.scaling = 'unit': should be 'caffe'"),
+        (["weights=imagenet", "architecture=vgg11"], "weights = 'imagenet': teachers/vgg11.py has none"),
+        (
+            ["weights=imagenet", "architecture.options.batch_norm=true"],
+            "architecture.options.batch_norm = True: should be False",
+        ),
+        (
+            ["weights=imagenet", "architecture.options.scaling=unit"],
+            "architecture.options.scaling = 'unit': should be 'caffe'",
+        ),
         (["weights=nowhere.h5"], "nowhere.h5: no such file"),
         ([f"weights={'x' * 300}.h5"], "File name too long"),
         (["epochs=0"], "trains no layer; should be 1 or more, or have teacher.phases"),
@@ -272,9 +279,9 @@ def test_weights_of_another_network_name_the_first_layer_that_differs(
         (["phases=[{learning_rate=0.0}]"], "teacher.phases.0.learning_rate = 0.0: should be greater than 0"),
         (["phases=[{epochs=0}]"], "teacher.phases.0.epochs = 0: should be greater than or equal to 1"),
         (["learning_rate=-1.0"], "teacher.learning_rate = -1.0: should be greater than 0"),
-        (["options.pooling=max"], "options.pooling = 'max'"),
-        (["options.dense=[0]"], "options.dense"),
-        (["options.dropout=1.0"], "options.dropout = 1.0"),
+        (["architecture.options.pooling=max"], "architecture.options.pooling = 'max'"),
+        (["architecture.options.dense=[0]"], "architecture.options.dense"),
+        (["architecture.options.dropout=1.0"], "architecture.options.dropout = 1.0"),
     ],
 )
 def test_what_a_teacher_cannot_be_is_refused_while_the_settings_load(assignments: list[str], said: str) -> None:
@@ -299,8 +306,8 @@ def test_imagenet_out_of_reach_says_what_to_put_where(tmp_path: Path, monkeypatc
 
 
 def test_a_teacher_of_ones_own_is_picked_by_its_files_name() -> None:
-    config = load(assignments=["teacher.name=vgg11", "teacher.options.width=0.1"])
+    config = load(assignments=["teacher.architecture=vgg11", "teacher.architecture.options.width=0.1"])
 
-    assert config.teacher.plugin_modules() == ["teachers.vgg11"]  # type: ignore[attr-defined]
+    assert modules_of(config.teacher) == ["teachers.vgg11"]  # type: ignore[attr-defined]
     model = vgg11.build(*vgg11.EXAMPLE)
     assert len(convolutions(model)) == 8

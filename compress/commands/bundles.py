@@ -45,12 +45,12 @@ def evaluate(
     from compress.bundle.evaluate import evaluate as measure
     from compress.errors import BadInputError
     from compress.report.table import metrics_lines, metrics_table
-    from compress.stages.data import source_of
+    from compress.stages.data import Source
     from compress.terminal import terminal
 
     classifier = load(bundle)
     try:
-        source = source_of(data)
+        source = Source.find(data)
     except ValueError as error:
         raise BadInputError(f"--data {data}: {error}") from error
     console = terminal()

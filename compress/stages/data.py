@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from compress import plugins
 from compress.artifacts import Dataset
@@ -15,9 +16,34 @@ from compress.context import Context
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
-SOURCES = "compress.data.sources"
 MOST_LEFT_OUT = 0.01  # of the images
 NAMED = 10  # unreadable files in the error
+
+
+class Source(plugins.Choice):
+    """Labelled images by a spec: the name of a data set, a file or a folder, which exactly one source claims."""
+
+    package, entry = "compress.data.sources", "load"
+    name: str = "digits"
+
+    @classmethod
+    def find(cls, name: str) -> ModuleType:
+        """Return the module of the source that a spec belongs to; raises `ValueError` with the nearest known name.
+
+        The name of a data set goes before a folder of that name, which is `./NAME`.
+        """
+        known = plugins.names(cls.package)
+        modules = (plugins.find(cls.package, source) for source in sorted(known, key=lambda source: source != name))
+        try:
+            claimants = [module for module in modules if name and module.claims(name)]
+        except OSError as error:  # such as a name that is too long
+            raise ValueError(f"cannot be looked at: {error.strerror}") from error
+        if not claimants:
+            sets = [*(source for source in known if plugins.find(cls.package, source).claims(source)), "tfds:NAME"]
+            raise ValueError(
+                f"there is no such file or folder, and no data set of that name; {plugins.nearest(name, sets)}"
+            )
+        return claimants[0]
 
 
 class Config(BaseModel):
@@ -25,7 +51,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str = Field("digits", description="A folder, .npz, .csv or .parquet file, or the name of a data set.")
+    source: Source = Field(Source(), description="A folder, .npz, .csv or .parquet file, or the name of a data set.")
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction held out to stop and to choose by.")
     test: float = Field(0.2, gt=0, lt=1, description="Fraction held out for the report's figures alone.")
     group: str = Field(
@@ -36,12 +62,6 @@ class Config(BaseModel):
     skip_bad: bool = Field(False, description="Leave out unreadable files, up to 1 %, instead of stopping.")
     cache: bool = Field(True, description="Keep prepared images on disk; without, each pass decodes the files anew.")
 
-    @field_validator("source")
-    @classmethod
-    def _source_exists(cls, spec: str) -> str:
-        source_of(spec)
-        return spec
-
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Config:
         if self.validation + self.test >= 1:
@@ -51,18 +71,14 @@ class Config(BaseModel):
     @property
     def name(self) -> str:
         """What the data is called: by its source's name, or by its file or folder."""
-        path = Path(self.source)
-        name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else self.source
+        path = Path(self.source.name)
+        name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else self.source.name
         return re.sub(r"[^\w.-]+", "-", name).strip("-._")[:100] or "images"
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on: not how the source is spelt, `x`, `x/` or `./x`."""
-        source = source_of(self.source).__name__.rpartition(".")[2]
-        return {**self.model_dump(mode="json"), "source": source, "name": self.name}
-
-    def plugin_modules(self) -> list[str]:
-        """Return the modules that this configuration names."""
-        return [source_of(self.source).__name__]
+        source = self.source.module.__name__.rpartition(".")[2]
+        return {**self.model_dump(mode="json"), "source": source, "options": self.source.options, "name": self.name}
 
 
 class Image(BaseModel):
@@ -80,29 +96,10 @@ class Image(BaseModel):
     )
 
 
-def source_of(spec: str) -> Any:
-    """Return the module of the source that a spec belongs to; raises `ValueError` with the nearest known name.
-
-    The name of a data set goes before a folder of that name, which is `./NAME`.
-    """
-    known = plugins.names(SOURCES)
-    modules = (plugins.find(SOURCES, name) for name in sorted(known, key=lambda name: name != spec))
-    try:
-        claimants = [module for module in modules if spec and module.claims(spec)]
-    except OSError as error:  # such as a name that is too long
-        raise ValueError(f"cannot be looked at: {error.strerror}") from error
-    if not claimants:
-        sets = [*(name for name in known if plugins.find(SOURCES, name).claims(name)), "tfds:NAME"]
-        raise ValueError(
-            f"there is no such file or folder, and no data set of that name; {plugins.nearest(spec, sets)}"
-        )
-    return claimants[0]
-
-
 def fingerprint(config: Config, memo: Path) -> str:
     """Return the sha256 of the bytes of the images and labels; and where they are, if they are to be read again."""
-    content = source_of(config.source).fingerprint(config.source, memo)
-    place = Path(config.source)
+    content = config.source.module.fingerprint(config.source.name, memo)
+    place = Path(config.source.name)
     return content if config.cache or not place.exists() else f"{content} at {place.resolve()}"
 
 
@@ -122,10 +119,10 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     from compress.errors import BadInputError
     from compress.files import write_file
 
-    samples = source_of(config.source).load(config.source, config.group)
+    samples = config.source.function(config.source.name, config.group)
     images, classes = samples.images, samples.classes
     if len(classes) < 2:
-        raise BadInputError(f"{config.source}: has one class, {classes[0]!r}; should have two or more")
+        raise BadInputError(f"{config.source.name}: has one class, {classes[0]!r}; should have two or more")
     channels = channels_of(images, image.color)
     preparation = {"size": image.size, "fit": image.fit, "channels": channels, "background": list(image.background)}
     shape = (image.size, image.size, channels)
@@ -187,4 +184,4 @@ def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:
         if config.skip_bad
         else "mend or remove them, or leave them out with --skip-bad"
     )
-    return f"{config.source}: {len(bad)} of {n} images cannot be read: {named}: {cure}"
+    return f"{config.source.name}: {len(bad)} of {n} images cannot be read: {named}: {cure}"

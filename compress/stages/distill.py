@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from compress import plugins
 from compress.artifacts import Dataset, Network, Quantized
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.plugins import Choice
 from compress.training.settings import Engine, TrainingSettings
 
-LOSSES = "compress.distillation.losses"
+
+class Student(Choice):
+    """An architecture in students/."""
+
+    package, entry = "students", "build"
+    name: str = "plain"
+
+
+class Loss(Choice):
+    """What makes the student follow its source's logits."""
+
+    package, entry = "compress.distillation.losses", "loss"
+    name: str = "hinton"
 
 
 class Config(TrainingSettings):
     """Which student, which loss, how many views of the images."""
 
-    student: str = Field("plain", description="A file in students/.")
-    options: dict[str, Any] = Field({}, description="What its build() takes, such as width.")
-    loss: str = Field("hinton", description="A file in compress/distillation/losses/.")
-    loss_options: dict[str, Any] = Field({}, description="What the loss takes, such as temperature.")
+    student: Student = Field(
+        Student(), description="A file in students/, and as options what its build() takes, such as width."
+    )
+    loss: Loss = Field(
+        Loss(), description="A file in compress/distillation/losses/, and as options what it takes: temperature."
+    )
     views: int = Field(8, ge=1, le=1000, description="Views of every image, the image itself and augmented ones.")
     epochs: int = Field(10, ge=1, le=10_000, description="Passes over all views, at most.")
     batch_size: int = Field(64, ge=1, le=65_536, description="Views a step.")
     learning_rate: float = Field(0.1, gt=0, le=10, description="Peak of the rate.")
     weight_decay: float = Field(1e-3, ge=0, le=1, description="Decoupled decay of kernels.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Part of a label spread over all classes.")
-
-    @model_validator(mode="after")
-    def _student_and_loss_exist(self) -> Config:
-        plugins.check_options("options", plugins.find("students", self.student).build, self.options)
-        plugins.check_options("loss_options", plugins.find(LOSSES, self.loss).loss, self.loss_options)
-        return self
-
-    def plugin_modules(self) -> list[str]:
-        """Return the modules that this configuration names."""
-        return [f"students.{self.student}", f"{LOSSES}.{self.loss}"]
 
 
 def run(
@@ -60,7 +63,7 @@ def run(
     classes, seed = len(data.classes), context.seed
     images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, seed)
     source_logits = np.stack(logits_of_views(quantize.int8, images, config.views, config.augmentation, context))
-    loss = plugins.find(LOSSES, config.loss).loss
+    loss = config.loss.function
 
     def targets(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         # Keras hands a loss one tensor of targets: labels and logits side by side
@@ -72,10 +75,10 @@ def run(
         indices = np.tile(chosen, config.views)
         return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), slots=indices)
 
-    student = networks.build("students", config.student, config.options, data.image_shape, classes)
+    student = networks.build("students", config.student.name, config.student.options, data.image_shape, classes)
     fit(
         student,
-        lambda y, logits: loss(logits, y[:, classes:], y[:, :classes], **config.loss_options),
+        lambda y, logits: loss(logits, y[:, classes:], y[:, :classes]),
         Batches(
             images,
             targets,
@@ -95,8 +98,8 @@ def run(
         name="student",
         stage=context.stage,
         family="students",
-        architecture=config.student,
-        options=config.options,
+        architecture=config.student.name,
+        options=config.student.options,
         image_shape=data.image_shape,
         classes=classes,
         weights=out / "weights.npz",

@@ -7,25 +7,34 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from compress import plugins, pretrained
+from compress import pretrained
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.plugins import Choice
 from compress.training.settings import Engine, LabelSettings, Phase
 
 PRETRAINED: dict[str, Any] = {"batch_norm": False, "scaling": "caffe"}  # as ImageNet's VGG weights were trained
 
 
+class Architecture(Choice):
+    """An architecture in teachers/."""
+
+    package, entry = "teachers", "build"
+    name: str = "vgg16"
+
+
 class Config(LabelSettings):
     """Which architecture, trained how."""
 
-    name: str = Field("vgg16", description="A file in teachers/.")
-    options: dict[str, Any] = Field({}, description="What its build() takes, such as width.")
+    architecture: Architecture = Field(
+        Architecture(), description="A file in teachers/, and as options what its build() takes, such as width."
+    )
     weights: str = Field(
         "none",
         description="What the trunk begins with: imagenet (Keras's file), a file of VGG16's weights (.h5, .weights.h5 "
-        "or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, options.batch_norm "
-        "is false and options.scaling caffe.",
+        "or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, the "
+        "architecture's options have batch_norm false and scaling caffe.",
     )
     phases: tuple[Phase, ...] = Field(
         (), description="What is trained before all layers are: the head first, then some of the last blocks with it."
@@ -34,51 +43,45 @@ class Config(LabelSettings):
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> Config:
-        teacher = plugins.find("teachers", self.name)
-        plugins.check_options("options", teacher.build, self.build_options)
+        teacher, name = self.architecture.module, self.architecture.name
         blocks = getattr(teacher, "BLOCKS", ())
         if not blocks and (self.phases or self.weights != pretrained.NONE):
-            raise ValueError(
-                f"teachers/{self.name}.py has no BLOCKS, which phases and weights need; see teachers/vgg16.py"
-            )
+            raise ValueError(f"teachers/{name}.py has no BLOCKS, which phases and weights need; see teachers/vgg16.py")
         if self.weights == pretrained.IMAGENET and not hasattr(teacher, "IMAGENET"):
-            raise ValueError(f"weights = 'imagenet': teachers/{self.name}.py has none; should be a file, or none")
+            raise ValueError(f"weights = 'imagenet': teachers/{name}.py has none; should be a file, or none")
         if self.weights not in (pretrained.IMAGENET, pretrained.NONE):
             pretrained.check_file(Path(self.weights))
         for key, value in PRETRAINED.items() if self.weights != pretrained.NONE else ():
-            if self.options.get(key, value) != value:
-                raise ValueError(f"options.{key} = {self.options[key]!r}: should be {value!r} with teacher.weights")
+            given = self.architecture.options.get(key, value)
+            if given != value:
+                raise ValueError(f"architecture.options.{key} = {given!r}: should be {value!r} with teacher.weights")
+        _ = self.built
         if not self.phases and not self.epochs:
             raise ValueError("epochs = 0: trains no layer; should be 1 or more, or have teacher.phases before it")
         for i, phase in enumerate(self.phases):
             if phase.blocks > len(blocks):
                 raise ValueError(
-                    f"phases[{i}].blocks = {phase.blocks}: should be at most {len(blocks)}, the blocks of {self.name}"
+                    f"phases[{i}].blocks = {phase.blocks}: should be at most {len(blocks)}, the blocks of {name}"
                 )
         return self
 
     @property
-    def build_options(self) -> dict[str, Any]:
-        """What build() is given: `options`, and what published weights ask for."""
-        return {**self.options, **(PRETRAINED if self.weights != pretrained.NONE else {})}
+    def built(self) -> Architecture:
+        """The architecture with what published weights ask of it among its options."""
+        return self.architecture.with_options(PRETRAINED if self.weights != pretrained.NONE else {})
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on: of a file of weights its content, see `fingerprint`."""
         named = (pretrained.IMAGENET, pretrained.NONE)
         return {**self.model_dump(mode="json"), "weights": self.weights if self.weights in named else "a file"}
 
-    def plugin_modules(self) -> list[str]:
-        """Return the modules that this configuration names."""
-        return [f"teachers.{self.name}"]
-
 
 def fingerprint(config: Config, memo: Path) -> str:
     """Return the sha256 of the file of weights, if one is named, and which of the published ones else."""
     if config.weights == pretrained.NONE:
         return ""
-    teacher = plugins.find("teachers", config.name)
     if config.weights == pretrained.IMAGENET:
-        return teacher.IMAGENET["md5"]
+        return config.architecture.module.IMAGENET["md5"]
     from compress.digests import file_digests
 
     return file_digests([config.weights], memo)[0]
@@ -93,8 +96,8 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
         name="teacher",
         stage=context.stage,
         family="teachers",
-        architecture=config.name,
-        options=config.build_options,
+        architecture=config.architecture.name,
+        options=config.built.options,
         image_shape=data.image_shape,
         classes=len(data.classes),
         weights=out / "weights.npz",
@@ -110,8 +113,8 @@ def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset,
     from compress.training.transfer import fit_phase
 
     start_afresh(context.seed)
-    teacher = plugins.find("teachers", config.name)
-    model = networks.build("teachers", config.name, config.build_options, data.image_shape, len(data.classes))
+    teacher, built = config.architecture.module, config.built
+    model = networks.build("teachers", built.name, built.options, data.image_shape, len(data.classes))
     if config.weights != pretrained.NONE:
         file = pretrained.file_of(config.weights, teacher)
         pretrained.load_into(model, teacher.BLOCKS, file, from_bgr=True)

@@ -22,7 +22,7 @@ from compress.training.transfer import Views
 from tests.training.test_fit import Killed
 
 FLOAT32 = Engine(precision="float32")
-TINY = ["teacher.name=vgg11", "teacher.options.width=0.05", "teacher.options.batch_norm=false"]
+TINY = ["teacher.architecture={ name = 'vgg11', options = { width = 0.05, batch_norm = false } }"]
 TINY += ["teacher.batch_size=32", "teacher.epochs=1", "teacher.augmentation.brightness=0.2"]
 # Nothing moves: XLA would compile that for every size of a batch
 TINY += [f"teacher.augmentation.{name}=0" for name in ("shift", "rotation", "zoom")]
@@ -128,7 +128,7 @@ def test_views_as_one_array() -> None:
     np.testing.assert_array_equal(views[1:4], [[2, 3], [4, 5], [6, 7]])
 
 
-PHASES = ("phases=[{epochs=2}, {blocks=1, epochs=2, learning_rate=0.005}]", "options.dropout=0.2")
+PHASES = ("phases=[{epochs=2}, {blocks=1, epochs=2, learning_rate=0.005}]", "architecture.options.dropout=0.2")
 
 
 @pytest.fixture(scope="module")
