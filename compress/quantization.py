@@ -27,6 +27,7 @@ from onnxruntime.quantization import (
 
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.canonical import write
+from compress.onnx_tools.signature import INPUT
 
 QUANTIZED_OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "Relu"]
 ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
@@ -81,4 +82,4 @@ class _Reader(CalibrationDataReader):
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self._images, None)
-        return None if image is None else {"image": np.ascontiguousarray(image[np.newaxis])}
+        return None if image is None else {INPUT: np.ascontiguousarray(image[np.newaxis])}

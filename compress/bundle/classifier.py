@@ -14,9 +14,10 @@ from PIL import Image
 from compress.bundle.contents import MANIFEST, MODEL, read_json, read_labels, read_part
 from compress.data.preparation import FITS, UnreadableImageError, open_image, prepare, read_file
 from compress.errors import BadInputError, first_line
-from compress.onnx_tools.sessions import CPU, session_of
+from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.sessions import session_of
+from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 
-INPUT, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 BATCH = 32  # images at a time
 MOST_SIZE = 1024  # pixels of a side, as image.size has it
 
@@ -64,7 +65,7 @@ class Classifier:
         Raises `BadInputError` where the model fails.
         """
         try:
-            logits, probabilities = self.session.run([LOGITS, PROBABILITIES], {INPUT: pixels})
+            logits, probabilities = self.session.run(OUTPUTS, {INPUT: pixels})
         except Exception as error:  # onnxruntime has a class for every status, and raises others too
             raise BadInputError(f"{self.name}: fails to run: {first_line(error)}") from error
         return logits, probabilities
@@ -159,7 +160,7 @@ def _check_signature(session: Any, shape: tuple[int, int, int], classes: int, pa
         (value.name, value.type, list(value.shape)[1:]) for value in (*session.get_inputs(), *session.get_outputs())
     ]
     expected = [(INPUT, "tensor(uint8)", list(shape))]
-    expected += [(name, "tensor(float)", [classes]) for name in (LOGITS, PROBABILITIES)]
+    expected += [(name, "tensor(float)", [classes]) for name in OUTPUTS]
     for got, right in zip(found, expected, strict=False):
         if got != right:
             raise BadInputError(

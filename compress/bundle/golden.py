@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from compress.arrays import read_members, save_arrays
-from compress.bundle.classifier import INPUT, LOGITS
 from compress.bundle.contents import GOLDEN, read_part
 from compress.data.images import Images
 from compress.errors import BadInputError
+from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import session_of
+from compress.onnx_tools.signature import INPUT, LOGITS
 
 IMAGES = 16
 # How far a logit may be off on another machine, as a part of the largest one: float sums in another order differ in
@@ -31,7 +32,7 @@ def write_golden(path: Path, model: bytes, precision: str, images: Images) -> No
     save_arrays(path, {"images": chosen, "logits": logits, "tolerance": np.asarray(tolerance)})
 
 
-def golden_logits(model: bytes, images: np.ndarray, provider: str = "CPUExecutionProvider") -> np.ndarray:
+def golden_logits(model: bytes, images: np.ndarray, provider: str = CPU) -> np.ndarray:
     """Return a model's logits of all images in one batch, on one thread: the same bits on the same machine."""
     return session_of(model, threads=1, provider=provider).run([LOGITS], {INPUT: images})[0]
 

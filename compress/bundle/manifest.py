@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from compress.bundle.contents import MANIFEST, NAME, read_json
 from compress.errors import BadInputError
 from compress.files import sha256_json
+from compress.onnx_tools.signature import TensorName, TensorType
 
 SCHEMA = 2
 CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
@@ -39,8 +40,8 @@ class File(_Part):
 class Tensor(_Part):
     """An input or output; its first dimension is `batch`, any number of images."""
 
-    name: Literal["image", "logits", "probabilities"]
-    type: Literal["uint8", "float32"]
+    name: TensorName
+    type: TensorType
     shape: list[Literal["batch"] | int]
 
 

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from compress.bundle.classifier import load
 from compress.bundle.contents import MANIFEST, MODEL, SUMS, read_part, sums
 from compress.bundle.golden import golden_logits, read_golden
 from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, manifest_text, read_manifest, seal
 from compress.errors import BadInputError, CompressError, first_line
-from compress.latency.measure import NOT_LOCAL
+from compress.onnx_tools import providers
 from compress.onnx_tools.check import check_deployable
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 
 NAMED = 10  # files in an error
 
@@ -42,7 +41,7 @@ def verify(folder: Path) -> Iterator[str]:
     _check_labels(classifier.labels, manifest, folder)
     yield f"{len(classifier.labels)} labels, one for each output"
     images, expected, tolerance = read_golden(folder, classifier.input_shape, len(classifier.labels))
-    for provider in [name for name in onnxruntime.get_available_providers() if name not in NOT_LOCAL]:
+    for provider in providers.available():
         yield _check_golden(folder, contents[MODEL], images, expected, tolerance, provider)
 
 

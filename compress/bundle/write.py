@@ -12,7 +12,6 @@ import onnx
 
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.card import license_text, readme
-from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES
 from compress.bundle.contents import GOLDEN, LABELS, MANIFEST, MODEL, SUMS, sums
 from compress.bundle.golden import write_golden
 from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SCHEMA, SEAL, manifest_text, seal
@@ -22,6 +21,7 @@ from compress.data.describe import DESCRIPTION, description_of
 from compress.data.images import images_of
 from compress.files import list_files, sha256_file
 from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
+from compress.onnx_tools.signature import BATCH_DIMENSION, INPUT, INPUT_TYPE, LAYOUT, OUTPUT_TYPE, OUTPUTS
 from compress.report.file import FILE as REPORT
 from compress.report.file import to_text as report_text
 from compress.report.schema import Report, Run
@@ -75,14 +75,17 @@ def write_texts(out: Path, report: Report, manifest: Mapping[str, Any], data: Da
 
 def _manifest(run: Run, deployed: onnx.ModelProto, data: Dataset, license_id: str, context: Context) -> dict[str, Any]:
     """Return all of the manifest but `deployed` and `files`: what every model of the bundle is sealed with."""
-    outputs = [
-        {"name": name, "type": "float32", "shape": ["batch", len(data.classes)]} for name in (LOGITS, PROBABILITIES)
-    ]
+    outputs = [{"name": name, "type": OUTPUT_TYPE, "shape": [BATCH_DIMENSION, len(data.classes)]} for name in OUTPUTS]
     return {
         "schema": SCHEMA,
         "name": run.name,
         "license": license_id,
-        "input": {"name": INPUT, "type": "uint8", "shape": ["batch", *data.image_shape], "layout": "NHWC"},
+        "input": {
+            "name": INPUT,
+            "type": INPUT_TYPE,
+            "shape": [BATCH_DIMENSION, *data.image_shape],
+            "layout": LAYOUT,
+        },
         "outputs": outputs,
         "image": data.preparation,
         "opset": deployed.opset_import[0].version,

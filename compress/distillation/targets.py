@@ -13,6 +13,7 @@ from compress.context import Context
 from compress.data.augmentation import Augmentation, view_of
 from compress.data.images import Images, in_batches
 from compress.onnx_tools.sessions import open_session
+from compress.onnx_tools.signature import INPUT, LOGITS
 
 
 def logits_of_views(
@@ -30,7 +31,7 @@ def logits_of_views(
         done = 0
         for batch in in_batches(images):
             changed = view_of(batch, view, done, augmentation, context.seed)
-            parts.append(session.run(["logits"], {"image": changed})[0])
+            parts.append(session.run([LOGITS], {INPUT: changed})[0])
             done += len(batch)
             context.progress(0.0, f"logits of the source, {(view + done / len(images)) / count:.0%}")
         save_array(file, np.concatenate(parts))

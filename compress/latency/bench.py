@@ -15,7 +15,7 @@ from compress.latency.check import check_threads, provider_named
 from compress.latency.host import conditions
 from compress.latency.peers import PEERS
 from compress.latency.sweep import Settings, sweep
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 from compress.terminal import terminal
 
 MOST_SECONDS = 3600

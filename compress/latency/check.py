@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime
-
 from compress import machine
 from compress.errors import BadInputError
 from compress.latency import baselines, reports
 from compress.latency.gate import Model, Settings, check
 from compress.latency.limits import GOLDEN, KINDS, Kind, Limit, check_limits, check_p90
+from compress.onnx_tools.providers import by_short_name, short
 
 EXIT_CODES = {"pass": 0, "regression": 1, "inconclusive": 3}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
@@ -90,8 +89,8 @@ def check_threads(threads: int) -> None:
 
 def provider_named(name: str) -> str:
     """Return ONNX Runtime's name of a provider, given in part (`cuda`); raises `BadInputError` where there is none."""
-    known = {full.removesuffix("ExecutionProvider").lower(): full for full in onnxruntime.get_all_providers()}
-    full = known.get(name.lower().removesuffix("executionprovider"))
+    known = by_short_name()
+    full = known.get(short(name).lower())
     if not full:
         raise BadInputError(f"--provider {name}: should be one of {', '.join(known)}")
     return full

@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 
 from compress.errors import BadInputError, MachineError, first_line
-from compress.onnx_tools.sessions import CPU, open_session
+from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.sessions import open_session
 
 LARGEST_INPUT = 1 << 30  # values; a file may state any size
 TYPES = {"float": np.float32, "double": np.float64} | {

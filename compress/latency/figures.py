@@ -16,6 +16,7 @@ from compress.artifacts import Skip
 from compress.files import sha256_file
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
 from compress.latency.sweep import Measured, Settings
+from compress.onnx_tools.providers import short
 
 SCHEMA = 1
 NOTE = (
@@ -33,7 +34,7 @@ def latency_table(measured: Sequence[Measured]) -> Table:
             percentiles = (percentile_ms(row.samples_ns, percent) for percent in SAMPLES_NEEDED)
             table.add_row(
                 Text(model.name),
-                row.provider.removesuffix("ExecutionProvider"),
+                short(row.provider),
                 f"{row.threads}",
                 f"{row.batch}",
                 *("-" if value is None else f"{value:.3f}" for value in percentiles),
@@ -52,7 +53,7 @@ def model_table(measured: Sequence[Measured]) -> Table:
             decimal(model.file.stat().st_size),
             f"{statistics.median(one.first_run_ns for one in model.alone) / 1e6:.1f}",
             decimal(round(statistics.median(one.peak_bytes for one in model.alone))),
-            ", ".join(f"{n} {provider.removesuffix('ExecutionProvider')}" for provider, n in model.nodes.items()),
+            ", ".join(f"{n} {short(provider)}" for provider, n in model.nodes.items()),
         )
     return table
 

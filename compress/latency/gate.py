@@ -18,7 +18,7 @@ from compress.latency import arms
 from compress.latency.arms import BASELINE, CANDIDATE, CONTROL, Request, Samples
 from compress.latency.fresh import ask
 from compress.latency.verdict import Verdict, block_log_ratios, first_look, second_look
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 
 BLOCKS = 10  # a process
 FIRST_PROCESSES, SECOND_PROCESSES = 2, 4

@@ -17,14 +17,15 @@ import onnxruntime
 from compress import machine
 from compress.artifacts import Latencies, OnnxModel, Skip, Timings
 from compress.errors import first_line
-from compress.onnx_tools.sessions import CPU, open_session
+from compress.onnx_tools import providers
+from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.sessions import open_session
+from compress.onnx_tools.signature import INPUT
 
-GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 # One model's turn in a round ends after this time or number of calls: all models are measured over the same minutes
 SLICE_SECONDS = 0.02
 SLICE_CALLS = 10
 WARM_UP_SECONDS = 0.2
-NOT_LOCAL = ("AzureExecutionProvider",)  # sends the images elsewhere
 
 Call = Callable[[], object]
 Arm = TypeVar("Arm")
@@ -44,10 +45,10 @@ def measure(
     combination of provider, threads and batch, over all models. A provider that is absent, and a model that
     a provider cannot run whole, are listed as skipped.
     """
-    present = [name for name in onnxruntime.get_available_providers() if name not in NOT_LOCAL]
+    present = providers.available()
     skipped = [
         Skip(provider, f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
-        for provider in GPU_PROVIDERS
+        for provider in providers.gpus()
         if provider not in present
     ]
     settings = [(CPU, threads) for threads in sorted({1, machine.available_cores()})]
@@ -56,7 +57,7 @@ def measure(
     latencies: list[Latencies] = []
     for i, (provider, threads, batch) in enumerate(combinations):
         progress(i / len(combinations), f"{provider}, {threads} thread{'s' * (threads > 1)}, batch {batch}")
-        feed = {"image": np.resize(images, (batch, *images.shape[1:]))}
+        feed = {INPUT: np.resize(images, (batch, *images.shape[1:]))}
         calls: dict[str, Call] = {}
         for model in models:
             try:

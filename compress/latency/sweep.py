@@ -21,11 +21,10 @@ from compress.latency.feeds import feed_for, first_call, open_model, shapes
 from compress.latency.gate import machine_lock
 from compress.latency.measure import Call, interleaved, warm_up
 from compress.latency.peers import Difference, difference, installed, open_peer
+from compress.onnx_tools import providers
 from compress.onnx_tools.placement import nodes_by_provider
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 
-TENSORRT = "TensorrtExecutionProvider"
-DEVICES = {"CUDAExecutionProvider": "cuda", TENSORRT: "cuda"}  # whose memory a session's data can stay in
 SEED = 0  # of the order of the models
 
 
@@ -76,7 +75,7 @@ def sweep(
     peers, skipped = installed(settings.peers)
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        options = _provider_options(settings.provider, folder)
+        options = providers.options(settings.provider, folder)
         open_ = partial(open_model, provider=settings.provider, provider_options=options, spinning=settings.spinning)
         progress("looking at the models")
         looked = [_look(name, file, settings, open_, folder) for name, file in models.items()]
@@ -101,12 +100,6 @@ def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> part
     for output in session.get_outputs():
         binding.bind_output(output.name, device)
     return partial(session.run_with_iobinding, binding)
-
-
-def _provider_options(provider: str, folder: Path) -> dict[str, str]:
-    if provider != TENSORRT:
-        return {}
-    return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
 
 
 def _look(name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path) -> Measured:
@@ -140,8 +133,7 @@ def _measure(
         feed = feed_for(session, one.file, batch)
         outputs = first_call(session, one.file, feed)
         calls[one.name, settings.provider] = partial(session.run, None, feed)
-        if settings.provider in DEVICES:
-            device = DEVICES[settings.provider]
+        if device := providers.find(settings.provider).device:
             calls[one.name, f"{settings.provider}, data on the device"] = on_device(session, feed, device)
         for peer in peers:
             try:

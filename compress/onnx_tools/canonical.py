@@ -14,6 +14,7 @@ import onnx
 
 from compress.files import write_file
 from compress.onnx_tools.check import without_subnormals
+from compress.onnx_tools.signature import BATCH_DIMENSION
 
 
 def write(model: onnx.ModelProto, file: Path) -> None:
@@ -51,7 +52,7 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
         constant.CopyFrom(without_subnormals(constant))
         constant.name = tensor_names[constant.name]
     for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH_DIMENSION
     new_graph = onnx.helper.make_graph(nodes, "main", list(graph.input), list(graph.output), used)
     domains = {node.domain for node in nodes}
     opsets = [opset for opset in model.opset_import if opset.domain in domains]

@@ -7,6 +7,7 @@ from pathlib import Path
 from compress import networks
 from compress.artifacts import Network, OnnxModel
 from compress.onnx_tools.canonical import write
+from compress.onnx_tools.signature import INPUT, LOGITS, PROBABILITIES
 from compress.tensorflow import start_afresh, tf
 
 import tf2onnx  # isort: skip  # after Keras 2 is chosen
@@ -21,9 +22,9 @@ def to_onnx(network: Network, file: Path) -> OnnxModel:
 
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = model(tf.cast(image, tf.float32), training=False)
-        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+        return {LOGITS: logits, PROBABILITIES: tf.nn.softmax(logits)}
 
-    signature = [tf.TensorSpec((None, *network.image_shape), tf.uint8, name="image")]
+    signature = [tf.TensorSpec((None, *network.image_shape), tf.uint8, name=INPUT)]
     proto, _ = tf2onnx.convert.from_function(tf.function(classify), signature, opset=OPSET)
     write(proto, file)
     return OnnxModel(

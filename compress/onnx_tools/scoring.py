@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from compress.data.images import Images, in_batches
+from compress.onnx_tools.signature import INPUT, LOGITS
 
 BATCH = 64
 
 
-def run(session: Any, images: Images, output: str = "logits") -> np.ndarray:
+def run(session: Any, images: Images, output: str = LOGITS) -> np.ndarray:
     """Return an output of all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
     return run_all({"": session}, images, output)[""]
 
@@ -22,5 +23,5 @@ def run_all(sessions: Mapping[str, Any], images: Images, output: str) -> dict[st
     parts: dict[str, list[np.ndarray]] = {name: [] for name in sessions}
     for batch in in_batches(images, BATCH):
         for name, session in sessions.items():
-            parts[name].append(session.run([output], {"image": batch})[0])
+            parts[name].append(session.run([output], {INPUT: batch})[0])
     return {name: np.concatenate(part) for name, part in parts.items()}

@@ -8,7 +8,8 @@ from typing import Any
 
 import onnxruntime
 
-CPU = "CPUExecutionProvider"  # ONNX Runtime's name
+from compress.onnx_tools.providers import CPU
+
 QUIET = 4  # only what ends the process: all else that goes wrong is raised, and said in one line
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.bundle.classifier import BATCH, PROBABILITIES
+from compress.bundle.classifier import BATCH
 from compress.bundle.contents import LABELS, MODEL
+from compress.onnx_tools.signature import INPUT_TYPE, OUTPUT_TYPE, PROBABILITIES
 from compress.packaging.source import Source
 
-TYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
+TYPES = {INPUT_TYPE: "TYPE_UINT8", OUTPUT_TYPE: "TYPE_FP32"}
 
 
 def write(bundle: Source, out: Path) -> None:

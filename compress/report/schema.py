@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 
 SCHEMA: Final = 1
 

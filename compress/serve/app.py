@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from compress.bundle.classifier import PROBABILITIES
 from compress.errors import BadInputError, first_line
 from compress.machine import available_cores
+from compress.onnx_tools.signature import PROBABILITIES
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import Metrics
 from compress.serve.models import Model

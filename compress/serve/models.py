@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES, Classifier, load
+from compress.bundle.classifier import Classifier, load
 from compress.bundle.contents import LABELS, MODEL
 from compress.bundle.verify import check_files
 from compress.errors import BadInputError
+from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 from compress.serve.batching import Batcher
 from compress.serve.limits import Limits
 from compress.serve.metrics import Metrics
-from compress.serve.protocol import OUTPUTS, VERSION
+from compress.serve.protocol import VERSION
 
 PLATFORM = "onnxruntime_onnx"  # Triton's name
 

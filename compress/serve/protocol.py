@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from compress.bundle.classifier import INPUT, LOGITS, PROBABILITIES
+from compress.onnx_tools.signature import INPUT, OUTPUTS
 from compress.serve.limits import Refused
 
 JSON_LENGTH = "Inference-Header-Content-Length"
-OUTPUTS = (LOGITS, PROBABILITIES)
 VERSION = "1"  # of every model: a bundle has one
 NUMBER = re.compile("[0-9]{1,18}")
 JSON_BYTES, JSON_BYTES_A_VALUE = 64 << 10, 8  # at most, of a request: of all but the values, and of each value

@@ -60,6 +60,7 @@ def run(
     from compress.data.images import images_of
     from compress.onnx_tools.scoring import run_all
     from compress.onnx_tools.sessions import open_session
+    from compress.onnx_tools.signature import PROBABILITIES
     from compress.report.build import balance_report, build_report, measured_models, run_facts, with_sizes
     from compress.report.choice import choose
 
@@ -69,7 +70,7 @@ def run(
     held_out: tuple[Split, ...] = ("validation", "test")
     for i, split in enumerate(held_out):
         context.progress(i / len(held_out), f"scoring all models on {split}")
-        for name, scores in run_all(opened, images_of(data, split), "probabilities").items():
+        for name, scores in run_all(opened, images_of(data, split), PROBABILITIES).items():
             probabilities[name][split] = scores
     measured = measured_models(export.models, probabilities, bench, data)
     deployed = choose(measured, config.max_drop)

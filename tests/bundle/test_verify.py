@@ -20,7 +20,7 @@ from compress.bundle.golden import golden_logits
 from compress.bundle.manifest import SEAL, manifest_text, read_manifest, seal
 from compress.bundle.verify import verify
 from compress.errors import BadInputError, CompressError
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 from tests.conftest import Run, run_compress, run_main
 
 FLIPS = {".json": 12, "": 12}  # in files whose every part is checked in its own way; 2 in the others

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from compress.errors import BadInputError, MachineError
 from compress.latency import arms
 from compress.latency.feeds import feed_for, first_call, open_model
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 from tests.latency.models import write_failing, write_identity, write_model
 
 

@@ -15,7 +15,8 @@ from compress.latency import alone, measure, sweep
 from compress.latency.feeds import feed_for
 from compress.latency.sweep import Settings
 from compress.onnx_tools.placement import nodes_by_provider
-from compress.onnx_tools.sessions import CPU, open_session
+from compress.onnx_tools.providers import CPU, CUDA, PROVIDERS, TENSORRT, Provider
+from compress.onnx_tools.sessions import open_session
 from tests.latency.models import write_identity, write_model
 from tests.latency.reference import perf_test
 
@@ -52,13 +53,13 @@ def test_nodes_are_counted_as_they_ran_those_of_a_loop_once(tmp_path: Path) -> N
     def event(name: str, index: int, provider: str) -> dict[str, Any]:
         return {"cat": "Node", "name": name, "args": {"node_index": str(index), "provider": provider}}
 
-    loop = [event("body_kernel_time", 0, "CUDAExecutionProvider")] * 3
-    others = [event("conv_kernel_time", 1, "CUDAExecutionProvider"), event("shape_kernel_time", 2, CPU)]
+    loop = [event("body_kernel_time", 0, CUDA)] * 3
+    others = [event("conv_kernel_time", 1, CUDA), event("shape_kernel_time", 2, CPU)]
     session = {"cat": "Session", "name": "model_run", "args": {}}
     profile = tmp_path / "profile.json"
     profile.write_text(json.dumps([session, *loop, *others]))
 
-    assert nodes_by_provider(profile) == {"CUDAExecutionProvider": 2, CPU: 1}
+    assert nodes_by_provider(profile) == {CUDA: 2, CPU: 1}
 
 
 def test_a_profile_of_a_real_session_names_the_cpu_for_every_node(tmp_path: Path) -> None:
@@ -76,22 +77,21 @@ def test_a_gpu_figure_is_refused_where_nodes_ran_elsewhere_whatever_the_session_
     monkeypatch.setattr(sweep, "open_model", lambda file, *, provider, **options: opened_on_cpu(file, **options))
 
     with pytest.raises(MachineError, match=r"m.onnx: CUDAExecutionProvider does not run it whole: its nodes ran on"):
-        run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider="CUDAExecutionProvider"))
+        run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider=CUDA))
 
 
 def test_on_a_gpu_calls_with_data_on_the_device_are_measured_besides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No GPU here: the CPU stands in for it, so that binding is real and the device is not
-    cuda = "CUDAExecutionProvider"
     monkeypatch.setattr(sweep, "open_model", lambda file, *, provider, **options: opened_on_cpu(file, **options))
-    monkeypatch.setattr(sweep, "nodes_by_provider", lambda profile: {cuda: 5})
+    monkeypatch.setattr(sweep, "nodes_by_provider", lambda profile: {CUDA: 5})
     monkeypatch.setattr(sweep, "alone", lambda files, *asked: dict.fromkeys(files, ()))
-    monkeypatch.setitem(sweep.DEVICES, cuda, "cpu")
+    monkeypatch.setitem(PROVIDERS, CUDA, Provider(CUDA, device="cpu"))
 
-    [measured] = run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider=cuda))
+    [measured] = run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider=CUDA))
 
-    assert [row.provider for row in measured.latencies] == [cuda, f"{cuda}, data on the device"]
+    assert [row.provider for row in measured.latencies] == [CUDA, f"{CUDA}, data on the device"]
     assert all(min(row.samples_ns) > 0 for row in measured.latencies)
 
 
@@ -121,11 +121,11 @@ def test_tensorrt_keeps_its_engines_so_that_none_is_built_while_timing(
         return dict.fromkeys(files, ())
 
     monkeypatch.setattr(sweep, "open_model", open_model)
-    monkeypatch.setattr(sweep, "nodes_by_provider", lambda profile: {sweep.TENSORRT: 1})
+    monkeypatch.setattr(sweep, "nodes_by_provider", lambda profile: {TENSORRT: 1})
     monkeypatch.setattr(sweep, "alone", alone_)
-    monkeypatch.setitem(sweep.DEVICES, sweep.TENSORRT, "cpu")
+    monkeypatch.setitem(PROVIDERS, TENSORRT, replace(PROVIDERS[TENSORRT], device="cpu"))
 
-    run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider=sweep.TENSORRT))
+    run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider=TENSORRT))
 
     assert len(asked) == 3, "a look, processes of its own, a measurement"
     assert asked[0]["trt_engine_cache_enable"] == "1"

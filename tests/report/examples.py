@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compress.onnx_tools.sessions import CPU
+from compress.onnx_tools.providers import CPU
 from compress.report import schema
 from compress.report.scores import split_metrics
 
