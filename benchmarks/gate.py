@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compress.latency.gate import Model, Settings, check
+from compress.latency.gate.check import Model, Settings, check
 from tests.latency.models import write_model
 
 LAYERS = 40

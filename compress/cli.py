@@ -25,7 +25,7 @@ HELP = (
 )
 # Modules of compress.commands. Those that answer within a second are asked first: their commands do not wait for the
 # pipeline's settings to load.
-QUICK, SLOW = ("bundles", "serve", "latency"), ("run",)
+QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run",)
 DEBUG = "--debug"
 RESTARTS, MOST_RESTARTS = "COMPRESS_RESTARTS", 10
 

@@ -40,6 +40,13 @@ def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> 
     return stop.value.code
 
 
+@pytest.fixture
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test, and processes that it starts, not wait for what else measures on this machine."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @dataclass(frozen=True)
 class Run:
     folder: Path

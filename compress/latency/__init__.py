@@ -1,1 +1,1 @@
-"""Measuring how long a model takes."""
+"""Measuring how long models take: what `bench/` and `gate/` share."""

@@ -8,7 +8,8 @@ from typing import Any
 import onnxruntime
 import psutil
 
-from compress.machine import host
+from compress import machine
+from compress.onnx_tools.providers import CPU
 
 CPUINFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -20,13 +21,18 @@ def conditions() -> dict[str, Any]:
     lines = [line for line in _text(CPUINFO).splitlines() if line.startswith(("flags", "Features"))]
     limit = next((text for text in map(_text, CPU_LIMITS) if text), None)
     return {
-        **host(),
+        **machine.host(),
         "flags": lines[0].partition(":")[2].split() if lines else None,
         "cgroup_cpu": limit,
         "governor": _text(GOVERNOR) or None,
         "load": psutil.getloadavg()[0],
         "onnxruntime": onnxruntime.__version__,
     }
+
+
+def thread_counts(provider: str) -> tuple[int, ...]:
+    """Return the numbers of threads to measure sessions with: 1 and all cores on the CPU, elsewhere 1."""
+    return tuple(sorted({1, machine.available_cores()})) if provider == CPU else (1,)
 
 
 def _text(file: Path) -> str:

@@ -45,7 +45,7 @@ def fingerprint(config: Config, memo: Path) -> str:
 def run(config: Config, export: Models, data: Dataset, out: Path, context: Context) -> Timings:
     """Return raw latencies; the artifact holds them all, no file is written."""
     from compress.data.images import images_of
-    from compress.latency.measure import measure
+    from compress.latency.bench.all_providers import measure
 
     images = images_of(data, "validation")[: max(config.batches)]
     timings = measure(export.models, images, config.batches, config.seconds, context.seed, context.progress)

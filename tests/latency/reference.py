@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from compress.latency.feeds import feed_for
+from compress.latency.inputs import feed_for
 
 
 def perf_test(file: Path, threads: int, seconds: float) -> list[int]:

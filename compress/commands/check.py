@@ -1,0 +1,111 @@
+"""`python -m compress check`: whether models got slower than their baselines. It never loads TensorFlow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compress.commands.session_options import check_threads, provider_named
+from compress.errors import BadInputError
+
+if TYPE_CHECKING:
+    from compress.latency.gate.check import Checked, Settings
+    from compress.latency.gate.limits import Kind, Limit
+
+EXIT_CODES = {"regression": 1, "inconclusive": 3, "pass": 0}  # the worst outcome first
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Finished bundles")
+def check(
+    candidates: Annotated[
+        list[Path], typer.Argument(help="ONNX files or bundles, as they are now.", metavar="CANDIDATE...")
+    ],
+    baseline: Annotated[
+        Path,
+        typer.Option(help="What they are compared with: an ONNX file, a bundle, or a folder of baselines."),
+    ],
+    margin: Annotated[float, typer.Option(help="Slowdown that is allowed, as a fraction.")] = 0.05,
+    budget: Annotated[str, typer.Option(help="Time that all of it may take.")] = "120s",
+    threads: Annotated[int, typer.Option(help="Threads of a session.")] = 1,
+    provider: Annotated[str, typer.Option(help="ONNX Runtime's provider: cpu, cuda, ...")] = "cpu",
+    max_p90_ms: Annotated[
+        float | None, typer.Option(help="Most milliseconds of nine calls in ten.", metavar="X")
+    ] = None,
+    also: Annotated[
+        list[str],
+        typer.Option(help="Also gate size, memory, first-run or accuracy (of a --baseline that is a bundle)."),
+    ] = [],  # noqa: B006
+    junit: Annotated[Path | None, typer.Option(help="Write the result as JUnit XML.", metavar="FILE")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write result and raw samples as JSON.", metavar="FILE")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Make the candidates the baselines in the folder instead.")
+    ] = False,
+) -> None:
+    """Compare a model's latency with its baseline's, both run now on this machine: 0 pass, 1 slower, 3 cannot tell."""
+    from compress.latency.gate import baselines, limits, reports
+    from compress.latency.gate import check as gate
+    from compress.latency.report_files import to_json, write_report
+
+    if update:
+        for name, file in baselines.named(candidates):
+            print(f"{baseline}: {name} is {baselines.update(baseline, name, file)}")
+        return
+    settings = _settings(margin, budget, threads, provider, max_p90_ms is not None)
+    kinds = _kinds(also)
+    models = gate.models_of(candidates, baseline)
+    golden = limits.golden_set(baseline)
+    limited = {model.name: limits.check_limits(model, kinds, settings, golden) for model in models}
+    checked = gate.check(models, settings)
+    if max_p90_ms is not None:
+        for result in checked:
+            name = result.model.name
+            limited[name].append(limits.check_p90(name, result.first, max_p90_ms))
+    _show(checked, limited)
+    if json:
+        write_report("--json", json, to_json(reports.as_json(checked, limited, settings)))
+    if junit:
+        write_report("--junit", junit, reports.as_junit(checked, limited))
+    outcomes = {result.verdict.outcome for result in checked}
+    outcomes |= {limit.outcome for found in limited.values() for limit in found}
+    raise typer.Exit(next(code for outcome, code in EXIT_CODES.items() if outcome in outcomes))
+
+
+def _settings(margin: float, budget: str, threads: int, provider: str, single_calls: bool) -> Settings:
+    """Return the settings that the options state; raises `BadInputError` for one that is out of bounds."""
+    from compress.latency.gate.check import Settings
+
+    duration = DURATION.fullmatch(budget)
+    seconds = float(duration[1]) * (60 if (duration[2] or "s") != "s" else 1) if duration else 0.0
+    if not 0 < margin < 10:
+        raise BadInputError(f"--margin {margin:g}: should be above 0 and below 10, such as 0.05 for 5 %")
+    if not seconds:
+        raise BadInputError(f"--budget {budget}: should be a time above 0, such as 120s or 2m")
+    check_threads(threads)
+    return Settings(margin, seconds, threads, provider_named(provider), single_calls)
+
+
+def _kinds(also: Sequence[str]) -> list[Kind]:
+    """Return what else to check; raises `BadInputError` for anything that is unknown."""
+    from compress.latency.gate.limits import KINDS
+
+    for kind in also:
+        if kind not in KINDS:
+            raise BadInputError(f"--also {kind}: should be one of {', '.join(KINDS)}")
+    return [kind for kind in KINDS if kind in also]
+
+
+def _show(checked: Sequence[Checked], limited: Mapping[str, Sequence[Limit]]) -> None:
+    """Print a line for each limit and each model, the verdict last."""
+    for result in checked:
+        for limit in limited[result.model.name]:
+            print(limit)
+        if result.verdict.why:
+            print(f"{result.model.name}: {result.verdict.why}")
+        print(result.verdict)

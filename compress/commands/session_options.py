@@ -1,0 +1,28 @@
+"""What options say of the sessions in which models run."""
+
+from __future__ import annotations
+
+from compress.errors import BadInputError
+
+
+def check_threads(threads: int) -> None:
+    """Raise `BadInputError` for a number of threads that this machine does not have."""
+    from compress import machine
+
+    cores = machine.available_cores()
+    if not 1 <= threads <= cores:
+        raise BadInputError(f"--threads {threads}: should be 1 to {cores}, the cores that this process may use")
+
+
+def provider_named(name: str) -> str:
+    """Return the full name of an execution provider, given in full or in short (`cuda`), in any case.
+
+    Raises `BadInputError` for one that onnxruntime does not know.
+    """
+    from compress.onnx_tools.providers import by_short_name, short
+
+    known = by_short_name()
+    full = known.get(short(name).lower())
+    if not full:
+        raise BadInputError(f"--provider {name}: should be one of {', '.join(known)}")
+    return full

@@ -1,0 +1,1 @@
+"""How long models take: any ONNX files, and all models of a run."""

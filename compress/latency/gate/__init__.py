@@ -1,0 +1,1 @@
+"""Whether models take longer than their baselines."""

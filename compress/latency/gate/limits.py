@@ -1,0 +1,106 @@
+"""What the gate checks besides the ratio of times, where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from compress.arrays import read_members
+from compress.errors import BadInputError, first_line
+from compress.latency.cold_start import ColdStart, cold_starts
+from compress.latency.gate.check import Model, Settings
+from compress.latency.gate.pairs import Samples
+from compress.latency.gate.verdict import Outcome
+from compress.latency.lock import machine_lock
+from compress.latency.model_files import open_model
+from compress.latency.statistics import percentile_ms
+from compress.onnx_tools import scoring
+
+Kind = Literal["size", "memory", "first-run", "accuracy"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+GOLDEN = "golden.npz"  # of a bundle
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A figure of one model and the most (of accuracy: the least) that it may be; `value` is None where unknown."""
+
+    name: str
+    what: str
+    value: float | None
+    limit: float
+    unit: str
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f" {self.value:.5g} {self.unit}"
+        return f"{self.name} {self.what}{value} limit {self.limit:.5g} {self.unit}: {self.outcome}"
+
+
+def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden: Path | None) -> list[Limit]:
+    """Return one limit for each kind: the baseline's figure and the margin, for accuracy without a margin.
+
+    Accuracy is how many images of the baseline's golden set, the file `golden`, get the answer that is kept with them.
+    Raises as `cold_starts`, and `BadInputError` for a golden set that is absent or does not fit the model.
+    """
+    limits = []
+    if "size" in kinds:
+        limits.append(_at_most(model, "size", lambda file: file.stat().st_size / 1e3, "kB", settings.margin))
+    if "memory" in kinds or "first-run" in kinds:
+        with machine_lock():
+            starts = cold_starts((model.baseline, model.candidate), settings.provider, settings.threads)
+        figures: dict[Kind, tuple[Callable[[ColdStart], float], str]] = {
+            "memory": (lambda start: start.peak_bytes / 1e6, "MB"),
+            "first-run": (lambda start: start.first_run_ns / 1e6, "ms"),
+        }
+        for kind, (figure, unit) in figures.items():
+            if kind in kinds:
+                # the best counts: whatever disturbs makes a first run longer, and none shorter
+                best = {file: min(map(figure, runs)) for file, runs in starts.items()}
+                limits.append(_at_most(model, kind, best.__getitem__, unit, settings.margin))
+    if "accuracy" in kinds:
+        limits.append(_accuracy(model, golden, settings))
+    return limits
+
+
+def golden_set(baseline: Path) -> Path | None:
+    """Return the golden set of a baseline that is a bundle; by its own, a candidate would always pass."""
+    return baseline / GOLDEN if (baseline / GOLDEN).is_file() else None
+
+
+def check_p90(name: str, samples: Sequence[Samples], limit_ms: float) -> Limit:
+    """Return the limit on the 90th percentile of single calls."""
+    calls = [ns for one in samples for ns in one.single]
+    p90 = percentile_ms(calls, 90)
+    outcome: Outcome = "inconclusive" if p90 is None else "pass" if p90 <= limit_ms else "regression"
+    return Limit(name, "p90", p90, limit_ms, "ms", outcome)
+
+
+def _at_most(model: Model, what: str, figure: Callable[[Path], float], unit: str, margin: float) -> Limit:
+    value, limit = figure(model.candidate), figure(model.baseline) * (1 + margin)
+    return Limit(model.name, what, value, limit, unit, "pass" if value <= limit else "regression")
+
+
+def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:
+    if golden is None:
+        raise BadInputError(f"--also accuracy: needs --baseline to be a bundle with {GOLDEN}")
+    arrays = read_members(golden, golden.stat().st_size, ("images", "logits"), str(golden))
+    images, logits = arrays["images"], arrays["logits"]
+    if logits.ndim != 2 or not logits.size or images.shape[:1] != logits.shape[:1]:
+        raise BadInputError(f"{golden}: has logits of shape {logits.shape}; should be (images, classes)")
+    answers = logits.argmax(axis=1)
+    right = {file: _right(file, golden, images, answers, settings) for file in (model.baseline, model.candidate)}
+    value, limit = right[model.candidate], right[model.baseline]
+    return Limit(model.name, "accuracy", value, limit, f"of {len(images)}", "pass" if value >= limit else "regression")
+
+
+def _right(file: Path, golden: Path, images: np.ndarray, answers: np.ndarray, settings: Settings) -> int:
+    session = open_model(file, threads=settings.threads, provider=settings.provider)
+    try:
+        return int((scoring.run(session, images).argmax(axis=1) == answers).sum())
+    except Exception as error:  # whatever onnxruntime raises for images that the model does not take
+        raise BadInputError(f"{file}: fails to run on {golden}: {first_line(error)}") from error

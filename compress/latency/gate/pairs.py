@@ -1,0 +1,129 @@
+"""What the gate measures in a new process, in pairs of samples: a request in, samples out.
+
+A session is laid out in memory as chance has it, and keeps what speed that gave it as long as its process lives. So
+each process is one draw, and takes few samples.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from compress.errors import BadInputError
+from compress.latency.inputs import feed_for, shapes
+from compress.latency.model_files import first_call, open_model
+from compress.latency.processes import answer, pin_to_idle_cores
+from compress.latency.timing import without_garbage_collection
+
+SAMPLE_NS = 1_000_000  # shorter ones would say more of the clock and of interrupts than of the model
+WARM_UP_NS = 100_000_000
+PAIRS = 5  # per block
+BASELINE, CANDIDATE, CONTROL = "baseline", "candidate", "control"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a process is to measure: a file for each arm, the baseline's among them.
+
+    `single_calls` of the candidate are timed one by one after the blocks.
+    """
+
+    files: dict[str, str]
+    provider: str
+    threads: int
+    blocks: int
+    seed: int
+    single_calls: int = 0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a process measured, all in nanoseconds: for each arm a list per block of one sample per pair.
+
+    A sample is the time of `calls` calls. `first_run_ns` is the time of each session's making and of its first call.
+    """
+
+    calls: int
+    blocks: dict[str, list[list[int]]]
+    single: list[int]
+    first_run_ns: dict[str, int]
+    cores: list[int]
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    answer(lambda request: measure(Request(**request)))
+
+
+def measure(request: Request) -> Samples:
+    """Measure the arms side by side, on cores of their own where the system can.
+
+    Raises `BadInputError` where a file does not run, or its inputs are not the baseline's, and `MachineError` where
+    the provider is absent or does not run it.
+    """
+    order = random.Random(request.seed)
+    cores = pin_to_idle_cores(request.threads)
+    sessions: dict[str, Any] = {}
+    first_run_ns = {}
+    arms = list(request.files)
+    for arm in order.sample(arms, len(arms)):
+        file = Path(request.files[arm])
+        start = time.perf_counter_ns()
+        sessions[arm] = open_model(file, threads=request.threads, provider=request.provider)
+        feed = feed_for(sessions[arm], file)
+        first_call(sessions[arm], file, feed)
+        first_run_ns[arm] = time.perf_counter_ns() - start
+    _check_inputs(request.files, sessions)
+    calls = {arm: partial(session.run, None, feed) for arm, session in sessions.items()}
+    with without_garbage_collection():
+        times = {arm: _warm_up(call) for arm, call in calls.items()}
+        n = math.ceil(SAMPLE_NS / times[BASELINE])
+        blocks = [_block(calls, n, order) for _ in range(request.blocks)]
+        single = [_time(calls[CANDIDATE], 1) for _ in range(request.single_calls)]
+    return Samples(n, {arm: [block[arm] for block in blocks] for arm in arms}, single, first_run_ns, cores)
+
+
+def _check_inputs(files: Mapping[str, str], sessions: Mapping[str, Any]) -> None:
+    wanted = shapes(sessions[BASELINE])
+    for arm, session in sessions.items():
+        found = shapes(session)
+        for name in [*wanted, *found]:
+            if found.get(name) != wanted.get(name):
+                raise BadInputError(
+                    f"{files[arm]}: input {name} is {_describe(found.get(name))}, in the baseline "
+                    f"{files[BASELINE]} it is {_describe(wanted.get(name))}; both should have the same inputs"
+                )
+
+
+def _describe(value: tuple[str, tuple[int, ...]] | None) -> str:
+    return f"{value[0]} {value[1]}" if value else "absent"
+
+
+def _warm_up(call: Callable[[], object]) -> float:
+    """Call for a while, at least twice; return the shortest time of a call in ns."""
+    times: list[int] = []
+    while len(times) < 2 or sum(times) < WARM_UP_NS:
+        times.append(_time(call, 1))
+    return min(times)
+
+
+def _block(calls: Mapping[str, Callable[[], object]], n: int, order: random.Random) -> dict[str, list[int]]:
+    """Return a block's samples of `n` calls, each pair (or each triple, with a control) in an order of its own."""
+    samples: dict[str, list[int]] = {arm: [] for arm in calls}
+    for _ in range(PAIRS):
+        for arm in order.sample(list(calls), len(calls)):
+            samples[arm].append(_time(calls[arm], n))
+    return samples
+
+
+def _time(call: Callable[[], object], n: int) -> int:
+    start = time.perf_counter_ns()
+    for _ in range(n):
+        call()
+    return time.perf_counter_ns() - start

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from compress.latency import cold_start, timing
+from compress.onnx_tools import sessions
+from tests.conftest import run_compress, run_main
+from tests.latency.models import write_failing, write_model
+
+pytestmark = pytest.mark.usefixtures("own_lock")
+
+
+@pytest.fixture(autouse=True)
+def _little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cold_start, "RUNS", 1)
+    monkeypatch.setattr(timing, "WARM_UP_SECONDS", 0.0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_model(tmp_path / "model.onnx")
+    write_model(tmp_path / "other.onnx", layers=3)
+    write_failing(tmp_path / "failing.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bundle").mkdir()
+    write_model(tmp_path / "bundle" / "model.onnx")
+    return tmp_path
+
+
+def bench(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    return run_main(monkeypatch, folder, "bench", *arguments, "--seconds", "0.05")
+
+
+def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compress.machine.available_cores", lambda: 2)
+    options = ["--batches", "1,4", "--threads", "2,1", "--json", "bench.json"]
+
+    assert bench(monkeypatch, folder, "other.onnx", "bundle", *options) == 0
+
+    report = json.loads((folder / "bench.json").read_bytes())
+    assert [model["name"] for model in report["models"]] == ["other", "bundle"]
+    for model in report["models"]:
+        rows = model["latencies"]
+        assert [(row["threads"], row["batch"]) for row in rows] == [(1, 1), (1, 4), (2, 1), (2, 4)]
+        assert all(min(row["samples_ns"]) > 0 for row in rows)
+        assert model["nodes"].keys() == {"CPUExecutionProvider"}
+        assert model["alone"][0]["first_run_ns"] > 0
+        assert len(model["sha256"]) == 64
+    assert report["host"].keys() >= {"processor", "flags", "cores", "cgroup_cpu", "governor", "load", "onnxruntime"}
+    assert "cold start" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spinning"),
+    [
+        (["model.onnx"], True),
+        (["model.onnx", "other.onnx"], False),
+        (["model.onnx", "--compare", "openvino"], False),
+    ],
+)
+def test_idle_threads_spin_only_where_nothing_beside_is_disturbed(
+    arguments: list[str], spinning: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def open_session(file: Path, *, spinning: bool, **options: Any) -> Any:
+        asked.append(spinning)
+        return sessions.open_session(file, spinning=spinning, **options)
+
+    monkeypatch.setattr("compress.latency.model_files.open_session", open_session)
+
+    assert bench(monkeypatch, folder, *arguments, "--batches", "1", "--threads", "1", "--json", "bench.json") == 0
+
+    assert set(asked) == {spinning}
+    assert json.loads((folder / "bench.json").read_bytes())["settings"]["spinning"] is spinning
+
+
+def test_without_a_model_it_is_the_stage_with_the_settings_of_a_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, float]] = []
+    monkeypatch.setattr(
+        "compress.commands.run.run_up_to", lambda last, config: ran.append((last, config.bench.seconds))
+    )
+
+    assert run_main(monkeypatch, folder, "bench", "--set", "bench.seconds=3") == 0
+
+    assert ran == [("bench", 3.0)]
+
+
+def test_files_are_measured_without_tensorflow_and_without_the_pipeline(folder: Path) -> None:
+    code = (
+        "import sys; from compress import cli; from compress.latency import cold_start\n"
+        "sys.argv, cold_start.RUNS = ['compress', *sys.argv[1:]], 1\n"
+        "try: cli.main()\n"
+        "finally: print({'tensorflow', 'compress.pipeline', 'compress.config'} & set(sys.modules), file=sys.stderr)"
+    )
+    options = ["--seconds", "0.1", "--batches", "1", "--threads", "1"]
+
+    result = run_compress(folder, "bench", "model.onnx", *options, python=("-c", code))
+
+    assert (result.returncode, result.stderr.splitlines()) == (0, ["set()"])
+
+
+FALLS_BACK = "azure"  # a provider of onnxruntime as it is installed that runs no node itself
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        pytest.param("tensorrt", "has no TensorrtExecutionProvider", id="absent"),
+        pytest.param(
+            FALLS_BACK,
+            "model.onnx: AzureExecutionProvider does not run it whole",
+            id="falls back",
+            marks=pytest.mark.skipif(
+                "AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="has no such provider"
+            ),
+        ),
+    ],
+)
+def test_a_provider_that_is_absent_or_falls_back_gives_one_line_exit_code_4_and_no_figure(
+    provider: str, expected: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = bench(monkeypatch, folder, "model.onnx", "--provider", provider, "--json", "bench.json")
+
+    said = capfd.readouterr()
+    assert (code, said.out.strip(), len(said.err.splitlines())) == (4, "", 1), said
+    assert expected in said.err
+    assert not (folder / "bench.json").exists()
+
+
+BAD: list[tuple[str, list[str], str]] = [
+    ("no such file", ["none.onnx"], "none.onnx: no such file"),
+    ("folder that is no bundle", ["empty"], "empty: holds no model.onnx"),
+    ("file that is no model", ["text.onnx"], "text.onnx: no ONNX model that onnxruntime runs"),
+    ("model that fails", ["failing.onnx"], "failing.onnx: fails to run on image (1, 8, 8, 1)"),
+    ("no threads", ["model.onnx", "--threads", "0"], "--threads 0: should be 1 to"),
+    ("threads that are no number", ["model.onnx", "--threads", "all"], "--threads all: should be whole numbers"),
+    ("no batch", ["model.onnx", "--batches", "0,1"], "--batches 0,1: should be 1 to 4096"),
+    ("batch below nothing", ["model.onnx", "--batches", "-8"], "--batches -8: should be 1 to 4096"),
+    ("batches that are no numbers", ["model.onnx", "--batches", "1,,2"], "--batches 1,,2: should be whole numbers"),
+    ("no time", ["model.onnx", "--seconds", "0"], "--seconds 0: should be above 0"),
+    ("unknown provider", ["model.onnx", "--provider", "abacus"], "--provider abacus: should be one of"),
+    ("unknown peer", ["model.onnx", "--compare", "openvino,abacus"], "--compare abacus: should be of openvino, litert"),
+    ("peer on a GPU", ["model.onnx", "--compare", "openvino", "--provider", "cuda"], "peers run on the CPU"),
+    ("one file twice", ["model.onnx", "./model.onnx"], "model.onnx: is given twice"),
+    ("option of a run", ["model.onnx", "--preset", "digits"], "--preset: bench takes it only without MODEL"),
+    ("option of files", ["--threads", "1"], "--threads: bench takes it only with MODEL"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_input_gives_one_line_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = run_main(monkeypatch, folder, "bench", *arguments)
+
+    said = capsys.readouterr().err
+    assert (code, len(said.splitlines())) == (2, 1), said
+    assert expected in said

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from compress.arrays import save_arrays
+from compress.latency.gate import check as gate
+from compress.latency.gate.pairs import Request, Samples
+from tests.conftest import run_main
+from tests.latency.models import write_failing, write_model
+
+pytestmark = pytest.mark.usefixtures("own_lock")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_model(tmp_path / "model.onnx")
+    write_model(tmp_path / "slower.onnx", layers=3)
+    write_model(tmp_path / "renamed.onnx", name="picture")
+    write_failing(tmp_path / "failing.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines" / "baselines.json").write_text("{}")
+    return tmp_path
+
+
+def measured_as(monkeypatch: pytest.MonkeyPatch, ratio: float, noise: float = 0.001) -> None:
+    """Let new processes answer at once: the candidate takes `ratio` times the baseline's time."""
+    random = np.random.default_rng(0)
+
+    def measure_in_new_process(request: Request, seconds: float) -> Samples:
+        def samples(arm: str) -> list[list[int]]:
+            times = random.lognormal(0, noise, (request.blocks, 5)) * (ratio if arm == "candidate" else 1.0)
+            return (times * 1e6).astype(int).tolist()
+
+        blocks = {arm: samples(arm) for arm in request.files}
+        return Samples(1, blocks, [2_000_000] * request.single_calls, dict.fromkeys(request.files, 1), [0])
+
+    monkeypatch.setattr(gate, "measure_in_new_process", measure_in_new_process)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "options", "code", "outcome"),
+    [
+        (1.0, [], 0, "pass"),
+        (1.08, [], 1, "regression"),
+        (1.08, ["--margin", "0.2"], 0, "pass"),
+        (1.0, ["--max-p90-ms", "1"], 1, "pass"),
+        (1.0, ["--max-p90-ms", "3"], 0, "pass"),
+        (1.0, ["--also", "size"], 0, "pass"),
+    ],
+)
+def test_the_last_line_and_the_exit_code_say_the_verdict(
+    ratio: float,
+    options: list[str],
+    code: int,
+    outcome: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measured_as(monkeypatch, ratio)
+
+    found = run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "model.onnx", *options)
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert found == code
+    assert float(last.split()[1].removesuffix("x")) == pytest.approx(ratio, abs=0.005)
+    assert last.endswith(f": {outcome}")
+
+
+def test_a_machine_that_is_too_noisy_is_inconclusive(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured_as(monkeypatch, 2.0, noise=0.8)
+
+    assert run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "model.onnx") == 3
+    assert "too noisy" in capsys.readouterr().out
+
+
+def test_the_real_thing_measures_two_files_and_writes_reports(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--json", "check.json", "--junit", "check.xml"]
+
+    code = run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "slower.onnx", *files, "--margin", "0.5")
+
+    assert code == 0, capsys.readouterr()
+    report = json.loads((folder / "check.json").read_bytes())
+    assert report["models"][0]["outcome"] == "pass"
+    assert len(report["models"][0]["first"]) == 2
+    [case] = ElementTree.parse(folder / "check.xml").iter("testcase")
+    properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
+    assert float(properties["ratio"] or 0) == pytest.approx(report["models"][0]["ratio"], rel=1e-4)
+
+
+def test_a_folder_of_baselines_is_made_by_update_and_found_by_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured_as(monkeypatch, 1.0)
+    to = ["--baseline", "baselines"]
+
+    assert run_main(monkeypatch, folder, "check", "model.onnx", "slower.onnx", *to, "--update") == 0
+    assert run_main(monkeypatch, folder, "check", "model.onnx", "slower.onnx", *to) == 0
+    assert len(list((folder / "baselines").glob("*.onnx"))) == 2
+    write_model(folder / "model.onnx", layers=2)
+    assert run_main(monkeypatch, folder, "check", "model.onnx", *to, "--update") == 0
+    assert len(list((folder / "baselines").glob("*.onnx"))) == 2, "what is nobody's any more is gone"
+
+
+@pytest.mark.parametrize(("layers", "code"), [(1, 0), (2, 1)])
+def test_accuracy_is_of_the_golden_set(layers: int, code: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_as(monkeypatch, 1.0)
+    (folder / "bundle").mkdir()
+    write_model(folder / "bundle" / "model.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), np.uint8)
+    session = onnxruntime.InferenceSession((folder / "bundle" / "model.onnx").read_bytes())
+    logits = session.run(None, {"image": images})[0]
+    save_arrays(folder / "bundle" / "golden.npz", {"images": images, "logits": logits})
+    candidate = write_model(folder / "candidate.onnx", layers=layers)
+
+    options = ["--baseline", "bundle", "--also", "accuracy"]
+    assert run_main(monkeypatch, folder, "check", str(candidate), *options) == code
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "no logits", "logits of another shape", "a huge header"])
+def test_a_golden_set_that_is_damaged_is_refused_in_one_line(
+    damage: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden = folder / "bundle" / "golden.npz"
+    golden.parent.mkdir()
+    write_model(golden.parent / "model.onnx")
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    logits = {"no logits": {}, "logits of another shape": {"logits": np.zeros(3)}}.get(
+        damage, {"logits": images[:, 0, 0]}
+    )
+    save_arrays(golden, {"images": images, **logits})
+    whole = golden.read_bytes()
+    cut = {"empty": b"", "truncated": whole[:-40], "a huge header": whole.replace(b"(4, 8, 8, 1)", b"(4, 8,99999)")}
+    golden.write_bytes(cut.get(damage, whole))
+
+    code = run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "bundle", "--also", "accuracy")
+
+    said = capsys.readouterr().err
+    assert (code, len(said.splitlines())) == (2, 1), said
+    assert f"bundle{os.sep}golden.npz: " in said
+
+
+def test_accuracy_is_never_by_the_golden_set_of_the_candidate(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "model").mkdir()
+    write_model(folder / "model" / "model.onnx")
+    (folder / "model" / "golden.npz").write_bytes(b"")
+    run_main(monkeypatch, folder, "check", "model", "--baseline", "baselines", "--update")
+
+    assert run_main(monkeypatch, folder, "check", "model", "--baseline", "baselines", "--also", "accuracy") == 2
+    assert "needs --baseline to be a bundle with golden.npz" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_takes_no_verdict_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured_as(monkeypatch, 1.0)
+    options = ["--baseline", "model.onnx", "--json", "none/x.json"]
+
+    assert run_main(monkeypatch, folder, "check", "model.onnx", *options) == 2
+    assert capsys.readouterr().out.endswith(": pass\n")
+
+
+BAD: list[tuple[str, list[str], str]] = [
+    ("no such candidate", ["none.onnx"], "none.onnx: no such file"),
+    ("no such baseline", ["model.onnx", "--baseline", "none.onnx"], "none.onnx: no such file"),
+    ("folder that is no bundle", ["model.onnx", "--baseline", "empty"], "holds neither"),
+    ("baseline that is not in the folder", ["model.onnx", "--baseline", "baselines"], "has no model"),
+    ("other inputs", ["renamed.onnx"], "input image is absent"),
+    ("model that fails", ["failing.onnx", "--baseline", "failing.onnx"], "fails to run on image (1, 8, 8, 1)"),
+    ("file that is no model", ["text.onnx"], "text.onnx: no ONNX model"),
+    ("margin of nothing", ["model.onnx", "--margin", "0"], "--margin 0: should be above 0"),
+    ("margin below nothing", ["model.onnx", "--margin", "-1"], "--margin -1: should be above 0"),
+    ("budget that is no time", ["model.onnx", "--budget", "soon"], "--budget soon: should be a time"),
+    ("no threads", ["model.onnx", "--threads", "0"], "--threads 0: should be 1 to"),
+    ("unknown provider", ["model.onnx", "--provider", "abacus"], "--provider abacus: should be one of"),
+    ("unknown limit", ["model.onnx", "--also", "beauty"], "--also beauty: should be one of size"),
+    (
+        "accuracy without a bundle",
+        ["model.onnx", "--also", "accuracy"],
+        "needs --baseline to be a bundle with golden.npz",
+    ),
+    ("two of one name", ["model.onnx", "./model.onnx"], "two models have this name"),
+    ("update of a file", ["model.onnx", "--update"], "should be a folder of baselines"),
+    ("report that cannot be written", ["model.onnx", "--json", "none/x.json"], "--json none/x.json: cannot be written"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_input_gives_one_line_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "--json" in arguments:
+        measured_as(monkeypatch, 1.0)
+    given = arguments if "--baseline" in arguments else [*arguments, "--baseline", "model.onnx"]
+
+    code = run_main(monkeypatch, folder, "check", *given)
+
+    said = capsys.readouterr().err
+    assert (code, len(said.splitlines())) == (2, 1), said
+    assert expected in said
+
+
+def test_a_provider_that_is_absent_is_one_line_and_exit_code_4(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["check", "model.onnx", "--baseline", "model.onnx", "--provider", "cuda"]
+
+    code = run_main(monkeypatch, folder, *arguments)
+
+    said = capsys.readouterr()
+    assert (code, said.out) == (4, "")
+    assert "has no CUDAExecutionProvider" in said.err

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.latency.models import write_model
+
+SUITE = """
+def test_speed(latency_gate):
+    latency_gate("{candidate}", {baseline}max_regression={margin})
+"""
+
+
+def run_pytest(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a project of its own, with no plugin but ours."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "compress.latency.gate.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        *options,
+    ]
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(folder)}
+    variables |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_model(tmp_path / "model.onnx", side=32)
+    write_model(tmp_path / "slower.onnx", layers=60, side=32)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def write_suite(project: Path, candidate: str, baseline: str, margin: float) -> None:
+    given = f'baseline="{baseline}", ' if baseline else ""
+    (project / "test_speed.py").write_text(SUITE.format(candidate=candidate, baseline=given, margin=margin))
+
+
+def test_a_faster_model_passes_and_its_figures_are_in_both_reports(project: Path) -> None:
+    write_suite(project, "model.onnx", "slower.onnx", 0.5)
+
+    result = run_pytest(project, "--junitxml=junit.xml", "--latency-report=report.json")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    properties = {
+        entry.get("name"): float(entry.get("value") or 0)
+        for entry in ElementTree.parse(project / "junit.xml").iter("property")
+    }
+    assert properties["ratio"] < 1
+    assert properties["low"] <= properties["ratio"] <= properties["high"]
+    [check] = json.loads((project / "report.json").read_bytes())["checks"]
+    assert check["models"][0]["ratio"] == pytest.approx(properties["ratio"], rel=1e-4)
+
+
+def test_a_model_many_times_slower_fails(project: Path) -> None:
+    write_suite(project, "slower.onnx", "model.onnx", 5.0)
+
+    result = run_pytest(project)
+
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "limit 6: regression" in result.stdout
+
+
+def test_update_makes_baselines_that_the_option_then_finds(project: Path) -> None:
+    write_suite(project, "model.onnx", "", 5.0)
+
+    assert run_pytest(project, "--latency-baseline=kept", "--latency-update").returncode == 0
+    assert len(list((project / "kept").glob("*.onnx"))) == 1
+    assert run_pytest(project, "--latency-baseline=kept").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({"PYTEST_XDIST_WORKER_COUNT": "2"}, "other workers disturb it"), ({}, "takes a baseline")],
+)
+def test_what_cannot_be_measured_is_an_error(environment: dict[str, str], expected: str, project: Path) -> None:
+    write_suite(project, "model.onnx", "", 0.05)
+
+    result = run_pytest(project, **environment)
+
+    assert result.returncode == 1
+    assert expected in result.stdout
