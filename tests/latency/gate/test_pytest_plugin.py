@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, run_compress
 from tests.latency.models import write_model
 
 SUITE = """
@@ -92,3 +92,15 @@ def test_what_cannot_be_measured_is_an_error(environment: dict[str, str], expect
 
     assert result.returncode == 1
     assert expected in result.stdout
+
+
+def test_loading_the_plugin_imports_nothing_that_takes_time(tmp_path: Path) -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import compress.latency.gate.pytest_plugin\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+
+    result = run_compress(tmp_path, python=("-c", code))
+
+    added = [name for name in result.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names]
+    assert added == ["compress", "compress.latency", "compress.latency.gate", "compress.latency.gate.pytest_plugin"]
