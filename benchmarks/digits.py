@@ -1,4 +1,4 @@
-"""The README's figures on digits: `python -m compress all` for seeds 0, 1 and 2, and the means over them.
+"""The figures on digits: `python -m compress all` for seeds 0, 1 and 2, and the means over them.
 
     python benchmarks/digits.py [FOLDER]
 

@@ -198,6 +198,20 @@ def test_predict_reads_standard_input_and_prints_json(tiny_run: Run, picture: Pa
     assert said["top"] == [{"label": said["label"], "probability": said["probability"]}]
 
 
+def test_the_lines_in_the_documentation_classify_images(
+    tiny_run: Run, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [lines] = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "bundle.md").read_text("utf-8"), re.DOTALL)
+    for shown, real in {"exported/NAME": tiny_run.bundle, "a.jpg": picture, "b.png": picture}.items():
+        lines = lines.replace(shown, real.as_posix())
+
+    exec(lines, {})
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first[0] in "0123456789"
+
+
 def test_the_lines_in_a_bundles_readme_give_the_golden_logits_without_this_project(tiny_run: Run) -> None:
     [lines] = re.findall(r"```python\n(.*?)```", (tiny_run.bundle / "README.md").read_text("utf-8"), re.DOTALL)
     check = (

@@ -366,7 +366,7 @@ def test_tensorboard_finds_the_scalars_that_history_has(unbroken: Callable[[str]
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert set(events.Tags()["tensors"]) == set(rows[0]) - {"epoch"}
     for name in events.Tags()["tensors"]:
-        assert f"`{name}`" in (REPOSITORY / "README.md").read_text("utf-8")
+        assert f"`{name}`" in (REPOSITORY / "docs" / "training.md").read_text("utf-8")
         values = [tf.make_ndarray(event.tensor_proto).item() for event in events.Tensors(name)]
         np.testing.assert_allclose(values, [float(row[name]) for row in rows], rtol=1e-6)
 
