@@ -25,7 +25,7 @@ from compress.data.batches import Batches, Epoch
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import precision
 from compress.training.fit import fit
-from compress.training.settings import Engine, Precision
+from compress.training.settings import Engine
 from compress.training.supervised import smoothed_one_hot
 
 SHAPE, CLASSES = (32, 32, 1), 10
@@ -40,19 +40,17 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0)
     arguments = parser.parse_args()
     rates: dict[tuple[precision.Real, str], list[float]] = {}
-    kinds: tuple[Precision, ...] = ("float32", "auto")
     for _ in range(TURNS):  # interleaved: what disturbs the machine hurts all alike
-        for kind in kinds:
-            real = precision.resolve(kind)
+        for real in precision.available():
             rates.setdefault((real, "bare loop"), []).append(bare(real, arguments))
-            rates.setdefault((real, "our loop"), []).append(ours(kind, arguments))
+            rates.setdefault((real, "our loop"), []).append(ours(real, arguments))
     medians = {key: statistics.median(values) for key, values in rates.items()}
     for (real, what), values in rates.items():
         print(f"{real:<10}{what:<12}{medians[real, what]:>8.1f}   {', '.join(f'{value:.1f}' for value in values)}")
     for real in {real for real, _ in medians}:
         print(f"{real}: our loop / bare loop: {medians[real, 'our loop'] / medians[real, 'bare loop']:.2f}")
-    auto = precision.resolve("auto")
-    print(f"auto ({auto}) / float32, our loop: {medians[auto, 'our loop'] / medians['float32', 'our loop']:.2f}")
+    for real in precision.available()[1:]:
+        print(f"{real} / float32, our loop: {medians[real, 'our loop'] / medians['float32', 'our loop']:.2f}")
 
 
 def new_model(width: float) -> Any:
@@ -87,7 +85,7 @@ def bare(real: precision.Real, arguments: argparse.Namespace) -> float:
         return arguments.batch * arguments.steps / (time.perf_counter() - start)
 
 
-def ours(kind: Precision, arguments: argparse.Namespace) -> float:
+def ours(real: precision.Real, arguments: argparse.Namespace) -> float:
     """Return the images a second of our loop's second epoch, as its log has them."""
     config: Any = load(preset="fashion_mnist")
     settings = config.teacher.model_copy(update={"epochs": 2, "batch_size": arguments.batch, "learning_rate": 1e-3})
@@ -107,7 +105,7 @@ def ours(kind: Precision, arguments: argparse.Namespace) -> float:
             Batches(images, lambda i, _: targets[i], choose, arguments.batch, 0, settings.augmentation),
             (images[:32], np.zeros(32, np.int64)),
             settings,
-            Engine(precision=kind),
+            Engine(precision=real),
             context,
         )
         last = (Path(folder) / "training" / "history.csv").read_text().splitlines()[-1]

@@ -29,7 +29,7 @@ from compress.data.images import images_of
 from compress.stages import data
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import precision
-from compress.training.fit import evaluate, forward_of
+from compress.training.evaluation import evaluate, forward_of
 from compress.training.supervised import label_batches
 from compress.training.transfer import features, fit_phase
 from teachers import vgg16
@@ -71,7 +71,7 @@ def run(config: Any, folder: Path) -> None:
     trunk = keras.Model(model.input, model.get_layer("pool").output)
     images = images_of(dataset, "train")
     rates: dict[str, list[float]] = {"bare forward pass": [], "features": []}
-    real = precision.resolve(config.train.precision)
+    real = precision.available()[-1]
     with precision.computing_in(real):
         forward = tf.function(lambda batch: trunk(tf.cast(batch, tf.float32), training=False))
         batch = tf.constant(images[:BATCH])

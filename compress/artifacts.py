@@ -51,8 +51,23 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class EpochResult:
+    """How an epoch (from 1) of the training of that name went: a stage may train more than once."""
+
+    training: str
+    epoch: int
+    learning_rate: float
+    loss: float
+    validation_accuracy: float
+    validation_cross_entropy: float
+
+
+@dataclass(frozen=True)
 class Network:
-    """A Keras network as code and weights: the architecture is built from teachers/ or students/, then filled."""
+    """A Keras network as code and weights: the architecture is built from teachers/ or students/, then filled.
+
+    `history` is how its training went, and `precision` what that was computed in, by training.
+    """
 
     name: str
     stage: str
@@ -62,6 +77,8 @@ class Network:
     image_shape: tuple[int, int, int]
     classes: int
     weights: StoredFile
+    history: tuple[EpochResult, ...] = ()
+    precision: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

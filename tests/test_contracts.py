@@ -18,7 +18,7 @@ from compress.artifacts import Network
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.convert import to_onnx
 from compress.tensorflow import start_afresh, tf
-from compress.training.fit import forward_of, logits_of
+from compress.training.evaluation import forward_of, logits_of
 
 
 def plugins_in(*packages: ModuleType) -> list[tuple[str, str]]:

@@ -20,8 +20,8 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
         return Control(None)
     from compress.data.images import images_of
     from compress.metrics.classification import class_counts
-    from compress.training.fit import forward_of, logits_of
+    from compress.training.evaluation import forward_of, logits_of
 
-    model = teacher.fit_teacher(config, Balance(), train, data, context)
+    model, _ = teacher.fit_teacher(config, Balance(), train, data, context)
     counts = class_counts(data.labels("test"), logits_of(forward_of(model), images_of(data, "test")))
     return Control(tuple(Score("test", correct, n) for correct, n in counts))

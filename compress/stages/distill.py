@@ -76,7 +76,7 @@ def run(
         return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), slots=indices)
 
     student = networks.build("students", config.student.name, config.student.options, data.image_shape, classes)
-    fit(
+    fitted = fit(
         student,
         lambda y, logits: loss(logits, y[:, classes:], y[:, :classes]),
         Batches(
@@ -103,4 +103,6 @@ def run(
         image_shape=data.image_shape,
         classes=classes,
         weights=out / "weights.npz",
+        history=fitted.history,
+        precision={fitted.name: fitted.precision},
     )

@@ -47,7 +47,7 @@ def run(
     from compress.onnx_tools import scoring
     from compress.onnx_tools.convert import to_onnx
     from compress.onnx_tools.sessions import open_session
-    from compress.training.fit import forward_of, logits_of
+    from compress.training.evaluation import forward_of, logits_of
 
     def copied(model: OnnxModel) -> OnnxModel:
         return dataclasses.replace(model, file=Path(shutil.copy(model.file, out / f"{model.id}.onnx")))

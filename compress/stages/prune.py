@@ -50,7 +50,7 @@ def run(
         config.updates,
         config.dense_ends,
     )
-    fit_to_labels(
+    fitted = fit_to_labels(
         model,
         batches,
         data,
@@ -61,4 +61,11 @@ def run(
         may_stop_from=min(ramp_epochs, config.epochs - 1),
     )
     networks.save(pruning.without_masks(model), out / "weights.npz")
-    return dataclasses.replace(teacher, name="pruned", stage=context.stage, weights=out / "weights.npz")
+    return dataclasses.replace(
+        teacher,
+        name="pruned",
+        stage=context.stage,
+        weights=out / "weights.npz",
+        history=fitted.history,
+        precision={fitted.name: fitted.precision},
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ from compress.context import Context
 from compress.data.balance import Balance
 from compress.plugins import Choice
 from compress.training.settings import Engine, LabelSettings, Phase
+
+if TYPE_CHECKING:
+    from compress.training.fit import Fitted
 
 PRETRAINED: dict[str, Any] = {"batch_norm": False, "scaling": "caffe"}  # as ImageNet's VGG weights were trained
 
@@ -91,7 +94,8 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
     """Write the trained teacher's weights."""
     from compress import networks
 
-    networks.save(fit_teacher(config, balance, train, data, context), out / "weights.npz")
+    model, trainings = fit_teacher(config, balance, train, data, context)
+    networks.save(model, out / "weights.npz")
     return Network(
         name="teacher",
         stage=context.stage,
@@ -101,14 +105,18 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
         image_shape=data.image_shape,
         classes=len(data.classes),
         weights=out / "weights.npz",
+        history=tuple(epoch for fitted in trainings for epoch in fitted.history),
+        precision={fitted.name: fitted.precision for fitted in trainings},
     )
 
 
-def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset, context: Context) -> Any:
-    """Return the trained Keras model."""
+def fit_teacher(
+    config: Config, balance: Balance, engine: Engine, data: Dataset, context: Context
+) -> tuple[Any, list[Fitted]]:
+    """Return the trained Keras model, and how each phase of its training went."""
     from compress import networks
     from compress.tensorflow import start_afresh
-    from compress.training.fit import START
+    from compress.training.checkpoint import START
     from compress.training.supervised import fit_to_labels, label_batches
     from compress.training.transfer import fit_phase
 
@@ -120,12 +128,14 @@ def fit_teacher(config: Config, balance: Balance, engine: Engine, data: Dataset,
         pretrained.load_into(model, teacher.BLOCKS, file, from_bgr=True)
     batches = label_batches(data, config, balance, context.seed)
     epochs = config.epochs + sum(phase.epochs for phase in config.phases)
+    trainings = []
     done = 0.0
     for number, phase in enumerate(config.phases, start=1):
         part = context.part(done, done + phase.epochs / epochs)
-        fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part)
+        trainings.append(fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part))
         done += phase.epochs / epochs
     if config.epochs:
         may_stop_from = START if config.phases else 0
-        fit_to_labels(model, batches, data, config, engine, context.part(done, 1.0), may_stop_from=may_stop_from)
-    return model
+        rest = context.part(done, 1.0)
+        trainings.append(fit_to_labels(model, batches, data, config, engine, rest, may_stop_from=may_stop_from))
+    return model, trainings

@@ -1,34 +1,72 @@
-"""A training's state on disk: arrays and a JSON text in one .npz, replaced by one rename every epoch."""
+"""A training's state in memory and on disk: arrays and a JSON text in one .npz, replaced by one rename every epoch."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compress.arrays import load_arrays, save_arrays
+from compress.training import history
+from compress.training.schedules import NO_PLATEAU
 
 STATE = "state_json"
+START = -1  # the epoch before the first
+
+Groups = dict[str, list[np.ndarray]]
+"""Arrays of the `model`, the `optimizer` and, if they are not the model's, the `best` weights."""
 
 
-def save(path: Path, groups: dict[str, list[np.ndarray]], state: dict[str, Any]) -> None:
-    """Write lists of arrays and a JSON-able state."""
+@dataclass
+class State:
+    """How far a training is: all that a checkpoint holds besides weights and optimizer."""
+
+    epoch: int = 0
+    best: int = START
+    best_result: tuple[float, float] = (-1.0, 0.0)
+    parts: int = 1
+    plateau: tuple[float, float, int] = NO_PLATEAU
+    rows: list[history.Row] = field(default_factory=list)
+
+
+def groups_of(model: Any, optimizer: Any) -> Groups:
+    """Return copies of a model's weights and of all that its optimizer remembers."""
+    return {"model": model.get_weights(), "optimizer": [variable.numpy() for variable in _variables(optimizer)]}
+
+
+def restore(model: Any, optimizer: Any, groups: Groups) -> None:
+    """Set a model and its optimizer to what `groups_of` returned."""
+    model.set_weights(groups["model"])
+    for variable, value in zip(_variables(optimizer), groups["optimizer"], strict=True):
+        variable.assign(value)
+
+
+def _variables(optimizer: Any) -> list[Any]:
+    """Return all that an optimizer remembers; where it scales the loss also the scale, which Keras does not list."""
+    scale = getattr(optimizer, "_loss_scale", None)
+    return [*optimizer.variables, *([scale.current_loss_scale, scale.counter] if scale else [])]
+
+
+def save(path: Path, groups: Groups, state: State) -> None:
+    """Write arrays and state."""
     arrays = {f"{group}/{i}": array for group, values in groups.items() for i, array in enumerate(values)}
-    arrays[STATE] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    arrays[STATE] = np.frombuffer(json.dumps(dataclasses.asdict(state)).encode(), np.uint8)
     save_arrays(path, arrays)
 
 
-def load(path: Path) -> tuple[dict[str, list[np.ndarray]], dict[str, Any]] | None:
+def load(path: Path) -> tuple[Groups, State] | None:
     """Return what `save` wrote; None where there is no file or it is not whole."""
     try:
         arrays = load_arrays(path)
-        state = json.loads(arrays.pop(STATE).tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        state = State(**json.loads(arrays.pop(STATE).tobytes()))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    groups: dict[str, list[np.ndarray]] = {}
+    groups: Groups = {}
     for name, array in arrays.items():  # written, and so read, in the lists' order
         groups.setdefault(name.partition("/")[0], []).append(array)
     return groups, state

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from compress.artifacts import EpochResult
 from compress.files import write_file
 from compress.tensorflow import tf
 
@@ -40,3 +41,18 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
         for name, value in scalars.items():
             tf.summary.scalar(name, value, step=step)
     writer.close()
+
+
+def results(name: str, rows: Sequence[Row]) -> tuple[EpochResult, ...]:
+    """Return the rows of the training `name` without their speed, which differs from run to run."""
+    return tuple(
+        EpochResult(
+            training=name,
+            epoch=row["epoch"],
+            learning_rate=row["learning_rate"],
+            loss=row["loss"],
+            validation_accuracy=row["validation_accuracy"],
+            validation_cross_entropy=row["validation_cross_entropy"],
+        )
+        for row in rows
+    )

@@ -1,4 +1,4 @@
-"""In which numbers convolutions and matrix products count; weights, gradients and sums stay float32.
+"""In which precision convolutions and matrix products are computed; weights, losses and sums stay in float32.
 
 TensorFlow's graph optimizer does it (the idea of Micikevicius et al., "Mixed Precision Training", 2018), so that a
 network is the same code in every precision.
@@ -6,33 +6,76 @@ network is the same code in every precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
+from compress.context import Context
 from compress.errors import BadInputError
+from compress.files import write_file
 from compress.machine import has_bfloat16
 from compress.tensorflow import tf
 from compress.training.settings import Precision
 
 Real = Literal["float32", "bfloat16", "float16"]
 
+ROUNDS = 2  # of measurements, in turn, so that what else the machine does falls on both
+MIN_GAIN = 1.1  # times as fast as float32: less is not worth fewer digits, and near 1 chance would decide
 
-def resolve(precision: Precision) -> Real:
-    """Return what `auto` means on this machine; raises `BadInputError` for what it has no kernels for."""
-    gpu = bool(tf.config.list_physical_devices("GPU"))
-    small: Real = "float16" if gpu else "bfloat16" if has_bfloat16() else "float32"
-    if precision == "auto":
-        return small
-    if precision not in (small, "float32"):  # where there are none, TensorFlow would use float32 and not say so
-        should = "float32" if small == "float32" else f"{small} or float32"
-        raise BadInputError(f"train.precision = {precision!r}: should be {should} on this machine")
-    return precision
+
+def available() -> tuple[Real, ...]:
+    """Return the precisions that this machine has kernels for, float32 first."""
+    if tf.config.list_physical_devices("GPU"):
+        return "float32", "float16"
+    return ("float32", "bfloat16") if has_bfloat16() else ("float32",)
+
+
+def choose(precision: Precision, seconds_in: Callable[[Real], float], name: str, context: Context) -> Real:
+    """Return the precision of a training: what is set or, for `auto`, the faster, which a short measurement tells.
+
+    The choice is kept with the checkpoint: a training that goes on, and every process that takes part in it, computes
+    as it began.
+
+    Parameters
+    ----------
+    seconds_in
+        Measures the seconds that a step takes in a precision.
+    name
+        Of the training.
+
+    Raises
+    ------
+    BadInputError
+        If this machine has no kernels for the precision: TensorFlow would use float32 and not say so.
+    """
+    known = available()
+    if precision != "auto":
+        if precision not in known:
+            should = " or ".join(reversed(known))
+            raise BadInputError(f"train.precision = {precision!r}: should be {should} on this machine")
+        return precision
+    if len(known) == 1:
+        return known[0]
+
+    def measure(file: Path) -> None:
+        context.progress(0.0, f"measuring in which precision {name} is faster")
+        rounds = [{real: seconds_in(real) for real in known} for _ in range(ROUNDS)]
+        float32, small = (min(seconds[real] for seconds in rounds) for real in known)
+        chosen = known[1] if float32 >= MIN_GAIN * small else known[0]
+        context.note(
+            f"{context.stage}: {name} is computed in {chosen}: a step takes {1000 * float32:.3g} ms in {known[0]}, "
+            f"{1000 * small:.3g} ms in {known[1]}"
+        )
+        write_file(file, json.dumps(chosen).encode())
+
+    return json.loads(context.made(context.checkpoint / f"{name}-precision.json", measure).read_bytes())
 
 
 @contextmanager
 def computing_in(precision: Real) -> Iterator[None]:
-    """Let functions that are traced inside compute in a precision."""
+    """Let TensorFlow functions that are called inside compute in a precision."""
     option = {"bfloat16": "auto_mixed_precision_onednn_bfloat16", "float16": "auto_mixed_precision"}.get(precision)
     if option is None:
         yield

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from compress.data.augmentation import Augmentation, Mixing
-from compress.machine import device_class, has_bfloat16
+from compress.machine import host
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]
@@ -95,10 +95,9 @@ class Engine(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def key_settings(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: for `auto` what it means on this machine."""
-        cpu = "bfloat16" if has_bfloat16() else "float32"
-        auto = "float16" if device_class() == "gpu" else cpu
-        return {"strategy": self.strategy, "precision": auto if self.precision == "auto" else self.precision}
+        """Return the settings that the result depends on: with `auto` the machine, whose speed decides."""
+        settings = self.model_dump(mode="json")
+        return {**settings, "machine": host()} if self.precision == "auto" else settings
 
     strategy: Strategy = Field(
         "none",
@@ -108,5 +107,5 @@ class Engine(BaseModel):
     precision: Precision = Field(
         "float32",
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
-        "bfloat16 on processors made for it, float16 on GPUs, else float32. Weights are kept in float32.",
+        "for each training the one whose steps are measured to be faster. Weights and losses are float32.",
     )

@@ -13,7 +13,7 @@ from compress.data.balance import Balance, epoch_indices, image_weights, with_sy
 from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
 from compress.tensorflow import keras
-from compress.training.fit import fit
+from compress.training.fit import Fitted, fit
 from compress.training.settings import Engine, LabelSettings
 
 
@@ -56,9 +56,9 @@ def fit_to_labels(
     *,
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
-) -> None:
-    """Train a Keras model in place, stopped by the validation split; arguments as `fit`'s."""
-    fit(
+) -> Fitted:
+    """Train a Keras model in place, stopped by the validation split; arguments and result as `fit`'s."""
+    return fit(
         model,
         keras.losses.CategoricalCrossentropy(from_logits=True),
         batches,

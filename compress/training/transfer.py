@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ from compress.data.images import Images, images_of, in_batches
 from compress.files import write_file
 from compress.tensorflow import keras, tf
 from compress.training import precision
-from compress.training.fit import START, fit, forward_of
+from compress.training.checkpoint import START
+from compress.training.evaluation import forward_of
+from compress.training.fit import Fitted, fit
 from compress.training.settings import Engine, LabelSettings, Phase
 
+PASSES = 2  # timed to choose a precision
 FREE = 1 << 30  # bytes of the disk that a cache leaves alone
 
 
@@ -42,8 +46,8 @@ def fit_phase(
     settings: LabelSettings,
     engine: Engine,
     context: Context,
-) -> None:
-    """Train the head and the last `phase.blocks` of a model in place, the rest frozen; the other arguments as `fit`'s.
+) -> Fitted:
+    """Train the head and the last `phase.blocks` of a model in place, the rest frozen; arguments and result as `fit`'s.
 
     `blocks` are the beginnings of the names of the trunk's layers, in order; what follows the last one is the head. A
     phase after the first keeps the weights it began with where none of its epochs was better.
@@ -58,12 +62,15 @@ def fit_phase(
         layer.trainable = not layer.name.startswith(frozen)
     cut = _cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
     if cut is None or not _is_kept(cut, len(batches.images) * phase.views + len(validation[0]), name, context):
-        fit(model, loss, batches, validation, settings, engine, context, name=name, may_stop_from=may_stop_from)
+        fitted = fit(
+            model, loss, batches, validation, settings, engine, context, name=name, may_stop_from=may_stop_from
+        )
     else:
         known = any(context.checkpoint.glob(f"{name}-*.npy"))  # from a try that was interrupted
         start = time.perf_counter()
         trunk = keras.Model(model.input, cut.output)
-        with precision.computing_in(precision.resolve(engine.precision)):
+        measure = partial(_seconds_per_pass, trunk, batches.images)
+        with precision.computing_in(precision.choose(engine.precision, measure, f"{name}-features", context)):
             views = [
                 features(trunk, batches.images, name, view, settings.augmentation, context)
                 for view in range(phase.views)
@@ -72,7 +79,7 @@ def fit_phase(
         computing = time.perf_counter() - start
         start = time.perf_counter()
         head = keras.Model(cut.output, model.output)
-        epochs = fit(
+        fitted = fit(
             head,
             loss,
             _of_features(batches, Views(views)),
@@ -85,15 +92,16 @@ def fit_phase(
         )
         training = time.perf_counter() - start
         n = len(batches.images)
-        said = f"{context.stage}: {name}: {epochs} epochs on kept features of {n:,} images took {training:.1f} s"
+        said = f"{context.stage}: {name}: {fitted.epochs} epochs on kept features of {n:,} images took {training:.1f} s"
         if not known:
             images = n * phase.views + len(held_out)
-            saved = computing * (epochs * (n + len(held_out)) / images - 1)
+            saved = computing * (fitted.epochs * (n + len(held_out)) / images - 1)
             said += f"; computing these took {computing:.1f} s, which saved {saved:,.0f} s"
-        if context.is_chief and epochs:
+        if context.is_chief and fitted.epochs:
             context.note(said)
     for layer in model.layers:
         layer.trainable = True
+    return fitted
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,20 @@ def _fits(cut: Any, rows: int, context: Context) -> bool:
             "free: they are computed anew in each epoch"
         )
     return needed <= free
+
+
+def _seconds_per_pass(trunk: Any, images: Images, real: precision.Real) -> float:
+    """Return the seconds that a model takes for the first batch of images in a precision, the fastest of a few."""
+    batch = next(in_batches(images))
+    forward = forward_of(trunk)
+    seconds = []
+    with precision.computing_in(real):
+        forward(batch)  # traces and fills caches
+        for _ in range(PASSES):
+            start = time.perf_counter()
+            forward(batch)
+            seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def features(

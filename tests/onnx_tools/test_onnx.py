@@ -14,7 +14,7 @@ from compress.onnx_tools.canonical import canonicalize
 from compress.onnx_tools.convert import to_onnx
 from compress.quantization import quantize
 from compress.tensorflow import keras, start_afresh
-from compress.training.fit import forward_of, logits_of
+from compress.training.evaluation import forward_of, logits_of
 from students import plain
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 1), np.uint8)  # more than one batch

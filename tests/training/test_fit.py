@@ -14,11 +14,13 @@ from compress.context import Context
 from compress.data.batches import Batches, Epoch
 from compress.errors import CompressError, MachineError
 from compress.tensorflow import keras, start_afresh, tf
-from compress.training.fit import START, evaluate, fit, forward_of, logits_of
+from compress.training.checkpoint import START
+from compress.training.evaluation import evaluate, forward_of, logits_of
+from compress.training.fit import fit
 from compress.training.history import FILE
 from compress.training.settings import Engine, Schedule, TrainingSettings
-from compress.training.step import Stepped
 from compress.training.supervised import smoothed_one_hot
+from compress.training.trained_model import TrainedModel
 from tests.conftest import REPOSITORY
 
 RNG = np.random.default_rng(0)
@@ -180,7 +182,7 @@ def test_early_stopping_ends_the_training_and_gives_the_best_epoch(
         seen.append(model.get_weights())
         return next(results)
 
-    monkeypatch.setattr("compress.training.fit.evaluate", scripted)
+    monkeypatch.setattr("compress.training.trainer.evaluate", scripted)
     weights = train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 9, "patience": 2}), model)
 
     assert len(seen) == 4, "two epochs after the best one, of index 1"
@@ -196,7 +198,7 @@ def test_an_epoch_before_may_stop_from_is_never_the_result(tmp_path: Path, monke
         seen.append(model.get_weights())
         return next(results)
 
-    monkeypatch.setattr("compress.training.fit.evaluate", scripted)
+    monkeypatch.setattr("compress.training.trainer.evaluate", scripted)
     weights = train(context(tmp_path), model=model, may_stop_from=2)
 
     assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[2]]
@@ -214,7 +216,7 @@ def test_weights_that_are_trained_already_are_the_result_where_no_epoch_is_bette
         seen.append(model.get_weights())
         return next(results)
 
-    monkeypatch.setattr("compress.training.fit.evaluate", scripted)
+    monkeypatch.setattr("compress.training.trainer.evaluate", scripted)
     settings = SETTINGS.model_copy(update={"epochs": 3})
     with pytest.raises(Killed):
         train(context(tmp_path, kill_after=0.7), settings, model, may_stop_from=START)
@@ -259,7 +261,7 @@ def test_a_batch_too_large_for_memory_is_taken_in_halves_and_the_epoch_begun_aga
 ) -> None:
     notes: list[str] = []
     parts: list[int] = []
-    real = Stepped.fit
+    real = TrainedModel.fit
 
     def out_of_memory(self: Any, *arguments: Any, **options: Any) -> Any:
         parts.append(self.parts)
@@ -268,7 +270,7 @@ def test_a_batch_too_large_for_memory_is_taken_in_halves_and_the_epoch_begun_aga
             raise tf.errors.ResourceExhaustedError(None, None, "OOM")
         return real(self, *arguments, **options)
 
-    monkeypatch.setattr(Stepped, "fit", out_of_memory)
+    monkeypatch.setattr(TrainedModel, "fit", out_of_memory)
     told = Context("stage", 0, 0, tmp_path, tmp_path, lambda fraction, words: None, notes.append)
     weights = train(told, SETTINGS.model_copy(update={"epochs": 30}))
 
@@ -287,7 +289,7 @@ def test_memory_that_is_too_small_for_one_image_ends_the_training(
     def out_of_memory(self: Any, *arguments: Any, **options: Any) -> Any:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(Stepped, "fit", out_of_memory)
+    monkeypatch.setattr(TrainedModel, "fit", out_of_memory)
     with pytest.raises(MachineError, match="out of memory even with one image at a time"):
         train(context(tmp_path))
 
@@ -335,7 +337,7 @@ def test_float16_scales_the_loss_and_resumes_with_its_scale(
 ) -> None:
     """Without a GPU the numbers stay float32: what is tested is the scaling, which must not show in the result."""
     plain = unbroken("defaults").weights
-    monkeypatch.setattr("compress.training.precision.resolve", lambda kind: kind)
+    monkeypatch.setattr("compress.training.precision.available", lambda: ("float32", "float16"))
     scaled = train(context(folder(tmp_path / "scaled")), engine=FLOAT16)
     resumed = train_killed_and_resumed(tmp_path / "killed", FLOAT16)
 
@@ -346,7 +348,7 @@ def test_float16_scales_the_loss_and_resumes_with_its_scale(
 
 def test_a_loss_scale_that_changes_is_resumed_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scaling = partial(keras.mixed_precision.LossScaleOptimizer, initial_scale=2.0**124, dynamic_growth_steps=1)
-    monkeypatch.setattr("compress.training.precision.resolve", lambda kind: kind)
+    monkeypatch.setattr("compress.training.precision.available", lambda: ("float32", "float16"))
     monkeypatch.setattr(keras.mixed_precision, "LossScaleOptimizer", scaling)  # doubles until steps overflow
 
     whole = train(context(folder(tmp_path / "whole")), engine=FLOAT16)

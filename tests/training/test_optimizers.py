@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from compress.errors import BadInputError
-from compress.machine import has_bfloat16
 from compress.tensorflow import keras, start_afresh, tf
-from compress.training import optimizers, precision
+from compress.training import optimizers
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
-from compress.training.settings import Engine, Schedule, TrainingSettings
-from compress.training.step import Stepped
+from compress.training.settings import Schedule, TrainingSettings
+from compress.training.trained_model import TrainedModel
 
 RATE, W, G1, G2 = 0.1, 1.0, 0.5, -0.25  # rate, weight, gradients of two steps
 
@@ -167,7 +164,7 @@ def test_penalties_pull_kernels_and_leave_biases_and_the_reported_loss_alone() -
     """With black images and a loss of nothing, the penalties' gradients are all there is."""
     model = small_model()
     kernel, bias = model.get_weights()
-    trained = Stepped(model.inputs, model.outputs)
+    trained = TrainedModel(model.inputs, model.outputs)
     trained.l1, trained.l2 = 0.1, 0.2
     trained.compile(keras.optimizers.SGD(0.5, jit_compile=False), lambda y, logits: 0.0 * logits[:, 0])
     zeros = tf.zeros((3, 2, 2, 1))
@@ -191,7 +188,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(parts: int, wrap: Calla
     after = []
     for n in (1, parts):
         model = small_model()
-        trained = Stepped(model.inputs, model.outputs)
+        trained = TrainedModel(model.inputs, model.outputs)
         trained.parts, trained.l2 = n, 0.1
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         trained.compile(wrap(keras.optimizers.SGD(0.5, jit_compile=False)), loss)
@@ -207,7 +204,7 @@ def test_parts_of_no_image_leave_batch_normalization_alone() -> None:
     image = keras.Input((2, 2, 1))
     x = keras.layers.BatchNormalization()(keras.layers.Flatten()(image))
     model = keras.Model(image, keras.layers.Dense(2)(x))
-    trained = Stepped(model.inputs, model.outputs)
+    trained = TrainedModel(model.inputs, model.outputs)
     trained.parts = 4
     trained.compile(
         keras.optimizers.SGD(0.1, jit_compile=False), keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -236,61 +233,3 @@ def test_parts_of_no_image_leave_batch_normalization_alone() -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrainingSettings(**settings)
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "expected"),
-    [("flags : fma avx512_bf16 avx2", "bfloat16"), ("flags : fma avx512f avx512_bf16x", "float32"), ("", "float32")],
-)
-def test_auto_precision_is_what_the_processor_is_made_for(
-    cpuinfo: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(Path, "read_text", lambda path: cpuinfo)
-
-    assert precision.resolve("auto") == expected
-
-
-def test_auto_is_in_the_key_as_what_it_means_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compress.training.settings.device_class", lambda: "cpu")
-    keys = []
-    for has in (True, False):
-        monkeypatch.setattr("compress.training.settings.has_bfloat16", lambda has=has: has)
-        keys.append(Engine(precision="auto").key_settings()["precision"])
-
-    assert keys == ["bfloat16", "float32"]
-
-
-@pytest.mark.parametrize(
-    ("devices", "bfloat16", "asked", "right"),
-    [
-        ([], True, "float16", "bfloat16 or float32"),
-        ([], False, "float16", "float32"),
-        ([], False, "bfloat16", "float32"),
-        (["GPU"], True, "bfloat16", "float16 or float32"),
-    ],
-)
-def test_a_precision_without_kernels_is_refused(
-    devices: list[str], bfloat16: bool, asked: Any, right: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
-    monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
-
-    with pytest.raises(BadInputError, match=f"train.precision = '{asked}': should be {right} on this machine"):
-        precision.resolve(asked)
-
-
-@pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
-def test_bfloat16_is_counted_in_inside_and_not_after() -> None:
-    """A product of 1 + 1/512 with itself: bfloat16 knows no number between 1 and 1 + 1/128."""
-
-    def product() -> float:
-        x = tf.constant(np.full((64, 64), 1 + 1 / 512, np.float32))
-        return float(tf.function(lambda a: tf.linalg.matmul(tf.nn.relu(tf.linalg.matmul(a, a)), a))(x)[0, 0])
-
-    exact = product()
-    with precision.computing_in("bfloat16"):
-        rounded = product()
-
-    assert rounded != exact
-    assert product() == exact

@@ -53,7 +53,7 @@ def train(images: Dataset, where: Context, *assignments: str) -> dict[str, list[
     """Return each layer's weights."""
     where.checkpoint.mkdir(exist_ok=True)
     config = load(assignments=[*TINY, *(f"teacher.{assignment}" for assignment in assignments)])
-    model = teacher.fit_teacher(config.teacher, Balance(), FLOAT32, images, where)  # type: ignore[attr-defined]
+    model, _ = teacher.fit_teacher(config.teacher, Balance(), FLOAT32, images, where)  # type: ignore[attr-defined]
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 

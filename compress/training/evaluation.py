@@ -1,0 +1,53 @@
+"""What a model that is not being trained makes of images, and how good that is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from compress.data.images import Images, in_batches
+from compress.errors import MachineError
+from compress.tensorflow import tf
+
+Forward = Callable[[np.ndarray], np.ndarray]
+
+
+def forward_of(model: Any) -> Forward:
+    """Return a function from a batch of images to what a model, not training, makes of it, such as logits.
+
+    Where a batch is too large for memory it is taken in parts, as are all after it. Raises `MachineError` where one
+    image is too large.
+    """
+    run = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
+    most = sys.maxsize  # images that fit
+
+    def forward(batch: np.ndarray) -> np.ndarray:
+        nonlocal most
+        size = min(most, len(batch))
+        try:
+            parts = [run(tf.constant(batch[i : i + size])).numpy() for i in range(0, len(batch), size)]
+        except tf.errors.ResourceExhaustedError as error:
+            if size == 1:
+                raise MachineError("out of memory even with one image; image.size should be smaller") from error
+            most = size // 2
+            return forward(batch)
+        return np.concatenate(parts)
+
+    return forward
+
+
+def logits_of(forward: Forward, images: Images) -> np.ndarray:
+    """Return the logits `(n, classes) float32` of images `(n, height, width, channels)`."""
+    return np.concatenate([forward(batch) for batch in in_batches(images)])
+
+
+def evaluate(forward: Forward, images: Images, labels: np.ndarray) -> tuple[float, float]:
+    """Return accuracy (a fraction) and mean cross-entropy (nats) of a function that gives logits."""
+    logits = logits_of(forward, images).astype(np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    cross_entropy = -log_probabilities[np.arange(len(labels)), labels].mean()
+    return float((logits.argmax(axis=1) == labels).mean()), float(cross_entropy)

@@ -1,0 +1,94 @@
+"""One training step: Keras's own, with penalties on kernels, and in parts where a whole batch does not fit into memory.
+
+Products and convolutions may be computed in a smaller precision; the loss, the penalties, and all that is done with
+gradients are computed in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compress.tensorflow import keras, tf
+
+
+@tf.custom_gradient
+def in_float32(values: Any) -> tuple[Any, Any]:
+    """Return `values` (float32) unchanged, out of the reach of TensorFlow's mixed precision; their gradient likewise.
+
+    The graph optimizer that moves products to a smaller precision takes along what lies between two of them, such as a
+    loss written in plain operations, and what follows one, such as a sum of gradients. A bitcast is not in its lists
+    of operations: what lies behind one stays in float32. It copies nothing.
+    """
+
+    def unchanged(tensor: Any) -> Any:
+        return tf.bitcast(tf.bitcast(tensor, tf.int32), tf.float32)
+
+    return unchanged(values), unchanged
+
+
+class TrainedModel(keras.Model):
+    """A functional Keras model that is trained.
+
+    `l1` and `l2` are times the sums of the kernels' absolute values and squares, added to what is minimized, not to the
+    loss that is reported. With `parts` above 1 a batch is taken in so many parts whose gradients are added up:
+    the same step, up to rounding and to batch normalization, which then sees a part at a time.
+    """
+
+    l1 = l2 = 0.0
+    parts = 1
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+        """Return the compiled loss, computed in float32 in every precision."""
+        return super().compute_loss(x, y, in_float32(y_pred), sample_weight)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take a step on a batch of (images, targets, weights); return the mean loss of the epoch so far."""
+        images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if self.parts == 1:
+            gradients = self._gradients(images, targets, weights, share=1.0)
+        else:
+            gradients = self._gradients_of_parts(images, targets, weights)
+        if self._scales_loss:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        if self.l1 or self.l2:
+            gradients = self._with_penalties(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _gradients(self, images: Any, targets: Any, weights: Any, share: Any) -> list[Any]:
+        """Return the gradients of `share` times the loss of some images; times the loss's scale, if it has one."""
+        with tf.GradientTape() as tape:
+            loss = share * self.compute_loss(images, targets, self(images, training=True), weights)
+            scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
+        return [in_float32(gradient) for gradient in tape.gradient(scaled, self.trainable_variables)]
+
+    def _gradients_of_parts(self, images: Any, targets: Any, weights: Any) -> list[Any]:
+        size = tf.shape(images)[0]
+        used = tf.minimum(self.parts, size)  # a part of no image would spoil batch normalization
+
+        def gradients_of(part: int) -> list[Any]:
+            rows = slice(size * part // used, size * (part + 1) // used)
+            share = tf.cast(rows.stop - rows.start, tf.float32) / tf.cast(size, tf.float32)
+            return self._gradients(images[rows], targets[rows], weights[rows], share)
+
+        gradients = gradients_of(0)
+        for part in range(1, self.parts):
+            nothing = [tf.zeros_like(gradient) for gradient in gradients]
+            more = tf.cond(part < used, lambda part=part: gradients_of(part), lambda nothing=nothing: nothing)
+            gradients = [total + gradient for total, gradient in zip(gradients, more, strict=True)]
+        return gradients
+
+    def _with_penalties(self, gradients: list[Any]) -> list[Any]:
+        """Return gradients to which those of the penalties are added, whose sum over all replicas counts once."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
+        def penalized(gradient: Any, variable: Any) -> Any:
+            if "kernel" not in variable.name:
+                return gradient
+            return gradient + (self.l1 * tf.sign(variable) + 2.0 * self.l2 * variable) / replicas
+
+        return [penalized(*pair) for pair in zip(gradients, self.trainable_variables, strict=True)]
+
+    @property
+    def _scales_loss(self) -> bool:
+        return hasattr(self.optimizer, "get_scaled_loss")
