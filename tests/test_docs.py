@@ -20,15 +20,18 @@ from typer.main import get_command
 
 import compress.data.sources
 import compress.distillation.losses
+import compress.packaging.formats
 import compress.stages
 import students
-from compress import cli, config, pipeline, pretrained
+from compress import cli, config, pipeline, plugins, pretrained
 from compress.arrays import load_arrays, save_arrays
 from compress.artifacts import Network
 from compress.commands import predict
 from compress.commands.settings import load
 from compress.context import Context
 from compress.errors import BadInputError
+from compress.packaging.package import FORMATS
+from compress.packaging.source import Source
 from compress.training.cluster import cluster_of
 from tests import test_contracts
 from tests.conftest import REPOSITORY, TINY, run_main
@@ -229,7 +232,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-PACKAGES = (students, compress.distillation.losses, compress.data.sources, compress.stages)  # of the examples
+PACKAGES = (  # that the examples in docs/extending.md belong to
+    students,
+    compress.distillation.losses,
+    compress.data.sources,
+    compress.packaging.formats,
+    compress.stages,
+)
 
 
 @pytest.fixture
@@ -259,7 +268,7 @@ def is_in(package: ModuleType, file: Path) -> bool:
 def test_the_settings_that_are_shown_load(
     block: str, examples: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(data_folder(tmp_path))
     (tmp_path / "shown.toml").write_text(block)
 
     assert config.load(tmp_path / "shown.toml") != config.load()
@@ -309,6 +318,17 @@ def test_the_source_of_the_examples_keeps_the_contract_and_reads_images(
     assert samples.labels.tolist() == [1, 0, 1]
     assert samples.images.open(1)[0].getpixel((0, 0)) == (0, 0, 255)
     assert source.fingerprint(spec, memo) == hashlib.sha256(Path(spec).read_bytes()).hexdigest()
+
+
+def test_the_package_format_of_the_examples_is_found_and_writes_its_files(
+    examples: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("model.onnx", "labels.txt", "preparation.py", "report.json"):
+        (tmp_path / name).write_text(name)
+
+    plugins.find(FORMATS, "minimal").write(Source(tmp_path, {}, ()), tmp_path / "out")
+
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["labels.txt", "model.onnx", "preparation.py"]
 
 
 def test_the_stage_of_the_examples_takes_its_place_in_the_pipeline_and_runs(

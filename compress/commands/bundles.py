@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from compress.packaging import Format
+from compress import plugins
 
 app = typer.Typer()
 
 PANEL = "Finished bundles"
 BundleFolder = Annotated[Path, typer.Argument(help="A bundle's folder, such as exported/NAME.", metavar="BUNDLE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(plugins.names("compress.packaging.formats"))]  # which typer lists and checks
 
 
 @app.command(rich_help_panel=PANEL)

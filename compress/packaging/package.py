@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from compress import plugins
 from compress.bundle.contents import MANIFEST, read_labels
 from compress.bundle.manifest import read_manifest
 from compress.bundle.verify import verify
 from compress.errors import BadInputError, cannot_write
 from compress.files import put_in_place, sha256_file
-from compress.packaging import Format, docker, huggingface, mlflow, triton
 from compress.packaging.source import Source
 
-FORMATS: dict[Format, Callable[[Source, Path], None]] = {
-    "triton": triton.write,
-    "huggingface": huggingface.write,
-    "mlflow": mlflow.write,
-    "docker": docker.write,
-}
+FORMATS = "compress.packaging.formats"
 RECORD = "packaged.json"  # in each layout: from which bundle, and what was written
 
 
-def package(bundle: Path, format: Format, out: Path | None = None) -> Path:
-    """Write a bundle in another layout and return the folder, by default `BUNDLE-FORMAT` beside the bundle.
+def package(bundle: Path, format: str, out: Path | None = None) -> Path:
+    """Write a bundle in a format of formats/ and return the folder, by default `BUNDLE-FORMAT` beside the bundle.
 
     The bundle is verified first, see `compress.bundle.verify`. A reader of the folder sees the old layout or the new,
     never half. Raises `BadInputError` for a bundle that does not verify, for a folder that holds anything but what an
@@ -42,7 +36,7 @@ def package(bundle: Path, format: Format, out: Path | None = None) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
             new = Path(beside) / target.name
             new.mkdir()
-            FORMATS[format](source, new)
+            plugins.find(FORMATS, format).write(source, new)
             _record(source, format, new)
             put_in_place(new, target)
     except OSError as error:
@@ -50,7 +44,7 @@ def package(bundle: Path, format: Format, out: Path | None = None) -> Path:
     return target
 
 
-def _record(source: Source, format: Format, folder: Path) -> None:
+def _record(source: Source, format: str, folder: Path) -> None:
     record = {
         "format": format,
         "bundle": source.name,

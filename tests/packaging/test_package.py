@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
+from compress import plugins
 from compress.errors import BadInputError
 from compress.files import list_files
-from compress.packaging import Format
 from compress.packaging.package import FORMATS, RECORD, package
 from tests.conftest import Run, run_main
 
@@ -22,7 +22,7 @@ def bundle(tiny_run: Run, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_run.bundle, tmp_path / "exported" / "digits"))
 
 
-@pytest.mark.parametrize("format", get_args(Format))
+@pytest.mark.parametrize("format", plugins.names(FORMATS))
 def test_a_layout_is_written_beside_the_bundle_and_again_in_its_place(
     format: str, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,8 +36,12 @@ def test_a_layout_is_written_beside_the_bundle_and_again_in_its_place(
     assert sorted(path.name for path in bundle.parent.iterdir()) == ["digits", f"digits-{format}"]
 
 
-def test_the_command_offers_the_formats_there_are() -> None:
-    assert set(get_args(Format)) == set(FORMATS)
+def test_the_command_offers_the_formats_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, tmp_path, "package", ".", "--format", "zip") == 2
+
+    assert set(re.findall(r"'(\w+)'", capsys.readouterr().err)) == {"zip", *plugins.names(FORMATS)}
 
 
 def test_the_record_says_what_was_written_from_what(bundle: Path, tmp_path: Path) -> None:

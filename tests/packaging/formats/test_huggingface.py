@@ -8,7 +8,7 @@ import pytest
 
 from compress.bundle.manifest import read_manifest
 from compress.bundle.verify import verify
-from compress.packaging.huggingface import preprocessor
+from compress.packaging.formats.huggingface import preprocessor
 from compress.packaging.package import package
 from compress.packaging.source import Source
 from tests.conftest import Run

@@ -7,7 +7,7 @@ import pytest
 
 from compress.bundle.manifest import read_manifest
 from compress.errors import BadInputError
-from compress.packaging.mlflow import write
+from compress.packaging.formats.mlflow import write
 from compress.packaging.package import package
 from compress.packaging.source import Source
 from tests.conftest import Run

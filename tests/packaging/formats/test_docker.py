@@ -14,7 +14,7 @@ from PIL import Image
 from compress.arrays import load_arrays
 from compress.bundle.manifest import read_manifest
 from compress.errors import MachineError
-from compress.packaging.docker import NEEDED, requirements
+from compress.packaging.formats.docker import NEEDED, requirements
 from compress.packaging.package import package
 from tests.conftest import Run
 
