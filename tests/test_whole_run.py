@@ -75,6 +75,13 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         assert (model["test"]["vs_teacher"] is None) == (model["id"] == "teacher-fp32")
         assert all(set(entry) == latency_keys for entry in model["latency"])
     assert all(set(stage) == {"name", "key", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
+    assert list(report["training"]) == ["teacher", "pruned", "student"]
+    training_keys = {"name", "precision", "history", "warnings"}
+    epoch_keys = {"epoch", "learning_rate", "loss", "validation_accuracy", "validation_cross_entropy"}
+    for [training] in report["training"].values():
+        assert set(training) == training_keys
+        assert [epoch["epoch"] for epoch in training["history"]] == list(range(1, len(training["history"]) + 1))
+        assert all(set(epoch) == epoch_keys for epoch in training["history"])
     assert {skip["what"] for skip in report["skipped"]} >= {"TensorrtExecutionProvider"} or report["skipped"] == []
 
 

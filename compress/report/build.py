@@ -10,11 +10,12 @@ import numpy as np
 import zstandard
 
 from compress import fingerprint
-from compress.artifacts import Control, Dataset, Latencies, OnnxModel, Split, Timings
+from compress.artifacts import Control, Dataset, Latencies, Network, OnnxModel, Split, Timings
 from compress.context import Context
 from compress.data.describe import description_of, warnings
 from compress.latency.statistics import percentile_ms, throughput_per_s
 from compress.metrics.cost import cost_of_onnx
+from compress.metrics.training import warnings as training_warnings
 from compress.report import schema
 from compress.report.scores import rounded, split_metrics, versus_teacher
 
@@ -76,11 +77,20 @@ def balance_report(method: str, teacher: schema.Measured, control: Control, data
     return schema.Balance(method=method, recall=rows)
 
 
+def trainings_of(networks: Sequence[Network]) -> dict[str, tuple[schema.Training, ...]]:
+    """Return how each network was trained, by its name; its trainings in order of time."""
+    return {
+        network.name: tuple(_training(network, name, precision) for name, precision in network.precision.items())
+        for network in networks
+    }
+
+
 def build_report(
     run: schema.Run,
     models: Sequence[schema.Model],
     deployed: str,
     balance: schema.Balance,
+    trainings: dict[str, tuple[schema.Training, ...]],
     timings: Timings,
     data: Dataset,
     context: Context,
@@ -95,6 +105,26 @@ def build_report(
         models=tuple(models),
         skipped=tuple(schema.Skip(what=skip.what, why=skip.why) for skip in timings.skipped),
         stages=tuple(schema.Stage(**dataclasses.asdict(record)) for record in context.finished),
+        training=trainings,
+    )
+
+
+def _training(network: Network, name: str, precision: str) -> schema.Training:
+    history = [epoch for epoch in network.history if epoch.training == name]
+    return schema.Training(
+        name=name,
+        precision=precision,
+        history=tuple(
+            schema.Epoch(
+                epoch=epoch.epoch,
+                learning_rate=epoch.learning_rate,
+                loss=epoch.loss,
+                validation_accuracy=epoch.validation_accuracy,
+                validation_cross_entropy=epoch.validation_cross_entropy,
+            )
+            for epoch in history
+        ),
+        warnings=tuple(training_warnings(history)),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Bundle, Control, Dataset, Models, Split, Timings
+from compress.artifacts import Bundle, Control, Dataset, Models, Network, Split, Timings
 from compress.context import Context
 from compress.data.balance import Balance
 
@@ -46,6 +46,9 @@ def fingerprint(config: Config, memo: Path) -> str:
 def run(
     config: Config,
     balance: Balance,
+    teacher: Network,
+    prune: Network,
+    distill: Network,
     export: Models,
     bench: Timings,
     control: Control,
@@ -61,7 +64,14 @@ def run(
     from compress.onnx_tools.scoring import run_all
     from compress.onnx_tools.sessions import open_session
     from compress.onnx_tools.signature import PROBABILITIES
-    from compress.report.build import balance_report, build_report, measured_models, run_facts, with_sizes
+    from compress.report.build import (
+        balance_report,
+        build_report,
+        measured_models,
+        run_facts,
+        trainings_of,
+        with_sizes,
+    )
     from compress.report.choice import choose
 
     # several sessions take turns: threads that spin while they wait would take the cores from the others
@@ -79,6 +89,7 @@ def run(
     facts = run_facts(config.name or data.name, data, bench, context)
     manifest = write_models(folder, export.models, deployed, facts, data, config.license, context)
     balanced = balance_report(balance.method, measured[0], control, data)
-    report = build_report(facts, with_sizes(measured, folder), deployed, balanced, bench, data, context)
+    trainings = trainings_of((teacher, prune, distill))
+    report = build_report(facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, data, context)
     write_texts(folder, report, manifest, data, context.config_toml)
     return Bundle(name=report.run.name, deployed=deployed, folder=folder)

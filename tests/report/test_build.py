@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.artifacts import EpochResult, Network
+from compress.report.build import trainings_of
+
+
+def epoch(training: str, number: int, learning_rate: float, loss: float) -> EpochResult:
+    return EpochResult(training, number, learning_rate, loss, validation_accuracy=0.5, validation_cross_entropy=1.0)
+
+
+def network(name: str, history: tuple[EpochResult, ...], precision: dict[str, str]) -> Network:
+    return Network(name, name, "students", "plain", {}, (8, 8, 1), 2, Path(), history, precision)
+
+
+def test_each_training_of_a_network_is_told_with_its_precision_epochs_and_warnings() -> None:
+    rising = tuple(epoch("all", i, 0.1 / i, float(i)) for i in (1, 2, 3))
+    teacher = network("teacher", (epoch("top", 1, 0.1, 2.0), *rising), {"top": "bfloat16", "all": "float32"})
+
+    trainings = trainings_of([teacher, network("student", (), {})])
+
+    assert list(trainings) == ["teacher", "student"]
+    assert trainings["student"] == ()
+    top, all_layers = trainings["teacher"]
+    assert (top.name, top.precision, len(top.history), top.warnings) == ("top", "bfloat16", 1, ())
+    assert (all_layers.name, all_layers.precision) == ("all", "float32")
+    assert [(row.epoch, row.learning_rate, row.loss) for row in all_layers.history] == [
+        (1, 0.1, 1.0),
+        (2, 0.05, 2.0),
+        (3, 0.1 / 3, 3.0),
+    ]
+    [warning] = all_layers.warnings
+    assert warning.startswith("all: the loss rose from 1 after epoch 1 to 3 after epoch 3")
