@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.util
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -39,11 +40,22 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
 @cache
 def _versions_of(module: str) -> dict[str, str]:
     """Return the distributions that bring a module, and their versions; none if it is absent."""
-    likely = DISTRIBUTIONS.get(module, module)
+    likely = _onnxruntime_as_installed() if module == "onnxruntime" else DISTRIBUTIONS.get(module, module)
     try:
         return {likely: version(likely)}
-    except PackageNotFoundError:  # such as onnxruntime, brought by onnxruntime-gpu; slow to look up
+    except PackageNotFoundError:  # another distribution brings the module; slow to look up
         return {name: version(name) for name in packages_distributions().get(module, [])}
+
+
+def _onnxruntime_as_installed() -> str:
+    """Return the distribution whose files are in the module's folder: onnxruntime-gpu and others share it.
+
+    Where several are installed, each is listed as if it were there; the last to be unpacked has left this file.
+    """
+    package = importlib.util.find_spec("onnxruntime")
+    file = Path(package.origin or "").parent / "capi" / "build_and_package_info.py" if package else Path()
+    named = re.search(r"^package_name = ['\"]([\w.-]+)", file.read_text() if file.is_file() else "", re.MULTILINE)
+    return named[1] if named else "onnxruntime"
 
 
 def _closure(modules: Iterable[str]) -> list[str]:

@@ -14,12 +14,19 @@ BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo has them
 
 
 @cache
+def gpu() -> str:
+    """Return the machine's NVIDIA GPUs, each with its driver's version; empty if CUDA_VISIBLE_DEVICES hides them."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
+        return ""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    listing = subprocess.run(query, capture_output=True, text=True, check=False)
+    found = listing.stdout.splitlines() if listing.returncode == 0 else []
+    return "; ".join(line.strip().replace(", ", ", driver ") for line in found if line.strip())
+
+
 def device_class() -> str:
     """Return `gpu` where an NVIDIA driver lists a device and CUDA_VISIBLE_DEVICES hides none, else `cpu`."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
-        return "cpu"
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return "gpu" if listing.returncode == 0 and listing.stdout.strip() else "cpu"
+    return "gpu" if gpu() else "cpu"
 
 
 @cache
@@ -34,6 +41,7 @@ def host() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()}",
         "device_class": device_class(),
+        "gpu": gpu(),
     }
 
 

@@ -76,10 +76,29 @@ def test_a_change_of_a_module_that_is_imported_relatively_changes_the_digest(pac
 
 
 def test_a_module_that_another_distribution_brings_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fingerprint.DISTRIBUTIONS, "onnxruntime", "not-there")
+    monkeypatch.setitem(fingerprint.DISTRIBUTIONS, "numpy", "not-there")
     fingerprint._versions_of.cache_clear()
 
-    assert list(fingerprint._versions_of("onnxruntime")) == ["onnxruntime"]
+    assert list(fingerprint._versions_of("numpy")) == ["numpy"]
+    fingerprint._versions_of.cache_clear()
+
+
+@pytest.mark.parametrize("build", ["onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"])
+def test_the_build_of_onnxruntime_whose_files_are_there_is_named_though_another_is_installed_too(
+    build: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime" / "capi").mkdir(parents=True)
+    (tmp_path / "onnxruntime" / "__init__.py").touch()
+    (tmp_path / "onnxruntime" / "capi" / "build_and_package_info.py").write_text(f"package_name = '{build}'\n")
+    for name in {"onnxruntime", build}:
+        folder = tmp_path / f"{name.replace('-', '_')}-1.2.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    fingerprint._versions_of.cache_clear()
+
+    assert fingerprint._versions_of("onnxruntime") == {build: "1.2"}
     fingerprint._versions_of.cache_clear()
 
 

@@ -11,7 +11,7 @@ from compress.arrays import read_members, save_arrays
 from compress.bundle.contents import GOLDEN, read_part
 from compress.data.images import Images
 from compress.errors import BadInputError
-from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.providers import CPU, find
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 
@@ -34,7 +34,8 @@ def write_golden(path: Path, model: bytes, precision: str, images: Images) -> No
 
 def golden_logits(model: bytes, images: np.ndarray, provider: str = CPU) -> np.ndarray:
     """Return a model's logits of all images in one batch, on one thread: the same bits on the same machine."""
-    return session_of(model, threads=1, provider=provider).run([LOGITS], {INPUT: images})[0]
+    session = session_of(model, threads=1, provider=provider, provider_options=find(provider).exact)
+    return session.run([LOGITS], {INPUT: images})[0]
 
 
 def read_golden(folder: Path, shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,6 +101,12 @@ def manifest_text(manifest: dict[str, Any]) -> str:
 def seal(manifest: dict[str, Any]) -> str:
     """Return the digest of a manifest that each model of the bundle carries: of all but `deployed` and `files`."""
     return sha256_json({key: value for key, value in manifest.items() if key not in ("deployed", "files")})
+
+
+def distribution_of(library: str, versions: Mapping[str, str]) -> str:
+    """Return the name under which `versions` list a library: ONNX Runtime's builds, as onnxruntime-gpu, have others."""
+    builds = (name for name in versions if name.startswith("onnxruntime-"))
+    return next(builds, library) if library == "onnxruntime" and library not in versions else library
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

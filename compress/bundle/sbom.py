@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from compress.bundle.contents import MODEL
+from compress.bundle.manifest import distribution_of
 from compress.report.schema import Metrics, Report
 
 SBOM = "sbom.cdx.json"
@@ -19,7 +20,8 @@ def sbom(report: Report, manifest: Mapping[str, Any], files: Mapping[str, Mappin
     """Return the bill of materials as JSON; the same bundle gives the same text, so it bears no date."""
     digest = files[MODEL]["sha256"]
     libraries = {name: version for name, version in manifest["versions"].items() if name != "python"}
-    needed = [_library(name, libraries[name]) for name in RUNTIME if name in libraries]
+    runtime = [distribution_of(name, libraries) for name in RUNTIME]
+    needed = [_library(name, libraries[name]) for name in runtime if name in libraries]
     model = {
         "type": "machine-learning-model",
         "bom-ref": "model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +37,13 @@ class ColdStart:
 
 
 def cold_starts(
-    files: Iterable[Path], provider: str, threads: int, provider_options: Mapping[str, str] | None = None
+    files: Mapping[Path, Mapping[str, str]], provider: str, threads: int
 ) -> dict[Path, tuple[ColdStart, ...]]:
-    """Run each file several times, in turns, each time in a new process; raises as `open_model` and `first_call`."""
-    requests = {file: Request(str(file), provider, threads, dict(provider_options or {})) for file in files}
+    """Run each file, with its session's options, several times, in turns, each time in a new process.
+
+    Raises as `open_model` and `first_call`.
+    """
+    requests = {file: Request(str(file), provider, threads, dict(options)) for file, options in files.items()}
     turns = [{file: _in_new_process(request) for file, request in requests.items()} for _ in range(RUNS)]
     return {file: tuple(turn[file] for turn in turns) for file in requests}
 

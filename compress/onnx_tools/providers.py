@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+from compress.files import sha256_file
 
 CPU = "CPUExecutionProvider"  # ONNX Runtime's names
 CUDA = "CUDAExecutionProvider"
@@ -19,12 +24,15 @@ class Provider:
 
     `device` is ONNX Runtime's name of the memory in which a session's inputs and outputs can stay, None where there is
     none but the host's. `options` are a session's; `{cache}` in a value stands for a folder that outlives the session.
-    A provider that is not `local` sends the images elsewhere.
+    `exact` are those by which it computes fp32 in fp32; one that cannot is off by up to `tolerance` of the largest
+    output. A provider that is not `local` sends the images elsewhere.
     """
 
     name: str
     device: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    exact: Mapping[str, str] = field(default_factory=dict)
+    tolerance: float = 0.0
     local: bool = True
 
 
@@ -32,9 +40,16 @@ PROVIDERS = {
     row.name: row
     for row in (
         Provider(CPU),
-        Provider(CUDA, device="cuda"),
-        # Engines take minutes to build: they are kept, so that none is built while calls are timed
-        Provider(TENSORRT, device="cuda", options={"trt_engine_cache_enable": "1", "trt_engine_cache_path": "{cache}"}),
+        # TF32, its default, rounds factors to 10 bits: logits of an H200 were off by up to 4e-4 of the largest
+        Provider(CUDA, device="cuda", exact={"use_tf32": "0"}),
+        # Engines take minutes to build: they are kept, so that none is built while calls are timed. No option of
+        # onnxruntime keeps it from TF32
+        Provider(
+            TENSORRT,
+            device="cuda",
+            options={"trt_engine_cache_enable": "1", "trt_engine_cache_path": "{cache}"},
+            tolerance=2e-3,
+        ),
         Provider(AZURE, local=False),
     )
 }
@@ -60,9 +75,27 @@ def gpus() -> list[str]:
     return [row.name for row in PROVIDERS.values() if row.device]
 
 
-def options(name: str, cache: Path) -> dict[str, str]:
-    """Return the options of a session on a provider that may keep files in the folder `cache`."""
-    return {option: value.format(cache=cache) for option, value in find(name).options.items()}
+def options(name: str, cache: Path, model: Path) -> dict[str, str]:
+    """Return the options of a session of a model's file on a provider that may keep files in the folder `cache`.
+
+    Each model has a folder of its own there: TensorRT finds an engine by the names in a graph, whatever its weights.
+    """
+    row = find(name)
+    if not row.options:
+        return {}
+    folder = cache / sha256_file(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    return {option: value.format(cache=folder) for option, value in row.options.items()}
+
+
+@cache
+def load_libraries(name: str) -> None:
+    """Load what a provider needs from where pip has put it: the system's loader does not look there."""
+    import onnxruntime
+
+    if find(name).device == "cuda":
+        with redirect_stdout(io.StringIO()):  # what cannot be loaded; whether it was needed shows with the session
+            onnxruntime.preload_dlls()
 
 
 def short(name: str) -> str:

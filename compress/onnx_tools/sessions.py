@@ -8,7 +8,7 @@ from typing import Any
 
 import onnxruntime
 
-from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.providers import CPU, load_libraries
 
 QUIET = 4  # only what ends the process: all else that goes wrong is raised, and said in one line
 
@@ -35,6 +35,7 @@ def session_of(
     each node's runs in a file that `end_profiling` names.
     """
     onnxruntime.set_default_logger_severity(QUIET)  # a provider's libraries write there
+    load_libraries(provider)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = QUIET

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.bundle.contents import MANIFEST, SUMS, read_part
+from compress.bundle.manifest import distribution_of
 from compress.errors import BadInputError
 from compress.templates import render
 
@@ -43,6 +44,11 @@ class Source:
         if library not in self.manifest["versions"]:
             raise BadInputError(f"{self.folder / MANIFEST}: versions: has no {library}")
         return self.manifest["versions"][library]
+
+    def requirement(self, library: str) -> str:
+        """Return what pip takes for a library as the bundle was measured with it; raises `BadInputError`."""
+        distribution = distribution_of(library, self.manifest["versions"])
+        return f"{distribution}=={self.version(distribution)}"
 
     def copy(self, names: Iterable[str], out: Path) -> None:
         """Copy files into a folder, under the names that they have in the bundle."""

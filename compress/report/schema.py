@@ -33,6 +33,7 @@ class Host(_Part):
     memory_bytes: Count
     system: str
     device_class: str
+    gpu: str = ""
 
 
 class Run(_Part):

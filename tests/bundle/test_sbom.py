@@ -38,6 +38,15 @@ def test_it_names_the_model_and_what_runs_it(bom: dict[str, Any], tiny_run: Run)
     assert {"numpy", "onnxruntime", "pillow"} < {part["name"] for part in bom["components"]}
 
 
+def test_another_build_of_onnxruntime_is_what_runs_it(tiny_run: Run) -> None:
+    report, manifest = read(tiny_run.bundle / "report.json"), read_manifest(tiny_run.bundle)
+    version = manifest["versions"]["onnxruntime-gpu"] = manifest["versions"].pop("onnxruntime")
+
+    bom = json.loads(sbom(report, manifest, manifest["files"]))
+
+    assert f"pkg:pypi/onnxruntime-gpu@{version}" in {part.get("purl") for part in bom["components"]}
+
+
 def test_what_depends_and_what_it_depends_on_are_there(bom: dict[str, Any]) -> None:
     there = {part["bom-ref"] for part in (bom["metadata"]["component"], *bom["components"])}
 

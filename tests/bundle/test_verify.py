@@ -20,7 +20,8 @@ from compress.bundle.golden import golden_logits
 from compress.bundle.manifest import SEAL, manifest_text, read_manifest, seal
 from compress.bundle.verify import verify
 from compress.errors import BadInputError, CompressError
-from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.providers import CPU, CUDA, TENSORRT
+from compress.onnx_tools.sessions import session_of
 from tests.conftest import Run, run_compress, run_main
 
 FLIPS = {".json": 12, "": 12}  # in files whose every part is checked in its own way; 2 in the others
@@ -305,6 +306,43 @@ def test_a_provider_that_is_listed_but_cannot_start_is_skipped(tiny_run: Run, mo
 
     assert skipped == "skipped CUDAExecutionProvider: no device"
     assert "golden images on CPUExecutionProvider: logits bit-equal" in checked
+
+
+@pytest.mark.parametrize(
+    ("provider", "off", "passes"), [(TENSORRT, 1e-3, True), (TENSORRT, 1e-2, False), (CUDA, 1e-3, False)]
+)
+def test_a_provider_that_cannot_compute_in_fp32_may_be_off_by_what_tf32_rounds(
+    provider: str, off: float, passes: bool, tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = load_arrays(tiny_run.bundle / "golden.npz")
+    monkeypatch.setattr("compress.bundle.verify.read_golden", lambda *_: (arrays["images"], arrays["logits"], 1e-9))
+    found = arrays["logits"] + np.float32(off * np.abs(arrays["logits"]).max())
+    monkeypatch.setattr("compress.bundle.verify.golden_logits", lambda *_: found)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [provider])
+
+    if passes:
+        assert "allowed" in list(verify(tiny_run.bundle))[-1]
+    else:
+        with pytest.raises(CompressError, match=f"{provider} gives logits that differ"):
+            list(verify(tiny_run.bundle))
+
+
+def test_golden_logits_are_computed_in_fp32_where_the_providers_default_is_tf32(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def session(model: bytes, *, provider_options: object, **options: object) -> Any:
+        asked.append(provider_options)
+        return session_of(model)
+
+    monkeypatch.setattr("compress.bundle.golden.session_of", session)
+    images = load_arrays(tiny_run.bundle / "golden.npz")["images"]
+
+    for provider in (CUDA, CPU):
+        golden_logits((tiny_run.bundle / "model.onnx").read_bytes(), images, provider)
+
+    assert asked == [{"use_tf32": "0"}, {}]
 
 
 def test_a_model_that_fails_on_the_cpu_is_refused(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

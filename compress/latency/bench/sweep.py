@@ -92,12 +92,12 @@ def sweep(
     peers, skipped = installed(settings.peers)
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        options = providers.options(settings.provider, folder)
-        open_ = partial(open_model, provider=settings.provider, provider_options=options, spinning=settings.spinning)
+        options = {file: providers.options(settings.provider, folder, file) for file in models.values()}
+        open_ = partial(_open, settings, options)
         progress("looking at the models")
         looked = [_look(name, file, settings, open_, folder) for name, file in models.items()]
         progress("each model in processes of its own")
-        starts = cold_starts(models.values(), settings.provider, min(settings.threads), options)
+        starts = cold_starts(options, settings.provider, min(settings.threads))
         measured = [replace(one, alone=starts[one.file]) for one in looked]
         for threads, batch in product(settings.threads, sorted({batch for one in looked for batch in one.batches})):
             progress(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
@@ -117,6 +117,12 @@ def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> part
     for output in session.get_outputs():
         binding.bind_output(output.name, device)
     return partial(session.run_with_iobinding, binding)
+
+
+def _open(settings: Settings, options: Mapping[Path, Mapping[str, str]], file: Path, **more: Any) -> Any:
+    return open_model(
+        file, provider=settings.provider, provider_options=options[file], spinning=settings.spinning, **more
+    )
 
 
 def _look(name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path) -> Measured:

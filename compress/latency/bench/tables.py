@@ -78,6 +78,7 @@ def host_line(host: Mapping[str, Any]) -> str:
     facts = [
         host["processor"],
         f"{host['cores']} cores",
+        host["gpu"],
         f"cgroup's limit {limit}" if limit and not limit.startswith(UNLIMITED) else "",
         f"governor {host['governor']}" if host["governor"] else "",
         f"load {host['load']:.2f} before",

@@ -52,7 +52,7 @@ def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden
         limits.append(_at_most(model, "size", lambda file: file.stat().st_size / 1e3, "kB", settings.margin))
     if "memory" in kinds or "first-run" in kinds:
         with machine_lock():
-            starts = cold_starts((model.baseline, model.candidate), settings.provider, settings.threads)
+            starts = cold_starts({model.baseline: {}, model.candidate: {}}, settings.provider, settings.threads)
         figures: dict[Kind, tuple[Callable[[ColdStart], float], str]] = {
             "memory": (lambda start: start.peak_bytes / 1e6, "MB"),
             "first-run": (lambda start: start.first_run_ns / 1e6, "ms"),

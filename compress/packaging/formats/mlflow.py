@@ -25,7 +25,7 @@ def write(bundle: Source, out: Path) -> None:
     values = {
         "python": bundle.version("python"),
         "onnx": bundle.version("onnx"),
-        "requirements": [MLFLOW, *(f"{name}=={bundle.version(name)}" for name in RUNTIME)],
+        "requirements": [MLFLOW, *(bundle.requirement(name) for name in RUNTIME)],
         "size_bytes": len(read_part(bundle.folder, MODEL)),
         "id": uuid.uuid5(uuid.NAMESPACE_OID, seal(bundle.manifest)).hex,
         "inputs": [_tensor(bundle.manifest["input"], bundle.input_shape)],

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,10 +127,8 @@ def test_tensorrt_keeps_its_engines_so_that_none_is_built_while_timing(
         asked.append(options.pop("provider_options"))
         return opened_on_cpu(file, **options)
 
-    def cold_starts(
-        files: Iterable[Path], provider: str, threads: int, options: dict[str, str]
-    ) -> dict[Path, tuple[()]]:
-        asked.append(options)
+    def cold_starts(files: dict[Path, dict[str, str]], provider: str, threads: int) -> dict[Path, tuple[()]]:
+        asked.extend(files.values())
         return dict.fromkeys(files, ())
 
     monkeypatch.setattr(sweep, "open_model", open_model)

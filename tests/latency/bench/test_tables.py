@@ -9,6 +9,7 @@ from compress.artifacts import Latencies
 from compress.latency.bench import tables
 from compress.latency.bench.sweep import Measured
 from compress.latency.cold_start import ColdStart
+from compress.latency.host import conditions
 
 
 def test_a_name_that_looks_like_markup_is_printed_as_it_is() -> None:
@@ -27,6 +28,13 @@ def test_percentiles_that_the_calls_do_not_carry_are_left_out_of_the_table() -> 
         ["2.000", "-", "-", "4,000", "63"],
         ["2.000", "2.000", "-", "4,000", "64"],
     ]
+
+
+def test_the_machines_line_names_the_gpu_and_its_driver() -> None:
+    line = tables.host_line({**conditions(), "gpu": "NVIDIA H200, driver 580.1"})
+
+    assert " cores, " in line
+    assert ", NVIDIA H200, driver 580.1, " in line
 
 
 def text_of(table: Table) -> str:

@@ -38,6 +38,16 @@ def test_the_environment_has_the_versions_that_were_measured(tiny_run: Run, tmp_
     assert all(f"  - {requirement}" in (out / "conda.yaml").read_text() for requirement in pinned)
 
 
+def test_the_environment_has_the_build_of_onnxruntime_that_was_measured(tiny_run: Run, tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_run.bundle)
+    del manifest["versions"]["onnxruntime"]
+    manifest["versions"]["onnxruntime-gpu"] = "1.31.1"
+
+    write(Source(tiny_run.bundle, manifest, ()), tmp_path)
+
+    assert "onnxruntime-gpu==1.31.1" in (tmp_path / "requirements.txt").read_text().splitlines()
+
+
 def test_a_manifest_without_a_version_is_refused(tiny_run: Run, tmp_path: Path) -> None:
     manifest = read_manifest(tiny_run.bundle)
     del manifest["versions"]["onnx"]
