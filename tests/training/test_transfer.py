@@ -79,7 +79,7 @@ def test_each_phase_trains_what_it_says_and_leaves_the_rest(
 
     monkeypatch.setattr(transfer, "fit_phase", watched)
     better = itertools.count(1)
-    monkeypatch.setattr("compress.training.fit.evaluate", lambda *_: (next(better), 1.0))
+    monkeypatch.setattr("compress.training.trainer.evaluate", lambda *_: (next(better), 1.0))
     final = train(images, context(tmp_path), "phases=[{epochs=1}, {blocks=2, epochs=1, views=0}]")
 
     assert changed(seen[0], seen[1]) == {"logits"}
