@@ -282,7 +282,8 @@ JPEG = encoded(noise(1, 64), "JPEG")
 PNG = encoded(noise(1, 64))
 TOO_LARGE = "is larger than the 50,000,000 pixels that are decoded"
 LARGE_BATCH = ("--set", "teacher.batch_size=4096")
-SMALL = ("--set", "image.size=32", "--set", "teacher.architecture.options.width=0.05", "--set", "teacher.epochs=1")
+NARROW = "teacher.architecture={name = 'vgg11', options = {width = 0.05}}"
+SMALL = ("--set", "image.size=32", "--set", NARROW, "--set", "teacher.epochs=1")
 
 ROWS = [
     Row("empty file", odd(b""), refused=f"a/{ODD}.png is empty"),

@@ -30,11 +30,10 @@ workspace = "run"
 [data]
 source = "images.npz"
 [teacher]
-name = "vgg11"
 epochs = 3
 batch_size = 16
 learning_rate = 0.01
-options = { width = 0.05, batch_norm = false }
+architecture = { name = "vgg11", options = { width = 0.05, batch_norm = false } }
 # Nothing moves: each process would compile that anew
 augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
 [prune]
@@ -46,7 +45,7 @@ augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
 epochs = 1
 views = 2
 augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
-options = { width = 4, blocks = 2 }
+student = { options = { width = 4, blocks = 2 } }
 [quantize]
 images = 16
 [bench]
