@@ -85,6 +85,7 @@ def test_a_machine_that_is_too_noisy_is_inconclusive(
     assert "too noisy" in capsys.readouterr().out
 
 
+@pytest.mark.measures_time
 def test_the_real_thing_measures_two_files_and_writes_reports(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,6 +143,7 @@ def test_tensorrt_keeps_its_engines_so_that_none_is_built_while_timing(
     assert asked[0] == asked[1] == asked[2], "one folder for all"
 
 
+@pytest.mark.measures_time
 def test_figures_agree_with_what_the_perf_test_of_onnxruntime_does(tmp_path: Path) -> None:
     """Quick calls, the tenth percentile: on a busy machine the others say more of it than of the model."""
     file = write_model(tmp_path / "m.onnx", layers=40, side=32)

@@ -116,6 +116,7 @@ def test_where_something_else_measures_the_check_does_not_begin(
     assert check(monkeypatch, Machine({"baseline": 1.0, "m": 1.0}))["m"].verdict.outcome == "pass"
 
 
+@pytest.mark.measures_time
 def test_new_processes_measure_real_models_and_leave_this_one_alone(tmp_path: Path) -> None:
     once, often = write_model(tmp_path / "once.onnx"), write_model(tmp_path / "often.onnx", layers=6, width=16)
     [checked] = gate.check([Model("m", once, often)], Settings())
