@@ -3,7 +3,7 @@
     python -m benchmarks.bench [MODEL.onnx] [--turns 10] [--seconds 2]
 
 Without MODEL it takes two networks of 40 equal convolutions, of about one and six milliseconds. Our command and what
-`onnxruntime_perf_test` does (`tests/latency/reference.py`) take turns, each in a process of its own. Prints the ratio
+`onnxruntime_perf_test` does (`benchmarks/perf_test.py`) take turns, each in a process of its own. Prints the ratio
 of our median to the mean of theirs before and after: the median of the turns, and between what half of them lie. Ours
 has in it what Python's `session.run` does with inputs and outputs, theirs has not.
 """
@@ -19,9 +19,9 @@ import tempfile
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmarks.perf_test import perf_test
+from benchmarks.small_models import write_model
 from compress.machine import available_cores
-from tests.latency.models import write_model
-from tests.latency.reference import perf_test
 
 SIDES = (32, 72)
 

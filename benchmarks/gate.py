@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.small_models import write_model
 from compress.latency.gate.check import Model, Settings, check
-from tests.latency.models import write_model
 
 LAYERS = 40
 SLOWER = {"15 % slower": 46, "10 % slower": 44}

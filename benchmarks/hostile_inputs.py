@@ -1,4 +1,4 @@
-"""What each hostile or odd input of tests/data/test_hostile_inputs.py takes, in a process of its own.
+"""What each hostile or odd input of benchmarks/hostile_rows.py takes, in a process of its own.
 
     python -m benchmarks.hostile_inputs
 
@@ -20,8 +20,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.hostile_rows import ROWS, Row, make_images
 from compress.files import MANIFEST
-from tests.data.test_hostile_inputs import ROWS, Row, make_images
 
 REPOSITORY = str(Path(__file__).parent.parent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -99,3 +100,16 @@ def test_a_module_without_a_floor_is_named(copy: Path) -> None:
 
     assert result.returncode == 1
     assert "compress.helpers" in result.stdout
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "compress", "students", "teachers"])
+def test_nothing_but_the_tests_imports_them(folder: str) -> None:
+    """Benchmarks run where tests are not installed: what both need stands in benchmarks/."""
+    nodes = [
+        (file, node) for file in (REPOSITORY / folder).rglob("*.py") for node in ast.walk(ast.parse(file.read_bytes()))
+    ]
+    imported = [(file, alias.name) for file, node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    imported += [(file, node.module or "") for file, node in nodes if isinstance(node, ast.ImportFrom)]
+
+    assert imported
+    assert [(file, name) for file, name in imported if name.partition(".")[0] == "tests"] == []

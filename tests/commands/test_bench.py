@@ -7,10 +7,10 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from benchmarks.small_models import write_failing, write_model
 from compress.latency import cold_start, timing
 from compress.onnx_tools import sessions
 from tests.conftest import run_compress, run_main
-from tests.latency.models import write_failing, write_model
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 

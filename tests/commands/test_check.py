@@ -9,11 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from benchmarks.small_models import write_failing, write_model
 from compress.arrays import save_arrays
 from compress.latency.gate import check as gate
 from compress.latency.gate.pairs import Request, Samples
 from tests.conftest import run_main
-from tests.latency.models import write_failing, write_model
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 

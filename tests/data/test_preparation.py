@@ -73,7 +73,7 @@ def test_premultiplied_grey_is_laid_over_the_background() -> None:
 
 
 def test_16_bit_grey_with_alpha_is_grey() -> None:
-    from tests.data.test_hostile_inputs import half_clear_by_value
+    from benchmarks.hostile_rows import half_clear_by_value
 
     data = half_clear_by_value(16, 4, 4 * bytes(4), 4 * bytes((77, 1, 255, 255)), b"")
 

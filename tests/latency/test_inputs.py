@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
+from benchmarks.small_models import write_identity
 from compress.latency.inputs import feed_for
 from compress.latency.model_files import first_call, open_model
 from compress.onnx_tools.providers import CPU
-from tests.latency.models import write_identity
 
 
 def test_inputs_of_any_number_type_are_fed_and_free_sizes_are_one(tmp_path: Path) -> None:

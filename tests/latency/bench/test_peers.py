@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.small_models import write_model
 from compress.artifacts import Skip
 from compress.latency import cold_start, timing
 from compress.latency.bench import peers
@@ -13,7 +14,6 @@ from compress.latency.bench.peers import Difference, difference
 from compress.latency.bench.sweep import Measured, Settings, sweep
 from compress.latency.inputs import feed_for
 from compress.onnx_tools.sessions import open_session
-from tests.latency.models import write_model
 
 SETTINGS = Settings(batches=(1, 4), threads=(1,), seconds=0.02, peers=("peer",))
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from benchmarks.perf_test import perf_test
+from benchmarks.small_models import write_identity, write_model
 from compress.errors import MachineError
 from compress.latency import cold_start, timing
 from compress.latency.bench import sweep
@@ -17,8 +19,6 @@ from compress.latency.inputs import feed_for
 from compress.onnx_tools.placement import nodes_by_provider
 from compress.onnx_tools.providers import CPU, CUDA, PROVIDERS, TENSORRT, Provider
 from compress.onnx_tools.sessions import open_session
-from tests.latency.models import write_identity, write_model
-from tests.latency.reference import perf_test
 
 AT_ONCE = Settings(batches=(1,), threads=(1,), seconds=0.05)
 

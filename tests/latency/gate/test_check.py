@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.small_models import write_failing, write_model
 from compress.errors import BadInputError, LockedError
 from compress.latency.gate import check as gate
 from compress.latency.gate.check import Model, Settings
 from compress.latency.gate.pairs import Request, Samples
-from tests.latency.models import write_failing, write_model
 
 
 class Machine:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from benchmarks.small_models import write_failing, write_identity, write_model
 from compress.errors import BadInputError, MachineError
 from compress.latency.gate import pairs
 from compress.onnx_tools.providers import CPU
-from tests.latency.models import write_failing, write_identity, write_model
 
 
 def request(candidate: Path, baseline: Path, provider: str = CPU) -> pairs.Request:

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.small_models import write_model
 from tests.conftest import REPOSITORY, run_compress
-from tests.latency.models import write_model
 
 SUITE = """
 def test_speed(latency_gate):

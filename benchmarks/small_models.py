@@ -1,4 +1,4 @@
-"""Small ONNX files for the tests of this folder."""
+"""Small ONNX files: networks whose time is known to grow with their layers, and odd ones."""
 
 from __future__ import annotations
 

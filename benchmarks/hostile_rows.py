@@ -1,0 +1,507 @@
+"""Hostile and odd inputs, one row each: accepted with the pixels that it should give, or refused in one line.
+
+The test of the same name runs them within its process, `benchmarks/hostile_inputs.py` as a user would.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SIZE = 8
+RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
+ODD = "0-odd"  # sorts before the others: its pixels are the first
+
+
+@dataclass(frozen=True)
+class Row:
+    """A folder of two classes of ten good images each, changed by `build`; it may return another SPEC.
+
+    Either `pixels`, what the network sees of the first image `(8, 8, 3)`, or `refused`, a part of the line. `says` are
+    parts of what is printed for an input that is accepted.
+    """
+
+    name: str
+    build: Callable[[Path], Any]
+    pixels: np.ndarray | None = None
+    refused: str = ""
+    says: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    atol: int = 0
+    command: tuple[str, ...] = field(default=("data",))
+
+
+def solid(colour: tuple[int, int, int]) -> np.ndarray:
+    """Return an image of one colour, `(8, 8, 3) uint8`."""
+    return np.full((SIZE, SIZE, 3), colour, np.uint8)
+
+
+def halves(first: tuple[int, int, int], second: tuple[int, int, int], axis: int) -> np.ndarray:
+    """The first colour above (axis 0) or left of (axis 1) the second."""
+    return np.concatenate([np.split(solid(first), 2, axis)[0], np.split(solid(second), 2, axis)[0]], axis)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """Return an image as the bytes of a file."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def odd(data: bytes, name: str = f"{ODD}.png") -> Callable[[Path], None]:
+    """Return what writes a file of these bytes into the first class."""
+
+    def build(folder: Path) -> None:
+        (folder / "a" / name).write_bytes(data)
+
+    return build
+
+
+def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, clear: bytes = b"") -> bytes:
+    """A PNG made by hand, for what Pillow does not write; `clear` is the colour that stands for transparent."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows, 1)), chunk(b"IEND", b"")]
+    if clear:
+        parts.insert(1, chunk(b"tRNS", clear))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def half_clear_by_value(bits: int, colour_type: int, left: bytes, right: bytes, clear: bytes) -> bytes:
+    """Eight rows, one half of each of `left`, a transparent value, the other of `right`."""
+    return png(SIZE, SIZE, bits, colour_type, SIZE * (b"\0" + left + right), clear)
+
+
+def tiff(bits: int, photometric: int, data: bytes) -> bytes:
+    """A grey TIFF of 8x8 made by hand, for what Pillow does not write."""
+    fields = {256: SIZE, 257: SIZE, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: SIZE, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(fields)) + entries + bytes(4)
+
+
+def large_and_clear(folder: Path) -> None:
+    """Write a transparent PNG with nearly as many pixels as are decoded."""
+    odd(png(7_000, 7_000, 8, 6, bytes(7_000 * 28_001)))(folder)
+
+
+def broken_checksum() -> bytes:
+    """Return a PNG with one bit of its pixels changed."""
+    data = bytearray(encoded(noise(1)))
+    data[data.index(b"IDAT") + 10] ^= 0xFF
+    return bytes(data)
+
+
+def noise(seed: int, size: int = 20) -> Image.Image:
+    """Return an image of random pixels."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8))
+
+
+def red(mode: str = "RGB", size: tuple[int, int] = (12, 12)) -> Image.Image:
+    """Return a red image."""
+    return Image.new("RGB", size, RED).convert(mode)
+
+
+def palette_with_alpha() -> Image.Image:
+    """Return an image with a palette, transparent on the left, blue on the right."""
+    image = Image.new("P", (SIZE, SIZE), 1)
+    image.putpalette([*RED, *BLUE])
+    image.paste(0, (0, 0, SIZE // 2, SIZE))
+    image.info["transparency"] = 0
+    return image
+
+
+def left_red(mode: str = "RGB") -> Image.Image:
+    """Return an image that is red on the left, blue on the right."""
+    image = Image.new("RGB", (SIZE, SIZE), BLUE)
+    image.paste(RED, (0, 0, SIZE // 2, SIZE))
+    return image.convert(mode)
+
+
+def oriented(orientation: int) -> bytes:
+    """Return a JPEG, red on the left as it is stored, with an orientation in its EXIF data."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(left_red(), "JPEG", exif=exif, quality=100, subsampling=0)
+
+
+def animated(kind: str) -> bytes:
+    """Return an animation of a red and a blue image."""
+    return encoded(red(), kind, save_all=True, append_images=[Image.new("RGB", (12, 12), BLUE)], lossless=True)
+
+
+def half_clear(mode: str) -> Image.Image:
+    """Transparent on the left, red or black on the right."""
+    image = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
+    image.paste((*RED, 255) if mode == "RGBA" else (*BLACK, 255), (SIZE // 2, 0, SIZE, SIZE))
+    return image.convert(mode)
+
+
+def link(target: str, name: str = ODD) -> Callable[[Path], None]:
+    """Return what makes a symbolic link in the first class."""
+
+    def build(folder: Path) -> None:
+        (folder / "a" / name).symlink_to(target)
+
+    return build
+
+
+def fifo(folder: Path) -> None:
+    """Make a named pipe in the first class."""
+    os.mkfifo(folder / "a" / ODD)
+
+
+def fifo_table(folder: Path) -> str:
+    """Make a named pipe that looks like a table."""
+    os.mkfifo(folder / "table.csv")
+    return "images/table.csv"
+
+
+def sparse(folder: Path) -> None:
+    """Make a file of 20 GB that takes no space on disk."""
+    with (folder / "a" / ODD).open("wb") as stream:
+        stream.truncate(20_000_000_000)
+
+
+def raw_name(name: bytes) -> Callable[[Path], None]:
+    """Return what writes a red image with a name of these bytes."""
+
+    def build(folder: Path) -> None:
+        Path(os.fsdecode(os.fsencode(folder / "a") + b"/" + name)).write_bytes(encoded(red()))
+
+    return build
+
+
+def leftovers(folder: Path) -> None:
+    """Write what file managers and version control leave behind."""
+    for name in (".DS_Store", "Thumbs.db", "._1.png", "desktop.ini"):
+        (folder / "a" / name).write_bytes(b"no image")
+    (folder / ".git").mkdir()
+    (folder / "notes.txt").write_text("beside the classes")
+    (folder / "a" / f"{ODD}.png").write_bytes(encoded(red()))
+
+
+def class_of(count: int, name: str | bytes = "c") -> Callable[[Path], None]:
+    """Return what makes a third class of so many images."""
+
+    def build(folder: Path) -> None:
+        new = Path(os.fsdecode(os.fsencode(folder) + b"/" + os.fsencode(name)))
+        new.mkdir()
+        for i in range(count):
+            noise(1000 + i).save(new / f"{i}.png")
+
+    return build
+
+
+def only_one_class(folder: Path) -> None:
+    """Remove the second class."""
+    for path in (folder / "b").iterdir():
+        path.unlink()
+    (folder / "b").rmdir()
+
+
+def empty_folder(folder: Path) -> str:
+    """Make a folder without anything in it."""
+    (folder / "nothing").mkdir()
+    return "images/nothing"
+
+
+def nested(folder: Path) -> None:
+    """Write an image some folders down in the first class."""
+    deep = folder / "a" / ODD / "deeper" / "still.png"
+    deep.mkdir(parents=True)
+    (deep / "image").write_bytes(encoded(red()))
+
+
+def given_splits(folder: Path, foreign: str = "") -> str:
+    """Write a folder with splits of its own, and a red image in both."""
+    for split, first in (("train", 0), ("test", 100)):
+        for label in ("a", "b"):
+            target = folder / "split" / split / label
+            target.mkdir(parents=True)
+            for i in range(6):
+                noise(first + i + 50 * (label == "b")).save(target / f"{i}.png")
+    (folder / "split" / "train" / "a" / f"{ODD}.png").write_bytes(encoded(red()))
+    (folder / "split" / "test" / "a" / "0-copy.bmp").write_bytes(encoded(red(), "BMP"))
+    if foreign:
+        (folder / "split" / foreign).mkdir()
+    return "images/split"
+
+
+def flat_test(folder: Path) -> str:
+    """Write a folder with splits of its own, and a test image in no class."""
+    given_splits(folder)
+    red().save(folder / "split" / "test" / "0.png")
+    return "images/split"
+
+
+def renamed(folder: Path, train: str, test: str) -> str:
+    """Write a folder with splits of its own under other names."""
+    given_splits(folder)
+    (folder / "split" / "test").rename(folder / "split" / test)
+    (folder / "split" / "train").rename(folder / "split" / train)
+    return "images/split"
+
+
+def class_in_test_only(folder: Path) -> str:
+    """Write a folder with splits of its own, and a class that only test has."""
+    given_splits(folder)
+    (folder / "split" / "test" / "c").mkdir()
+    red().save(folder / "split" / "test" / "c" / "0.png")
+    return "images/split"
+
+
+def same_under_two_labels(folder: Path) -> None:
+    """Write the same pixels into both classes."""
+    (folder / "a" / f"{ODD}.png").write_bytes(encoded(red()))
+    (folder / "b" / "the-same.tif").write_bytes(encoded(red(), "TIFF"))
+
+
+def archive(**arrays: np.ndarray) -> Callable[[Path], str]:
+    """Return what writes arrays into an .npz file."""
+
+    def build(folder: Path) -> str:
+        np.savez(folder / "data.npz", **arrays, allow_pickle=True)  # objects too: it is they that are refused
+        return "images/data.npz"
+
+    return build
+
+
+def pixels(n: int = 20) -> np.ndarray:
+    """Return random images, `(n, 8, 8, 3) uint8`, the first one red."""
+    images = np.random.default_rng(0).integers(0, 256, (n, SIZE, SIZE, 3), np.uint8)
+    images[0] = RED
+    return images
+
+
+LABELS = np.arange(20) % 2
+
+
+def table(text: str) -> Callable[[Path], str]:
+    """Return what writes a table of this text."""
+
+    def build(folder: Path) -> str:
+        (folder / "table.csv").write_text(text)
+        return "images/table.csv"
+
+    return build
+
+
+def whole_table(extra: str = "", columns: str = "path,label") -> str:
+    """Return a table of all images, with an extra row before them."""
+    rows = [f"{label}/{i}.png,{label}" for label in ("a", "b") for i in range(10)]
+    return "\n".join([columns, *([extra] if extra else []), *rows]) + "\n"
+
+
+def red_in_table(folder: Path) -> str:
+    """Write a red image that is the first row of a table."""
+    (folder / "a" / f"{ODD}.png").write_bytes(encoded(red()))
+    return table(whole_table(f"a/{ODD}.png,a"))(folder)
+
+
+JPEG = encoded(noise(1, 64), "JPEG")
+PNG = encoded(noise(1, 64))
+TOO_LARGE = "is larger than the 50,000,000 pixels that are decoded"
+LARGE_BATCH = ("--set", "teacher.batch_size=4096")
+NARROW = "teacher.architecture={name = 'vgg11', options = {width = 0.05}}"
+SMALL = ("--set", "image.size=32", "--set", NARROW, "--set", "teacher.epochs=1")
+
+ROWS = [
+    Row("empty file", odd(b""), refused=f"a/{ODD}.png is empty"),
+    Row("truncated JPEG", odd(JPEG[: len(JPEG) // 2]), refused="cannot be decoded: image file is truncated"),
+    Row("truncated PNG", odd(PNG[: len(PNG) // 2]), refused="cannot be decoded: image file is truncated"),
+    Row("JPEG cut in its header", odd(JPEG[:20]), refused=f"a/{ODD}.png"),
+    Row("PNG with a wrong checksum", odd(broken_checksum()), refused="cannot be decoded"),
+    Row("text named .jpg", odd(b"I am no image", f"{ODD}.jpg"), refused="is none of JPEG, PNG, BMP, WEBP, GIF, TIFF"),
+    Row("SVG", odd(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), refused="is none of"),
+    Row("a format that is not read", odd(encoded(red(), "ICO")), refused="is none of"),
+    Row("JPEG named .png", odd(encoded(red(), "JPEG", quality=100)), solid(RED), atol=2),
+    Row("PNG without an ending", odd(encoded(red()), ODD), solid(RED)),
+    Row("CMYK JPEG", odd(encoded(red("CMYK"), "JPEG", quality=100)), solid(RED), atol=2),
+    Row("CMYK TIFF", odd(encoded(red("CMYK"), "TIFF")), solid(RED)),
+    Row("grey PNG", odd(encoded(Image.new("L", (9, 9), 77))), solid((77, 77, 77))),
+    Row("16-bit grey PNG", odd(encoded(Image.fromarray(np.full((9, 9), 0x4DFF, np.uint16)))), solid((77, 77, 77))),
+    Row("16-bit RGB PNG", odd(png(2, 2, 16, 2, 2 * (b"\0" + 2 * b"\xff\x01\x4d\xff\x00\x80"))), solid((255, 77, 0))),
+    Row("16-bit TIFF", odd(encoded(Image.fromarray(np.full((9, 9), 0x4DFF, np.uint16)), "TIFF")), solid((77, 77, 77))),
+    Row("12-bit TIFF", odd(tiff(12, 1, bytes(96))), refused="has pixels of 12 bits; should have 8 or 16"),
+    Row("16-bit TIFF, white is zero", odd(tiff(16, 0, 64 * b"\xff\xb2")), solid((77, 77, 77))),
+    Row("CIELAB TIFF", odd(encoded(Image.new("LAB", (9, 9), (0, 128, 128)), "TIFF")), solid(BLACK), atol=1),
+    Row(
+        "2-bit grey PNG, one value transparent",
+        odd(half_clear_by_value(2, 0, b"\x55", b"\0", b"\0\x01")),
+        halves(WHITE, BLACK, 1),
+    ),
+    Row(
+        "4-bit grey PNG, one value transparent",
+        odd(half_clear_by_value(4, 0, b"\x11\x11", b"\0\0", b"\0\x01")),
+        halves(WHITE, BLACK, 1),
+    ),
+    Row(
+        "16-bit grey PNG, one value transparent",
+        odd(half_clear_by_value(16, 0, 4 * b"\x4d\xff", 4 * b"\x4d\xfe", b"\x4d\xff")),
+        halves(WHITE, (77, 77, 77), 1),
+    ),
+    Row(
+        "16-bit RGB PNG, one value transparent",
+        odd(half_clear_by_value(16, 2, 4 * b"\1\2\3\4\5\6", 4 * b"\xff\xff\0\0\0\0", b"\1\2\3\4\5\6")),
+        halves(WHITE, RED, 1),
+    ),
+    Row("49-megapixel RGBA PNG", large_and_clear, solid(WHITE)),
+    Row("1-bit PNG", odd(encoded(Image.new("1", (9, 9), 1))), solid(WHITE)),
+    Row("palette PNG with alpha", odd(encoded(palette_with_alpha())), halves(WHITE, BLUE, 1), atol=0),
+    Row("RGBA PNG", odd(encoded(half_clear("RGBA"))), halves(WHITE, RED, 1)),
+    Row(
+        "RGBA PNG over another colour",
+        odd(encoded(half_clear("RGBA"))),
+        halves(BLUE, RED, 1),
+        options=("--set", "image.background=[0, 0, 255]"),
+    ),
+    Row("grey PNG with alpha", odd(encoded(half_clear("LA"))), halves(WHITE, BLACK, 1)),
+    Row("RGBA WebP", odd(encoded(half_clear("RGBA"), "WEBP", lossless=True)), halves(WHITE, RED, 1)),
+    Row("BMP", odd(encoded(left_red(), "BMP")), halves(RED, BLUE, 1)),
+    Row("TIFF", odd(encoded(left_red(), "TIFF", compression="tiff_lzw")), halves(RED, BLUE, 1)),
+    Row("TIFF of floats", odd(encoded(Image.new("F", (9, 9), 0.5), "TIFF")), refused="has pixels of 32 bits"),
+    Row("TIFF of 32-bit integers", odd(encoded(Image.new("I", (9, 9), 5), "TIFF")), refused="has pixels of 32 bits"),
+    Row("animated GIF", odd(animated("GIF")), solid(RED)),
+    Row("animated WebP", odd(animated("WEBP")), solid(RED)),
+    Row("EXIF: lying on its side", odd(oriented(6)), halves(RED, BLUE, 0), atol=3),
+    Row("EXIF: upside down", odd(oriented(3)), halves(BLUE, RED, 1), atol=3),
+    Row(
+        "EXIF: no such orientation",
+        odd(oriented(77)),
+        halves(RED, BLUE, 1),
+        atol=3,
+    ),
+    Row("1x1", odd(encoded(red(size=(1, 1)))), solid(RED)),
+    Row("1x20000, cropped", odd(encoded(red(size=(1, 20_000)))), solid(RED)),
+    Row(
+        "1x20000, padded",
+        odd(encoded(red(size=(1, 20_000)))),
+        np.stack([[RED if x == 3 else WHITE for x in range(SIZE)] for _ in range(SIZE)]).astype(np.uint8),
+        options=("--set", "image.fit=pad"),
+    ),
+    Row("20000x1, stretched", odd(encoded(red(size=(20_000, 1)))), solid(RED), options=("--set", "image.fit=stretch")),
+    Row(
+        "decompression bomb",
+        odd(png(30_000, 30_000, 8, 2, b"\0" * 1000)),
+        refused=TOO_LARGE,
+    ),
+    Row(
+        "more pixels than are decoded",
+        odd(png(8_000, 7_000, 8, 0, b"\0" * 1000)),
+        refused=TOO_LARGE,
+    ),
+    Row("header of 2^31 pixels a side", odd(png(2**31 - 1, 2**31 - 1, 8, 2, b"")), refused=f"a/{ODD}.png"),
+    Row("20 GB of nothing", sparse, refused="bytes; at most 400,000,000 are read"),
+    Row("dangling link", link("nowhere.png"), refused=f"a/{ODD} No such file"),
+    Row("link to itself", link(ODD), refused="symbolic links"),
+    Row("link to an image", link("../b/0.png"), np.asarray(noise(20).resize((8, 8), Image.Resampling.BILINEAR))),
+    Row("link to a folder around it", link(".."), refused="a link that leads back to a folder around it"),
+    Row("FIFO named .csv", fifo_table, refused="images/table.csv: is no regular file"),
+    Row("FIFO", fifo, refused=f"a/{ODD} is no regular file"),
+    Row("name that is no UTF-8", raw_name(b"0-\xff\xfe.png"), solid(RED)),
+    Row("name of 255 bytes", raw_name(b"0-" + b"0" * 249 + b".png"), solid(RED)),
+    Row("name with a line break", raw_name(b"0-\n.png"), solid(RED)),
+    Row("unreadable, name with a line break", odd(b"", "0-\n.png"), refused="a/0-\\n.png is empty"),
+    Row(
+        "image beside the classes",
+        odd(encoded(red()), "../loose.jpg"),
+        refused="loose.jpg: an image beside the folders",
+    ),
+    Row("workspace of brackets", nested, says=("[b]",), options=("--set", "workspace='[b]'")),
+    Row("hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images",)),
+    Row("nested folders", nested, solid(RED)),
+    Row("empty class", class_of(0), refused="images/c: a class without a file"),
+    Row("single class", only_one_class, refused="has one class, 'a'; should have two or more"),
+    Row("one-image class", class_of(1), refused="class 'c' has 1 image; should have at least 3"),
+    Row("class name that is no UTF-8", class_of(3, b"c\xff"), refused="class names should be UTF-8"),
+    Row("class name with a line break", class_of(3, "c\nd"), refused="class names should be UTF-8 text of one line"),
+    Row("folder without anything", empty_folder, refused="has no folders with images"),
+    Row("no such folder", lambda folder: "images/nowhere", refused="there is no such file or folder"),
+    Row("some other file", lambda folder: "images/a/0.png", refused="there is no such file or folder"),
+    Row("duplicates across splits", given_splits, solid(RED), says=("1 image is in both train and test",)),
+    Row(
+        "folder beside train and test", lambda f: given_splits(f, "extra"), refused="beside train/ there should be only"
+    ),
+    Row("images of test in no class", flat_test, refused="split/test/0.png: an image beside the folders"),
+    Row(
+        "Training and Testing",
+        lambda f: renamed(f, "Training", "Testing"),
+        solid(RED),
+        says=("in both train and test",),
+    ),
+    Row("val and test, no train", lambda f: renamed(f, "val", "test"), refused="has test, val, but no train"),
+    Row("class in test only", class_in_test_only, refused="class 'c' has no image in train"),
+    Row("the same image under two labels", same_under_two_labels, solid(RED), says=("(a) and b/the-same.tif (b)",)),
+    Row(
+        "npz with NaN", archive(images=np.full((20, 8, 8), np.nan), labels=LABELS), refused="should be a finite number"
+    ),
+    Row("npz out of range", archive(images=pixels().astype(int) * 2, labels=LABELS), refused="should be 0 to 255"),
+    Row(
+        "npz, splits of two ranges",
+        archive(x_train=pixels() / 255, y_train=LABELS, x_test=pixels() * 1.0, y_test=LABELS),
+        solid((1, 0, 0)),
+    ),
+    Row(
+        "npz, splits of two types",
+        archive(x_train=pixels(), y_train=LABELS, x_test=pixels() / 255, y_test=LABELS),
+        refused="x_test: has type float64; should have uint8, as",
+    ),
+    Row("npz, labels out of range", archive(images=pixels(), labels=LABELS - 1), refused="labels[0] = -1: should be"),
+    Row("npz, labels missing", archive(images=pixels()), refused="data.npz"),
+    Row("npz of objects", archive(images=pixels(), labels=LABELS.astype(object)), refused="never unpickled"),
+    Row("npz, string labels", archive(images=pixels(), labels=np.array(["a", "b"])[LABELS]), solid(RED)),
+    Row("npz with too few labels", archive(images=pixels(), labels=LABELS[:9]), refused="one label an image"),
+    Row("table", red_in_table, solid(RED)),
+    Row("table without labels", table("path\na/0.png\n"), refused="label: there is no such column; there are path"),
+    Row("table without rows", table("path,label\n"), refused="has no rows"),
+    Row("table with a short row", table(whole_table("a/1.png")), refused="line 2 has 1 values, the header 2"),
+    Row("table naming no file", table(whole_table("gone.png,a")), refused="gone.png No such file"),
+    Row("table naming a device", table(whole_table("/dev/zero,a")), refused="/dev/zero is no regular file"),
+    Row(
+        "table with labels of 5,000 digits",
+        table(whole_table("\n".join(f"a/1.png,{'1' * 5000}" for _ in range(3)))),
+        refused="class '1111",
+    ),
+    Row("table with an empty label", table(whole_table("a/1.png,")), refused="row 1 has no label"),
+    Row("table with a null character", table(whole_table("a\0b.png,a")), refused="table.csv"),
+    Row("table that is no text", lambda f: odd(b"\xff\xfe\0", "t.csv")(f) or "images/a/t.csv", refused="as a table"),
+    Row(
+        "group that is no expression",
+        lambda folder: None,
+        refused="data.group = '(': is no regular expression",
+        options=("--set", "data.group=("),
+    ),
+    Row(
+        "group that does not match",
+        lambda folder: None,
+        refused="data.group = 'x': does not match 0.png",
+        options=("--set", "data.group=x"),
+    ),
+    Row(
+        "batch larger than the data",
+        odd(encoded(red())),
+        options=(*SMALL, *LARGE_BATCH),
+        command=("teacher",),
+    ),
+]
+
+
+def make_images(folder: Path) -> Path:
+    """Write two classes of ten images each and return their folder."""
+    for n, label in enumerate(("a", "b")):
+        (folder / label).mkdir(parents=True)
+        for i in range(10):
+            noise(20 * n + i).save(folder / label / f"{i}.png")
+    return folder
