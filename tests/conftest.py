@@ -34,6 +34,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.dist, option.loadscopereorder = "loadgroup", False
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist puts the groups into the names
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests that share a fixture in one process: those of a module, and those of the tiny run.
 
