@@ -27,6 +27,8 @@ from tests.conftest import REPOSITORY, run_main
 
 SMALL = """
 workspace = "run"
+[train]
+precision = "float32"
 [data]
 source = "images.npz"
 [teacher]

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from compress import networks
+from compress.artifacts import Dataset, Network
+from compress.context import Context
+from compress.data.balance import Balance
+from compress.stages import prune
+from compress.training.settings import Engine
+
+
+def test_the_same_architecture_comes_out_with_zeros_and_the_network_that_came_in_is_left_as_it_was(
+    network: Network, data: Dataset, context: Context, tmp_path: Path
+) -> None:
+    config = prune.Config(epochs=1, batch_size=4, sparsity=0.75)
+    before = network.weights.read_bytes()
+
+    pruned = prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+
+    assert network.weights.read_bytes() == before
+    assert (pruned.stage, pruned.architecture, pruned.options) == ("here", network.architecture, network.options)
+    kernels = [layer.kernel.numpy() for layer in networks.load(pruned).layers if hasattr(layer, "kernel")]
+    assert len(kernels) == 7
+    for kernel in kernels:
+        assert np.count_nonzero(kernel) == int(0.25 * kernel.size)
