@@ -5,11 +5,11 @@ from pathlib import Path
 import onnx
 import pytest
 
+from benchmarks.small_models import write_model
 from compress.files import sha256_file
 from compress.onnx_tools import providers
 from compress.onnx_tools.providers import AZURE, CPU, CUDA, TENSORRT
 from compress.onnx_tools.sessions import open_session
-from tests.latency.models import write_model
 
 
 def test_only_providers_that_compute_on_this_machine_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
