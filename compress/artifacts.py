@@ -87,7 +87,7 @@ class OnnxModel:
 
     name: str
     stage: str
-    precision: Literal["fp32", "int8"]
+    precision: str
     image_shape: tuple[int, int, int]
     classes: int
     file: StoredFile

@@ -27,6 +27,7 @@ from onnxruntime.quantization import (
 
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.canonical import write
+from compress.onnx_tools.precisions import INT8
 from compress.onnx_tools.signature import INPUT
 
 QUANTIZED_OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "Relu"]
@@ -61,7 +62,7 @@ def quantize(
             calibrate_method=CALIBRATIONS[calibration],
         )
         write(onnx.load(quantized, load_external_data=False), file)
-    return dataclasses.replace(model, precision="int8", file=file)
+    return dataclasses.replace(model, precision=INT8.name, file=file)
 
 
 @contextmanager

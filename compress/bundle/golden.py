@@ -11,14 +11,12 @@ from compress.arrays import read_members, save_arrays
 from compress.bundle.contents import GOLDEN, read_part
 from compress.data.images import Images
 from compress.errors import BadInputError
+from compress.onnx_tools.precisions import PRECISIONS
 from compress.onnx_tools.providers import CPU, find
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 
 IMAGES = 16
-# How far a logit may be off on another machine, as a part of the largest one: float sums in another order differ in
-# their last digits; in int8 another rounding moves a value by a whole step, and layers add such steps up.
-TOLERANCE = {"fp32": 1e-4, "int8": 0.05}
 
 
 def write_golden(path: Path, model: bytes, precision: str, images: Images) -> None:
@@ -28,7 +26,7 @@ def write_golden(path: Path, model: bytes, precision: str, images: Images) -> No
     """
     chosen = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)]
     logits = golden_logits(model, chosen)
-    tolerance = np.float32(TOLERANCE[precision] * np.abs(logits).max())
+    tolerance = np.float32(PRECISIONS[precision].tolerance * np.abs(logits).max())
     save_arrays(path, {"images": chosen, "logits": logits, "tolerance": np.asarray(tolerance)})
 
 

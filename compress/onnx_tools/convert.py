@@ -7,6 +7,7 @@ from pathlib import Path
 from compress import networks
 from compress.artifacts import Network, OnnxModel
 from compress.onnx_tools.canonical import write
+from compress.onnx_tools.precisions import FP32
 from compress.onnx_tools.signature import INPUT, LOGITS, PROBABILITIES
 from compress.tensorflow import start_afresh, tf
 
@@ -30,7 +31,7 @@ def to_onnx(network: Network, file: Path) -> OnnxModel:
     return OnnxModel(
         name=network.name,
         stage=network.stage,
-        precision="fp32",
+        precision=FP32.name,
         image_shape=network.image_shape,
         classes=network.classes,
         file=file,

@@ -1,7 +1,7 @@
 """A repository for the Hugging Face Hub: the bundle as it is, and beside it what the Hub's tools look for.
 
-The names in `onnx/` are those of Transformers.js (src/utils/dtypes.js): `model.onnx` in float32, `model_quantized.onnx`
-in int8. The bundle's own files stay as they are: `python -m compress verify` holds for a clone of the repository.
+The files in `onnx/` have the names that Transformers.js looks for. The bundle's own files stay as they are:
+`python -m compress verify` holds for a clone of the repository.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from typing import Any
 
 from PIL.Image import Resampling
 
+from compress.onnx_tools.precisions import PRECISIONS
 from compress.packaging.source import Source
-
-ONNX_NAMES = {"fp32": "model.onnx", "int8": "model_quantized.onnx"}
 
 
 def write(bundle: Source, out: Path) -> None:
     """Write the repository's folder: `hf upload USER/NAME OUT` brings it to the Hub."""
     bundle.copy(bundle.files, out)
     network = bundle.manifest["deployed"].rpartition("-")[0]
-    variants = {f"variants/{network}-{precision}.onnx": name for precision, name in ONNX_NAMES.items()}
+    variants = {f"variants/{network}-{row.name}.onnx": row.hub_file for row in PRECISIONS.values()}
     there = {variant: name for variant, name in variants.items() if variant in bundle.files}
     for variant, name in there.items():
         bundle.copy_as(variant, out / "onnx" / name)
