@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
+KERAS_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ def cost_of_onnx(file: Path) -> Cost:
 
 
 def cost_of_keras(model: Any) -> tuple[int, int]:
-    """Return the weights and the MACs of a Keras model's convolutions and dense layers, one image."""
-    macs = 0
-    for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            positions = math.prod(layer.output_shape[1:-1])
-            macs += positions * math.prod(kernel.shape)
+    """Return how many weights a Keras model has, and the MACs of its convolutions and dense layers for one image."""
+    macs = sum(
+        math.prod(layer.output_shape[1:-1]) * math.prod(getattr(layer, kernel).shape)
+        for layer in model.layers
+        for kernel in KERAS_KERNELS
+        if hasattr(layer, kernel)
+    )
     return model.count_params(), macs
 
 

@@ -210,3 +210,25 @@ def test_cost_of_keras_worked_by_hand() -> None:
     model = keras.Model(image, layers.Dense(5)(x))
 
     assert cost_of_keras(model) == (72 + 4 + 320 + 5, 4 * 4 * 4 * 18 + 320)
+
+
+def test_cost_of_separable_convolutions_worked_by_hand_is_that_of_their_onnx_form(tmp_path: Path) -> None:
+    """3x3 depthwise on 8x8x2; 3x3 separable with stride 2, 2 -> 4; dense 64 -> 5."""
+    from compress.tensorflow import keras, tf
+
+    import tf2onnx  # isort: skip  # after Keras 2 is chosen
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 2))
+    x = layers.DepthwiseConv2D(3, padding="same")(image)
+    x = layers.Flatten()(layers.SeparableConv2D(4, 3, strides=2, padding="same")(x))
+    model = keras.Model(image, layers.Dense(5)(x))
+    signature = [tf.TensorSpec((None, 8, 8, 2), tf.float32)]
+    proto, _ = tf2onnx.convert.from_function(tf.function(lambda image: model(image)), signature, opset=17)
+    onnx.save(proto, tmp_path / "separable.onnx")
+
+    params, macs = cost_of_keras(model)
+
+    assert params == (18 + 2) + (18 + 8 + 4) + (320 + 5)
+    assert macs == 8 * 8 * 18 + 4 * 4 * (18 + 8) + 320
+    assert cost_of_onnx(tmp_path / "separable.onnx").macs == macs
