@@ -83,8 +83,8 @@ def inferred(client: Any, name: str, images: np.ndarray, bundle: Path) -> Checks
 
 def refused(client: Any, name: str, images: np.ndarray) -> Checks:
     """Check that what is wrong gets a client error."""
-    one, most = images[:1], client.get_model_config(name)["max_batch_size"]
-    more = images[np.arange(most + 1) % len(images)]
+    one, max_images = images[:1], client.get_model_config(name)["max_batch_size"]
+    more = images[np.arange(max_images + 1) % len(images)]
     for binary in (False, True):
         wrong = {
             "name": [tensor_of(one, "other", binary=binary)],

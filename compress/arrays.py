@@ -16,7 +16,7 @@ from compress.files import replacing
 
 NUMBERS, TEXT = "biuf", "SU"  # numpy's kinds
 # Real images shrink some ten-fold at most, mostly empty ones a hundred-fold; deflate can do 1032-fold.
-MOST_FOLD = 200
+MAX_FOLD = 200
 SMALL = 64 << 20  # bytes that do no harm, however they shrank
 
 
@@ -75,7 +75,7 @@ def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
         raise BadInputError(f"{what}: has {size:,} bytes, which its header's {dtype} of shape {shape} does not take")
     fold = member.file_size / max(1, packed)
-    if fold > MOST_FOLD and member.file_size > SMALL:
+    if fold > MAX_FOLD and member.file_size > SMALL:
         raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
     return size
 

@@ -27,7 +27,7 @@ HELP = (
 # pipeline's settings to load.
 QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run",)
 DEBUG = "--debug"
-RESTARTS, MOST_RESTARTS = "COMPRESS_RESTARTS", 10
+RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def _app(first: str) -> typer.Typer:
 def _start_again(why: CompressError) -> None:
     """Replace this process by the same command, a few times at most."""
     times = int(os.environ.get(RESTARTS, "0"))
-    if times < MOST_RESTARTS:
+    if times < MAX_RESTARTS:
         _say(f"{why}; starts again, and goes on from the last checkpoint")
         os.environ[RESTARTS] = str(times + 1)
         os.execv(sys.executable, [sys.executable, "-m", "compress", *sys.argv[1:]])

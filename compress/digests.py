@@ -22,8 +22,8 @@ YOUNG_NS = 2_000_000_000
 SHA256 = 64  # digits; anything else is a reason
 
 
-def file_digests(files: Sequence[str | Path], memo: Path, most_bytes: int = sys.maxsize) -> list[str]:
-    """Return the sha256 of each file, in hexadecimal; of what cannot be read or is larger than `most_bytes`, why not.
+def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.maxsize) -> list[str]:
+    """Return the sha256 of each file, in hexadecimal; of what cannot be read or is larger than `max_bytes`, why not.
 
     `memo` is a file in which digests are kept from one call to the next. It may be absent, and is only an aid: one that
     cannot be read or written is done without.
@@ -33,7 +33,7 @@ def file_digests(files: Sequence[str | Path], memo: Path, most_bytes: int = sys.
     digests: dict[str, str] = {}
     for name in names:
         try:
-            stamps[name] = _stamp(name, most_bytes)
+            stamps[name] = _stamp(name, max_bytes)
         except (OSError, ValueError) as error:  # ValueError: ours, and for a null character in the name
             digests[name] = str(error)
     digests |= {name: known[name][1] for name, stamp in stamps.items() if name in known and known[name][0] == stamp}
@@ -54,12 +54,12 @@ def file_digests(files: Sequence[str | Path], memo: Path, most_bytes: int = sys.
     return [digests[name] for name in names]
 
 
-def _stamp(name: str, most_bytes: int) -> list[int]:
+def _stamp(name: str, max_bytes: int) -> list[int]:
     """Return a file's size and the times of the last change of its content and of anything, in ns."""
     status = os.stat(name)  # noqa: PTH116  # a Path would take as long again
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
         raise ValueError("is no regular file")
-    if status.st_size > most_bytes:
+    if status.st_size > max_bytes:
         raise ValueError(f"has {status.st_size} bytes")
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 IMAGENET, NONE = "imagenet", "none"
 HDF5, NPZ = (".h5", ".hdf5"), ".npz"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MOST_FOLD = 4  # times a file's size that its arrays may take: weights do not compress better
-MOST_ARRAYS = 10_000
+MAX_FOLD = 4  # times a file's size that its arrays may take: weights do not compress better
+MAX_ARRAYS = 10_000
 NUMBERED = re.compile(r"(arr_)?\d+")
 NOT_WEIGHTS = ("optimizer", "top_level_model_weights")  # groups of Keras's files
 
@@ -206,5 +206,5 @@ def _collect(opened: Any, file: Path, datasets: dict[str, Any]) -> None:
 
 
 def _check_size(file: Path, size: int, count: int) -> None:
-    if size > MOST_FOLD * file.stat().st_size or count > MOST_ARRAYS:
+    if size > MAX_FOLD * file.stat().st_size or count > MAX_ARRAYS:
         raise BadInputError(f"{file}: claims {count} arrays of {size:,} bytes, more than such a file can hold")

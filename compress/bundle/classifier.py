@@ -19,7 +19,7 @@ from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 
 BATCH = 32  # images at a time
-MOST_SIZE = 1024  # pixels of a side, as image.size has it
+MAX_SIZE = 1024  # pixels of a side, as image.size has it
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
@@ -143,7 +143,7 @@ def _checked_preparation(image: Any, where: Path) -> dict[str, Any]:
         isinstance(image, dict)
         and image.keys() == {"size", "fit", "channels", "background"}
         and type(image["size"]) is int
-        and 1 <= image["size"] <= MOST_SIZE
+        and 1 <= image["size"] <= MAX_SIZE
         and image["fit"] in FITS
         and image["channels"] in (1, 3)
         and isinstance(image["background"], list)

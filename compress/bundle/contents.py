@@ -13,8 +13,8 @@ from compress.errors import BadInputError
 
 MODEL, MANIFEST, LABELS, GOLDEN, SUMS = "model.onnx", "manifest.json", "labels.txt", "golden.npz", "SHA256SUMS"
 NAME = re.compile(r"(variants/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a file in a bundle
-MOST_BYTES = {MODEL: 2 << 30, GOLDEN: 1 << 30}  # protobuf has no larger messages
-MOST_BYTES_ELSE = 64 << 20
+MAX_BYTES = {MODEL: 2 << 30, GOLDEN: 1 << 30}  # protobuf has no larger messages
+MAX_BYTES_ELSE = 64 << 20
 
 
 def read_part(folder: Path, name: str) -> bytes:
@@ -23,7 +23,7 @@ def read_part(folder: Path, name: str) -> bytes:
     Raises `BadInputError` for a name that leads elsewhere, a link, what is no regular file, and one that is too large.
     """
     path = folder / name
-    most = MOST_BYTES.get(MODEL if name.startswith("variants/") else name, MOST_BYTES_ELSE)
+    max_bytes = MAX_BYTES.get(MODEL if name.startswith("variants/") else name, MAX_BYTES_ELSE)
     if not NAME.fullmatch(name):
         raise BadInputError(f"{folder}: names a file {name!r}; should be a file of the bundle itself")
     try:
@@ -32,8 +32,8 @@ def read_part(folder: Path, name: str) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise BadInputError(f"{path}: is no regular file")
-        if status.st_size > most:
-            raise BadInputError(f"{path}: has {status.st_size:,} bytes; should have {most:,} at most")
+        if status.st_size > max_bytes:
+            raise BadInputError(f"{path}: has {status.st_size:,} bytes; should have {max_bytes:,} at most")
         return path.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, up to Python 3.12
         why = getattr(error, "strerror", None) or error

@@ -19,7 +19,7 @@ from compress.tensorflow import tf
 
 PREFETCHED = 2
 READ_AHEAD = 2  # for each core, so that the processes that decode always have more to do
-MOST_READ = 256  # images at once; each call costs as much as reading a few
+MAX_READ = 256  # images at once; each call costs as much as reading a few
 NOT_MIXED = Mixing()
 
 
@@ -27,13 +27,13 @@ NOT_MIXED = Mixing()
 class Epoch:
     """What an epoch trains on, three arrays `(m,) int64` in any order.
 
-    `images` are indices, `turns` and `slots` say with which random numbers each one is augmented; in turn 0 it is left
-    as it is.
+    `indices` says which images, `views` and `draw_ids` say which random numbers each of them is augmented with; view 0
+    is the image as it is.
     """
 
-    images: np.ndarray
-    turns: np.ndarray
-    slots: np.ndarray
+    indices: np.ndarray
+    views: np.ndarray
+    draw_ids: np.ndarray
 
 
 class Batches:
@@ -44,7 +44,7 @@ class Batches:
     images
         `(n, height, width, channels) uint8`; or, where nothing is augmented or mixed, features `(n, ...) float32`.
     targets
-        From indices of images and their turns, both `(b,)`, to their targets `(b, k) float32`.
+        From indices of images and their views, both `(b,)`, to their targets `(b, k) float32`.
     choose
         From the number of an epoch to what it trains on; always of the same length.
     weights
@@ -66,7 +66,7 @@ class Batches:
         self.batch_size, self.seed = batch_size, seed
         self.augmentation, self.mixing = augmentation, mixing
         self.weights = np.ones(len(images), np.float32) if weights is None else weights
-        self.size = len(choose(0).images)
+        self.size = len(choose(0).indices)
         self.steps = math.ceil(self.size / batch_size)
         self.failure: CompressError | None = None
         """Why a batch could not be read; TensorFlow would only say that it could not."""
@@ -74,9 +74,9 @@ class Batches:
     def epoch(self, number: int) -> Any:
         """Return the `tf.data.Dataset` of an epoch, shuffled; its last batch holds what is left."""
         chosen = self.choose(number)
-        order = np.random.default_rng([self.seed, number]).permutation(len(chosen.images))
+        order = np.random.default_rng([self.seed, number]).permutation(len(chosen.indices))
 
-        all_move = bool(chosen.turns.all())
+        all_move = bool(chosen.views.all())
         this = weakref.ref(self)  # TensorFlow keeps what numpy_function calls until the process ends
 
         def read(*batch: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -98,7 +98,7 @@ class Batches:
 
         # not stateful: with deterministic operations, TensorFlow would read one after the other
         types = (tf.as_dtype(self.images.dtype), *[tf.float32] * 4, tf.bool)
-        in_turn = tuple(array[order] for array in (chosen.images, chosen.turns, chosen.slots))
+        in_turn = tuple(array[order] for array in (chosen.indices, chosen.views, chosen.draw_ids))
         dataset = tf.data.Dataset.from_tensor_slices(in_turn).batch(self._read_at_once())
         for work, calls in (
             (lambda *batch: tf.numpy_function(read, batch, types, stateful=False), READ_AHEAD),
@@ -111,17 +111,17 @@ class Batches:
         options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
         return dataset.with_options(options)
 
-    def _read(self, indices: np.ndarray, turns: np.ndarray, slots: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _read(self, indices: np.ndarray, views: np.ndarray, draw_ids: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
             images = self.images[indices]
         except CompressError as error:
             self.failure = error
             raise
-        random = draws(self.seed, turns, slots)
-        targets, weights = self.targets(indices, turns), self.weights[indices]
-        return images, targets, weights, random, lambdas(random, self.mixing), turns > 0
+        random = draws(self.seed, views, draw_ids)
+        targets, weights = self.targets(indices, views), self.weights[indices]
+        return images, targets, weights, random, lambdas(random, self.mixing), views > 0
 
     def _read_at_once(self) -> int:
         """Return how many images are read and augmented in one go: some batches, where these are small."""
-        wanted = at_once(self.images.shape[1:], MOST_READ)
+        wanted = at_once(self.images.shape[1:], MAX_READ)
         return self.batch_size * max(1, wanted // self.batch_size)

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
-MOST_PIXELS = 50_000_000
-MOST_BYTES = 8 * MOST_PIXELS  # four channels of 16 bits
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits
 GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # the EXIF tag
@@ -45,8 +45,8 @@ def read_file(path: Path) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableImageError("is no regular file")
-        if status.st_size > MOST_BYTES:
-            raise UnreadableImageError(f"has {status.st_size:,} bytes; at most {MOST_BYTES:,} are read")
+        if status.st_size > MAX_BYTES:
+            raise UnreadableImageError(f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
         return path.read_bytes()
     except UnreadableImageError:
         raise
@@ -59,14 +59,14 @@ def read_file(path: Path) -> bytes:
 def identify(data: bytes) -> Image.Image:
     """Return what a file's header says, nothing decoded yet; the format is told from the bytes, not from a name.
 
-    Raises `UnreadableImageError` for what is none of `FORMATS`, larger than `MOST_PIXELS`, or has 12 or 32 bits.
+    Raises `UnreadableImageError` for what is none of `FORMATS`, larger than `MAX_PIXELS`, or has 12 or 32 bits.
     """
     if not data:
         raise UnreadableImageError("is empty")
     with _as_unreadable():
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.width * image.height > MOST_PIXELS:
-        raise UnreadableImageError(f"is larger than the {MOST_PIXELS:,} pixels that are decoded")
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImageError(f"is larger than the {MAX_PIXELS:,} pixels that are decoded")
     if image.mode in ("I", "F"):
         raise UnreadableImageError("has pixels of 32 bits; should have 8 or 16")
     if _tiff(image, BITS) == (12,):  # Pillow gives them as if they had 16
@@ -110,7 +110,7 @@ def _as_unreadable() -> Iterator[None]:
     except Image.UnidentifiedImageError as error:
         raise UnreadableImageError(f"is none of {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"is larger than the {MOST_PIXELS:,} pixels that are decoded") from error
+        raise UnreadableImageError(f"is larger than the {MAX_PIXELS:,} pixels that are decoded") from error
     except Exception as error:  # Pillow raises many kinds for broken files
         raise UnreadableImageError(f"cannot be decoded: {str(error).partition(chr(10))[0] or 'broken'}") from error
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from compress.artifacts import Split
 
 
-MOST_DIGITS = 18  # of a class that is a number; Python reads no number of thousands of digits
+MAX_DIGITS = 18  # of a class that is a number; Python reads no number of thousands of digits
 
 
-class Images(Protocol):
+class RawImages(Protocol):
     """Images by index, not yet decoded."""
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class Images(Protocol):
         """
         ...
 
-    def take(self, indices: np.ndarray) -> Images:
+    def take(self, indices: np.ndarray) -> RawImages:
         """Return some of the images, in the order of `indices`."""
         ...
 
@@ -149,7 +149,7 @@ class Samples:
 
     classes: tuple[str, ...]
     labels: np.ndarray
-    images: Images
+    images: RawImages
     splits: Sequence[Split] | None = None
     groups: Sequence[str] | None = None
 
@@ -171,7 +171,7 @@ def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np
     if bad is not None:
         shown = f"'{printable(bad)}'"
         raise BadInputError(f"{where}: a class named {shown}: class names should be UTF-8 text of one line, not empty")
-    numeric = all(name.isdecimal() and len(name) <= MOST_DIGITS for name in found)
+    numeric = all(name.isdecimal() and len(name) <= MAX_DIGITS for name in found)
     classes = tuple(sorted(found, key=(lambda name: (int(name), name)) if numeric else None))
     index = {name: i for i, name in enumerate(classes)}
     return classes, np.array([index[name] for name in names], np.int64)

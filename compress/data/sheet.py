@@ -11,8 +11,8 @@ from compress.data.images import images_of
 from compress.tensorflow import tf
 
 COLUMNS = 6  # images of a class, and as many augmented ones
-MOST_CLASSES = 20
-LEAST, MOST = 64, 256  # pixels of an image on the sheet: small ones can be seen, and large ones fit
+MAX_CLASSES = 20
+MIN_SIDE, MAX_SIDE = 64, 256  # pixels of an image on the sheet: small ones can be seen, and large ones fit
 MARGIN, LABEL = 4, 120  # pixels
 PAPER, INK = (245, 245, 245), (20, 20, 20)
 
@@ -21,10 +21,10 @@ def contact_sheet(data: Dataset, augmentation: Augmentation, seed: int) -> Image
     """Return one row a class: training images as prepared, then the same ones augmented as in training."""
     images, labels = images_of(data, "train"), data.labels("train")
     height, width, channels = data.image_shape
-    scale = max(1, -(-LEAST // max(height, width)))
-    shown = (min(MOST, width * scale), min(MOST, height * scale))
+    scale = max(1, -(-MIN_SIDE // max(height, width)))
+    shown = (min(MAX_SIDE, width * scale), min(MAX_SIDE, height * scale))
     cell = (shown[0] + MARGIN, shown[1] + MARGIN)
-    classes = data.classes[:MOST_CLASSES]
+    classes = data.classes[:MAX_CLASSES]
     sheet = Image.new("RGB", (LABEL + (2 * COLUMNS + 1) * cell[0], (len(classes) + 1) * cell[1]), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     pen.text((LABEL, MARGIN), "as the network sees them", INK, font)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from compress.data.preparation import UnreadableImageError, prepare
-from compress.data.samples import Files, Images
+from compress.data.samples import Files, RawImages
 from compress.data.workers import Workers, at_once, in_order
 
 CHUNK = 64  # images that are prepared at a time, at most
@@ -38,7 +38,7 @@ class Unreadable:
     why: str
 
 
-def channels_of(images: Images, color: Literal["auto", "grey", "rgb"]) -> int:
+def channels_of(images: RawImages, color: Literal["auto", "grey", "rgb"]) -> int:
     """Return 1 for grey or 3 for colour: what is wanted or, for auto, 3 where one image or more has colour."""
     if color != "auto":
         return 1 if color == "grey" else 3
@@ -46,7 +46,7 @@ def channels_of(images: Images, color: Literal["auto", "grey", "rgb"]) -> int:
 
 
 def survey(
-    images: Images,
+    images: RawImages,
     preparation: dict[str, Any],
     keep: Callable[[np.ndarray], None] | None,
     progress: Callable[[float, str], None],
@@ -69,7 +69,9 @@ def survey(
     return looks
 
 
-def _prepare_chunk(state: tuple[Images, dict[str, Any]], indices: range) -> tuple[np.ndarray, list[Look | Unreadable]]:
+def _prepare_chunk(
+    state: tuple[RawImages, dict[str, Any]], indices: range
+) -> tuple[np.ndarray, list[Look | Unreadable]]:
     images, preparation = state
     pixels = np.zeros((len(indices), preparation["size"], preparation["size"], preparation["channels"]), np.uint8)
     looks: list[Look | Unreadable] = []
@@ -94,7 +96,7 @@ def _content(pixels: np.ndarray) -> bytes:
     return hashlib.sha256((grey if (pixels == grey).all() else pixels).tobytes()).digest()
 
 
-def _grey_or_unreadable(images: Images, index: int) -> bool:
+def _grey_or_unreadable(images: RawImages, index: int) -> bool:
     try:
         return images.grey(index)
     except UnreadableImageError:

@@ -9,7 +9,7 @@ from rich.text import Text
 from compress.artifacts import Dataset
 from compress.data.describe import description_of
 
-MOST_ROWS = 40  # classes
+MAX_ROWS = 40  # classes
 
 
 def data_table(data: Dataset) -> Table:
@@ -20,10 +20,10 @@ def data_table(data: Dataset) -> Table:
     table.add_column("class")
     for split in splits:
         table.add_column(split, justify="right")
-    for name, counts in list(classes.items())[:MOST_ROWS]:
+    for name, counts in list(classes.items())[:MAX_ROWS]:
         table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
-    if len(classes) > MOST_ROWS:
-        table.add_row(f"... {len(classes) - MOST_ROWS} more", *("" for _ in splits))
+    if len(classes) > MAX_ROWS:
+        table.add_row(f"... {len(classes) - MAX_ROWS} more", *("" for _ in splits))
     table.add_section()
     table.add_row(f"{len(classes)} classes", *(f"{n:,}" for n in splits.values()), style="bold")
     return table

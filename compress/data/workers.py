@@ -67,9 +67,9 @@ def _as_machine_error() -> Iterator[None]:
         ) from error
 
 
-def at_once(shape: Sequence[int], most: int) -> int:
+def at_once(shape: Sequence[int], max_images: int) -> int:
     """Return how many images of a shape are read at once: so many that memory does not grow with their size."""
-    return max(1, min(most, READ_BYTES // math.prod(shape)))
+    return max(1, min(max_images, READ_BYTES // math.prod(shape)))
 
 
 def in_order(submit: Callable[[Any], Future[Any]], items: Sequence[Any]) -> Iterator[Any]:

@@ -21,8 +21,8 @@ def logits_of_views(
 ) -> list[np.ndarray]:
     """Return the source's logits of each view, `count` arrays of `(n, classes) float32`.
 
-    The first view is the images as they are; view v is what `Batches` makes of them with turn v and their indices as
-    slots. A view that an earlier, interrupted try has left in the checkpoint folder is not computed again.
+    The first view is the images as they are; view v is what `Batches` makes of them in view v with their indices as
+    draw ids. A view that an earlier, interrupted try has left in the checkpoint folder is not computed again.
     """
     session = open_session(source.file)
 

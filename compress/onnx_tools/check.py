@@ -11,7 +11,7 @@ import onnx
 from compress.errors import BadInputError, first_line
 
 STANDARD = ("", "ai.onnx")
-MOST_ELEMENTS = 1 << 31  # of one tensor
+MAX_ELEMENTS = 1 << 31  # of one tensor
 # ONNX Runtime's first release for each version of the format and of the operators (its compatibility table)
 FOR_OPSET = {17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
 FOR_IR = {8: "1.10", 9: "1.15", 10: "1.18"}
@@ -63,7 +63,7 @@ def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
         raise BadInputError(f"{what}: is no valid model: {first_line(error)}") from error
     for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output):
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
-        if math.prod(dims) > MOST_ELEMENTS:
+        if math.prod(dims) > MAX_ELEMENTS:
             raise BadInputError(f"{what}: {value.name[:80]!r} would have {math.prod(dims):,} values")
     return model
 
@@ -84,7 +84,7 @@ def _subnormal(values: np.ndarray) -> np.ndarray:
 
 def _check_tensor(tensor: onnx.TensorProto, what: str) -> None:
     shown = f"{what}: {tensor.name[:80]!r}"
-    if min(tensor.dims, default=1) < 0 or math.prod(tensor.dims) > MOST_ELEMENTS:
+    if min(tensor.dims, default=1) < 0 or math.prod(tensor.dims) > MAX_ELEMENTS:
         raise BadInputError(f"{shown} declares {list(tensor.dims)} values")
     try:
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)

@@ -12,7 +12,7 @@ from rich.text import Text
 from compress.report.schema import Metrics, Report
 
 RAREST = 3  # classes shown of those that were balanced
-MOST_ROWS = 40  # classes
+MAX_ROWS = 40  # classes
 CONFUSED = 3  # pairs of classes shown
 
 
@@ -70,13 +70,13 @@ def metrics_table(metrics: Metrics) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False)
     for heading in ("class", "images", "precision", "recall", "95 %", "F1"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
-    for name, row in list(metrics.classes.items())[:MOST_ROWS]:
+    for name, row in list(metrics.classes.items())[:MAX_ROWS]:
         scores = ["-"] * 4
         if row.recall_ci95 is not None:  # the class has images
             scores = [f"{row.precision:.4f}", f"{row.recall:.4f}", _between(row.recall_ci95), f"{row.f1:.4f}"]
         table.add_row(Text(name), f"{row.n:,}", *scores)
-    if len(metrics.classes) > MOST_ROWS:
-        table.add_row(f"... {len(metrics.classes) - MOST_ROWS} more")
+    if len(metrics.classes) > MAX_ROWS:
+        table.add_row(f"... {len(metrics.classes) - MAX_ROWS} more")
     return table
 
 

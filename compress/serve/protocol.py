@@ -24,7 +24,7 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 VERSION = "1"  # of every model: a bundle has one
 NUMBER = re.compile("[0-9]{1,18}")
 JSON_BYTES, JSON_BYTES_A_VALUE = 64 << 10, 8  # at most, of a request: of all but the values, and of each value
-MOST_SAID = 300  # characters of an error
+MAX_REASON = 300  # characters of an error
 
 
 class _Part(BaseModel):
@@ -88,15 +88,15 @@ class Asked:
     outputs: Mapping[str, bool]
 
 
-def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, int, int], most_images: int) -> Asked:
+def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, int, int], max_images: int) -> Asked:
     """Return what a request asks for; raises `Refused` with the first thing that is wrong.
 
     `json_length` is the header of that name: how many bytes of the body are JSON, all where there is none.
     """
     length = _json_length(json_length, len(body))
-    most = JSON_BYTES + JSON_BYTES_A_VALUE * most_images * math.prod(input_shape)
-    if length > most:
-        raise Refused(413, f"the JSON has {length:,} bytes; should have {most:,} at most")
+    max_json_bytes = JSON_BYTES + JSON_BYTES_A_VALUE * max_images * math.prod(input_shape)
+    if length > max_json_bytes:
+        raise Refused(413, f"the JSON has {length:,} bytes; should have {max_json_bytes:,} at most")
     try:
         request = InferenceRequest.model_validate_json(body[:length])
     except ValidationError as error:
@@ -105,7 +105,7 @@ def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, i
     names = [tensor.name for tensor in request.inputs]
     if names != [INPUT]:
         raise _bad(f"inputs: are {names}; should be ['{INPUT}']")
-    pixels = _pixels(request.inputs[0], memoryview(body)[length:], input_shape, most_images)
+    pixels = _pixels(request.inputs[0], memoryview(body)[length:], input_shape, max_images)
     return Asked(request.id, pixels, _outputs(request))
 
 
@@ -138,12 +138,12 @@ def _json_length(header: str | None, body_length: int) -> int:
     return int(header)
 
 
-def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int], most_images: int) -> np.ndarray:
+def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int], max_images: int) -> np.ndarray:
     if tensor.datatype != "UINT8":
         raise _bad(f"{INPUT}: datatype is {tensor.datatype!r}; should be 'UINT8'")
-    if tuple(tensor.shape[1:]) != input_shape or not 1 <= tensor.shape[0] <= most_images:
+    if tuple(tensor.shape[1:]) != input_shape or not 1 <= tensor.shape[0] <= max_images:
         right = ", ".join(map(str, input_shape))
-        raise _bad(f"{INPUT}: shape is {tensor.shape}; should be [1 to {most_images}, {right}]")
+        raise _bad(f"{INPUT}: shape is {tensor.shape}; should be [1 to {max_images}, {right}]")
     count = math.prod(tensor.shape)
     said = tensor.parameters.binary_data_size
     if (said is None) == (tensor.data is None):
@@ -185,4 +185,4 @@ def _outputs(request: InferenceRequest) -> dict[str, bool]:
 
 
 def _bad(why: str) -> Refused:
-    return Refused(400, why if len(why) <= MOST_SAID else f"{why[:MOST_SAID]}...")
+    return Refused(400, why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]}...")

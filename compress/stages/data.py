@@ -16,7 +16,7 @@ from compress.context import Context
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
-MOST_LEFT_OUT = 0.01  # of the images
+MAX_LEFT_OUT = 0.01  # of the images
 NAMED = 10  # unreadable files in the error
 
 
@@ -133,7 +133,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
             keep = stack.enter_context(array_writer(out / STORED, (len(images), *shape)))
         looks = survey(images, preparation, keep, context.progress)
     bad = [look for look in looks if isinstance(look, Unreadable)]
-    allowed = MOST_LEFT_OUT * len(looks) if config.skip_bad else 0
+    allowed = MAX_LEFT_OUT * len(looks) if config.skip_bad else 0
     if len(bad) > allowed:
         raise BadInputError(_too_many(bad, len(looks), config))
 
@@ -180,7 +180,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
 def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:
     named = "; ".join(f"{one.name} {one.why}" for one in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
     cure = (
-        f"--skip-bad leaves out {MOST_LEFT_OUT:.0%} at most"
+        f"--skip-bad leaves out {MAX_LEFT_OUT:.0%} at most"
         if config.skip_bad
         else "mend or remove them, or leave them out with --skip-bad"
     )

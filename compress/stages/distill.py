@@ -73,7 +73,7 @@ def run(
     def choose(epoch: int) -> Epoch:
         chosen = epoch_indices(labels, balance.method, seed, epoch)
         indices = np.tile(chosen, config.views)
-        return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), slots=indices)
+        return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), draw_ids=indices)
 
     student = networks.build("students", config.student.name, config.student.options, data.image_shape, classes)
     fitted = fit(

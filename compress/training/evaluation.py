@@ -22,17 +22,17 @@ def forward_of(model: Any) -> Forward:
     image is too large.
     """
     run = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
-    most = sys.maxsize  # images that fit
+    max_images = sys.maxsize  # that fit into memory
 
     def forward(batch: np.ndarray) -> np.ndarray:
-        nonlocal most
-        size = min(most, len(batch))
+        nonlocal max_images
+        size = min(max_images, len(batch))
         try:
             parts = [run(tf.constant(batch[i : i + size])).numpy() for i in range(0, len(batch), size)]
         except tf.errors.ResourceExhaustedError as error:
             if size == 1:
                 raise MachineError("out of memory even with one image; image.size should be smaller") from error
-            most = size // 2
+            max_images = size // 2
             return forward(batch)
         return np.concatenate(parts)
 

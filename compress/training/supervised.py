@@ -31,12 +31,12 @@ def label_batches(data: Dataset, settings: LabelSettings, balance: Balance, seed
 
     def choose(epoch: int) -> Epoch:
         chosen = epoch_indices(labels, balance.method, seed, epoch)
-        # each has a slot of its own: one that is repeated is changed otherwise every time
+        # an image that is repeated has several draw ids, so that it looks different every time
         return Epoch(chosen, np.full(len(chosen), epoch + 1), np.arange(len(chosen)))
 
     return Batches(
         images,
-        lambda indices, turns: smoothed_one_hot(labels[indices], len(data.classes), settings.label_smoothing),
+        lambda indices, views: smoothed_one_hot(labels[indices], len(data.classes), settings.label_smoothing),
         choose,
         settings.batch_size,
         seed,

@@ -61,14 +61,16 @@ def fit_phase(
     for layer in model.layers:
         layer.trainable = not layer.name.startswith(frozen)
     cut = _cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
-    if cut is None or not _is_kept(cut, len(batches.images) * phase.views + len(validation[0]), name, context):
-        fitted = fit(
-            model, loss, batches, validation, settings, engine, context, name=name, may_stop_from=may_stop_from
-        )
+    train = partial(
+        fit, loss=loss, settings=settings, engine=engine, context=context, name=name, may_stop_from=may_stop_from
+    )
+    n, n_validation = len(batches.images), len(validation[0])
+    if cut is None or not _is_kept(cut, n * phase.views + n_validation, name, context):
+        fitted = train(model, batches=batches, validation=validation)
     else:
-        known = any(context.checkpoint.glob(f"{name}-*.npy"))  # from a try that was interrupted
+        resumed = any(context.checkpoint.glob(f"{name}-*.npy"))  # features of a run that was interrupted
         start = time.perf_counter()
-        trunk = keras.Model(model.input, cut.output)
+        trunk, head = keras.Model(model.input, cut.output), keras.Model(cut.output, model.output)
         measure = partial(_seconds_per_pass, trunk, batches.images)
         with precision.computing_in(precision.choose(engine.precision, measure, f"{name}-features", context)):
             views = [
@@ -76,29 +78,16 @@ def fit_phase(
                 for view in range(phase.views)
             ]
             held_out = features(trunk, validation[0], f"{name}-validation", 0, settings.augmentation, context)
-        computing = time.perf_counter() - start
-        start = time.perf_counter()
-        head = keras.Model(cut.output, model.output)
-        fitted = fit(
-            head,
-            loss,
-            _of_features(batches, Views(views)),
-            (held_out, validation[1]),
-            settings,
-            engine,
-            context,
-            name=name,
-            may_stop_from=may_stop_from,
-        )
-        training = time.perf_counter() - start
-        n = len(batches.images)
-        said = f"{context.stage}: {name}: {fitted.epochs} epochs on kept features of {n:,} images took {training:.1f} s"
-        if not known:
-            images = n * phase.views + len(held_out)
-            saved = computing * (fitted.epochs * (n + len(held_out)) / images - 1)
-            said += f"; computing these took {computing:.1f} s, which saved {saved:,.0f} s"
+        computed = time.perf_counter()
+        fitted = train(head, batches=_of_features(batches, Views(views)), validation=(held_out, validation[1]))
+        trained = time.perf_counter()
         if context.is_chief and fitted.epochs:
-            context.note(said)
+            text = f"{fitted.epochs} epochs on kept features of {n:,} images took {trained - computed:.1f} s"
+            if not resumed:
+                passes = fitted.epochs * (n + n_validation) / (n * phase.views + n_validation)
+                seconds = computed - start
+                text += f"; computing these took {seconds:.1f} s, which saved {seconds * (passes - 1):,.0f} s"
+            context.note(f"{context.stage}: {name}: {text}")
     for layer in model.layers:
         layer.trainable = True
     return fitted
@@ -133,21 +122,21 @@ class Views:
         return out
 
 
-def _of_features(batches: Batches, views: Views) -> Batches:
+def _of_features(batches: Batches, features: Views) -> Batches:
     """Return batches of the same images' features, in each epoch those of one view."""
     n = len(batches.images)
 
     def choose(epoch: int) -> Epoch:
         chosen = batches.choose(epoch)
-        return Epoch(chosen.images + n * (epoch % len(views.arrays)), chosen.turns, chosen.slots)
+        return Epoch(chosen.indices + n * (epoch % len(features.arrays)), chosen.views, chosen.draw_ids)
 
     return Batches(
-        views,
-        lambda indices, turns: batches.targets(indices % n, turns),
+        features,
+        lambda indices, views: batches.targets(indices % n, views),
         choose,
         batches.batch_size,
         batches.seed,
-        weights=np.tile(batches.weights, len(views.arrays)),
+        weights=np.tile(batches.weights, len(features.arrays)),
     )
 
 

@@ -72,11 +72,11 @@ def test_draws_are_splitmix64_of_seed_turn_slot_and_column() -> None:
 
 
 def test_a_slots_draws_do_not_depend_on_the_other_slots() -> None:
-    slots = np.array([5, 2, 9])
-    together = draws(1, 4, slots)
+    draw_ids = np.array([5, 2, 9])
+    together = draws(1, 4, draw_ids)
 
-    for row, slot in zip(together, slots, strict=True):
-        np.testing.assert_array_equal(row, draws(1, 4, np.array([slot]))[0])
+    for row, draw_id in zip(together, draw_ids, strict=True):
+        np.testing.assert_array_equal(row, draws(1, 4, np.array([draw_id]))[0])
 
 
 def test_a_turn_may_be_given_for_each_slot() -> None:
@@ -98,12 +98,12 @@ def test_draws_are_even_in_every_column() -> None:
 
 
 def test_draws_of_neighbouring_seeds_turns_slots_and_columns_do_not_correlate() -> None:
-    slots = np.arange(20_000)
-    made = draws(0, 0, slots)
-    limit = 5 / np.sqrt(len(slots))
+    draw_ids = np.arange(20_000)
+    made = draws(0, 0, draw_ids)
+    limit = 5 / np.sqrt(len(draw_ids))
     columns = np.corrcoef(made.T) - np.eye(DRAWS)
     assert np.abs(columns).max() < limit
-    for other in (draws(1, 0, slots), draws(0, 1, slots), draws(0, 0, slots + 1), draws(0, 0, slots + 64)):
+    for other in (draws(1, 0, draw_ids), draws(0, 1, draw_ids), draws(0, 0, draw_ids + 1), draws(0, 0, draw_ids + 64)):
         assert np.abs(np.corrcoef(made.T, other.T)[:DRAWS, DRAWS:]).max() < limit
 
 

@@ -25,7 +25,7 @@ def batches(seed: int = 0, batch_size: int = 4, **options: Any) -> Batches:
 
     options = {"images": images(), "choose": choose, **options}
     return Batches(
-        targets=lambda indices, turns: np.stack([indices, turns], axis=1).astype(np.float32),
+        targets=lambda indices, views: np.stack([indices, views], axis=1).astype(np.float32),
         batch_size=batch_size,
         seed=seed,
         **options,
@@ -77,8 +77,8 @@ def test_an_image_in_turn_0_is_left_as_it_is_and_changed_in_others() -> None:
 
     pixels, targets, _ = epoch(0, choose=choose, augmentation=Augmentation())
 
-    for image, (index, turn) in zip(pixels, targets, strict=True):
-        assert np.array_equal(image, images()[int(index)]) == (turn == 0)
+    for image, (index, view) in zip(pixels, targets, strict=True):
+        assert np.array_equal(image, images()[int(index)]) == (view == 0)
 
 
 def test_an_image_that_is_repeated_in_an_epoch_is_changed_otherwise_each_time() -> None:

@@ -15,7 +15,7 @@ IMAGE = {"name": "image", "datatype": "UINT8", "shape": [2, 2, 2, 1]}
 
 
 def read(body: bytes, json_length: str | None = None) -> Asked:
-    return read_request(body, json_length, SHAPE, most_images=3)
+    return read_request(body, json_length, SHAPE, max_images=3)
 
 
 def text(image: dict[str, Any] | None = None, **others: Any) -> bytes:

@@ -54,7 +54,7 @@ images = 16
 seconds = 0.1
 batches = [1]
 """
-MOST_SECONDS = 300
+MAX_SECONDS = 300
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def ended(tasks: dict[str, subprocess.Popen[bytes]]) -> Iterator[None]:
 
 
 def wait_for(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
@@ -127,7 +127,7 @@ def test_two_workers_train_what_one_process_would_even_if_one_is_killed_and_come
         tasks["worker1"].wait()
         tasks["worker1"] = task(folder, cluster, "worker", 1, *strategy)
         for name, process in tasks.items():
-            assert process.wait(MOST_SECONDS) == 0, log(folder, name)
+            assert process.wait(MAX_SECONDS) == 0, log(folder, name)
     alone = run_main(monkeypatch, folder, "teacher", "--config", "small.toml", "--set", "workspace=alone")
     assert alone == 0, capsys.readouterr().err
 
@@ -149,7 +149,7 @@ def test_chief_workers_and_a_parameter_server_run_to_the_end(folder: Path) -> No
     tasks = {f"{kind}{index}": task(folder, cluster, kind, index, *strategy) for kind, index in kinds}
     with ended(tasks):
         for name, process in tasks.items():
-            assert process.wait(MOST_SECONDS) == 0, log(folder, name)
+            assert process.wait(MAX_SECONDS) == 0, log(folder, name)
 
     assert "bundle: exported/images/" in log(folder, "chief0")
     assert (folder / "exported" / "images" / "model.onnx").exists()

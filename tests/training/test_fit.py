@@ -69,7 +69,7 @@ def train(
     fit(
         model,
         keras.losses.CategoricalCrossentropy(from_logits=True),
-        Batches(IMAGES, lambda indices, turns: targets[indices], choose, settings.batch_size, seed=0),
+        Batches(IMAGES, lambda indices, views: targets[indices], choose, settings.batch_size, seed=0),
         (IMAGES, LABELS),
         settings,
         engine,

@@ -21,7 +21,7 @@ __all__ = ["DRAWS", "Augmentation", "Column", "Mixing", "Operation", "augment", 
 def view_of(images: np.ndarray, view: int, start: int, limits: Augmentation, seed: int) -> np.ndarray:
     """Return a view of images `(k, height, width, channels) uint8` that have the indices from `start` on.
 
-    View 0 is the images as they are; view v is what training makes of them with turn v and their indices as slots.
+    View 0 is the images as they are; view v is what training makes of them in view v, with their indices as draw ids.
     """
     if view == 0:
         return images

@@ -1,4 +1,4 @@
-"""An image's random numbers: a function of seed, turn and slot, so that its changes do not depend on its batch."""
+"""An image's random numbers: a function of seed, view and draw id, so that its changes do not depend on its batch."""
 
 from __future__ import annotations
 
@@ -40,17 +40,18 @@ DRAWS: int = Column.RANDAUGMENT + 2 * 8
 """Number of uniform numbers an image uses."""
 
 
-def draws(seed: int, turn: int | np.ndarray, slots: np.ndarray) -> np.ndarray:
-    """Return the random numbers of images, `(len(slots), DRAWS) float32` in [0, 1).
+def draws(seed: int, view: int | np.ndarray, draw_ids: np.ndarray) -> np.ndarray:
+    """Return the random numbers of images, `(len(draw_ids), DRAWS) float32` in [0, 1).
 
-    Each number is a function of `seed`, its image's `turn` (the epoch or view; one number, or one a slot), its image's
-    number in `slots` (`(n,) int64`) and its column alone, so that an image's changes do not depend on its batch.
+    Each number depends only on `seed`, on its image's `view` (one for all images, or `(n,) int64`; where views are not
+    repeated, the number of the epoch), on its image's number in `draw_ids` (`(n,) int64`) and on its column: an image's
+    changes do not depend on its batch.
     SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014), split at each of these.
     """
     import numpy as np
 
     state = np.zeros(1, np.uint64)
-    for number in (seed, turn, slots):
+    for number in (seed, view, draw_ids):
         state = _splitmix64(state, np.atleast_1d(np.asarray(number, np.int64)))
     bits = _splitmix64(state[:, None], np.arange(DRAWS))
     return (bits >> 40).astype(np.float32) * np.float32(2**-24)  # the 24 bits that a float32 holds

@@ -29,7 +29,7 @@ TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
 TEST = "cifar-10-batches-bin/test_batch.bin"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CHANNELS, SIZE = 3, 32
-MOST_BYTES = 200_000_000  # a member; the largest, CIFAR-100's train.bin, is 154 MB
+MAX_BYTES = 200_000_000  # a member; the largest, CIFAR-100's train.bin, is 154 MB
 
 
 def claims(spec: str) -> bool:
@@ -61,7 +61,7 @@ def read_members(archive: Path, names: Sequence[str]) -> dict[str, bytes]:
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for member in tar:
-                    if member.name in names and member.size > MOST_BYTES:
+                    if member.name in names and member.size > MAX_BYTES:
                         raise BadInputError(f"{archive}: {member.name}: has {member.size:,} bytes; too many for CIFAR")
                     if member.name in names and (content := tar.extractfile(member)):
                         members[member.name] = content.read()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compress.artifacts import Split
-from compress.data.preparation import MOST_BYTES
+from compress.data.preparation import MAX_BYTES
 from compress.data.samples import Files, Samples, by_class_name, printable
 from compress.data.sources import idx
 from compress.digests import file_digests
@@ -37,7 +37,7 @@ def fingerprint(spec: str, memo: Path) -> str:
     """Return the sha256 over the paths and the bytes of all files."""
     root = Path(spec)
     paths = [f"{folder}/{path}" for folder, path in _files(root)]
-    digests = file_digests([os.path.join(root, path) for path in paths], memo, MOST_BYTES)  # noqa: PTH118  # there may be many
+    digests = file_digests([os.path.join(root, path) for path in paths], memo, MAX_BYTES)  # noqa: PTH118  # there may be many
     return sha256_json(list(zip(paths, digests, strict=True)))
 
 

@@ -25,7 +25,7 @@ from compress.files import sha256_json
 STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 IMAGES, LABELS = (3, 4), (1,)  # dimensions; the fourth is colour
 UNSIGNED_BYTES = 8  # the type's code
-MOST_FOLD = 1032  # deflate's limit: 258 bytes from 2 bits
+MAX_FOLD = 1032  # deflate's limit: 258 bytes from 2 bits
 
 
 def claims(spec: str) -> bool:
@@ -90,7 +90,7 @@ def _read(file: Path, dimensions: Collection[int]) -> np.ndarray:
                 raise BadInputError(f"{file}: ends within its header")
             shape = struct.unpack(f">{start[3]}I", header)
             size = math.prod(shape)
-            if size > file.stat().st_size * (MOST_FOLD if packed else 1):
+            if size > file.stat().st_size * (MAX_FOLD if packed else 1):
                 raise BadInputError(f"{file}: is too short for the {size:,} bytes of its header's {shape}")
             check_memory(size, str(file))
             data = stream.read(size + 1)

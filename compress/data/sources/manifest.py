@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compress.artifacts import Split
-from compress.data.preparation import MOST_BYTES
+from compress.data.preparation import MAX_BYTES
 from compress.data.samples import Files, Samples, by_class_name
 from compress.data.sources.folders import SPLITS
 from compress.digests import file_digests
@@ -27,7 +27,7 @@ def fingerprint(spec: str, memo: Path) -> str:
     """Return the sha256 over the table and the bytes of all files that it names."""
     root, paths = Path(spec).parent, _column(_read(spec), PATH, spec)
     table = file_digests([spec], memo)
-    return sha256_json([table, file_digests([root / path for path in paths], memo, MOST_BYTES)])
+    return sha256_json([table, file_digests([root / path for path in paths], memo, MAX_BYTES)])
 
 
 def load(spec: str, group: str) -> Samples:
