@@ -63,10 +63,25 @@ class EpochResult:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """Evidence of one thing that was tried, such as a set of widths; the same again on every machine.
+
+    `what` says in words what it was, `score` how good it came out (higher is better), `cost` what it costs to run
+    (lower is better; no measured time, which differs from run to run), `taken` whether the result is made of it.
+    """
+
+    what: str
+    score: float
+    cost: float
+    taken: bool
+
+
+@dataclass(frozen=True)
 class Network:
     """A Keras network as code and weights: the architecture is built from teachers/ or students/, then filled.
 
-    `history` is how its training went, and `precision` what that was computed in, by training.
+    `history` is how its training went, and `precision` what that was computed in, by training. `widths` holds, for each
+    layer that has fewer channels than the code gives it, how many are left, by the layer's name.
     """
 
     name: str
@@ -79,6 +94,8 @@ class Network:
     weights: StoredFile
     history: tuple[EpochResult, ...] = ()
     precision: dict[str, str] = field(default_factory=dict)
+    widths: dict[str, int] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,15 +116,20 @@ class OnnxModel:
 
 
 @dataclass(frozen=True)
-class Quantized:
-    """A network as ONNX, before and after its quantization."""
+class Models:
+    """A network as ONNX, in one precision or in several; `network` is the network's name."""
 
-    fp32: OnnxModel
-    int8: OnnxModel
+    network: str
+    models: tuple[OnnxModel, ...]
+    trials: tuple[Trial, ...] = ()
+
+    def of(self, precision: str) -> OnnxModel:
+        """Return the model in a precision, such as `int8`; raises `KeyError`."""
+        return {model.precision: model for model in self.models}[precision]
 
 
 @dataclass(frozen=True)
-class Models:
+class Exported:
     """Every model that could be deployed, the teacher first."""
 
     models: tuple[OnnxModel, ...]
@@ -123,7 +145,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Control:
+class Unbalanced:
     """What the teacher would be without balance: a score for each class, in order; None where nothing is balanced."""
 
     scores: tuple[Score, ...] | None

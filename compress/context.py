@@ -25,12 +25,12 @@ class StageRecord:
 class Context:
     """Handed to every stage.
 
-    `run_seed` is the one in the settings, `seed` what the stage draws from: a function of it and the stage's name.
-    `checkpoint` is a folder that survives a kill and is deleted when the stage is finished, `logs` one that stays, for
-    what is no result. `progress` takes the fraction done (0 to 1) and a few words; `note` prints a line that stays.
-    `finished` lists the stages before this one, `config_toml` is the whole effective configuration. Where several
-    processes train together, one `is_chief`: it alone writes, into what the others read, who may ask whether it is
-    still there.
+    `product` is what the table of stages calls the result; empty: the stage names it after its input. `run_seed` is the
+    one in the settings, `seed` what the stage draws from: a function of it and of its section. `checkpoint` is a folder
+    that survives a kill and is deleted when the stage is finished, `logs` one that stays, for what is no result.
+    `progress` takes the fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the
+    stages before this one, `config_toml` is the whole effective configuration. Where several processes train together,
+    one `is_chief`: it alone writes, into what the others read, who may ask whether it is still there.
     """
 
     stage: str
@@ -40,6 +40,7 @@ class Context:
     logs: Path
     progress: Callable[[float, str], None]
     note: Callable[[str], None]
+    product: str = ""
     finished: tuple[StageRecord, ...] = ()
     config_toml: str = ""
     is_chief: bool = True

@@ -1,6 +1,7 @@
 """What the stages that train would cost, from one step of each network on this machine.
 
-Not in the stages' own modules: a change here must not cost a training.
+Not in the stages' own modules: a change here must not cost a training. Each function takes the stage's config, the
+facts, and for each parameter of the stage that another one makes what that one costs, where it is known.
 """
 
 from __future__ import annotations
@@ -80,26 +81,27 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     return Facts(tuple(counts.tolist()), shape, balance)
 
 
-def of_teacher(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+def of_teacher(config: teacher.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate:
     """Return what training the teacher costs, its phases included: kept features take one forward pass a view."""
     cost = _of_network("teachers", config.built, config, facts, facts.n_balanced)
     passes = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
     return replace(cost, seconds=cost.seconds + passes * facts.n_balanced * cost.seconds_per_image)
 
 
-def of_prune(config: prune.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
-    """Return what tuning the teacher's network costs, computing the masks left out."""
-    return earlier["teacher"].of_training(config, facts.n_balanced)
+def of_prune(config: prune.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate | None:
+    """Return what tuning the network costs, computing the masks left out; None where the network's own is not known."""
+    network = inputs.get("network")
+    return network and network.of_training(config, facts.n_balanced)
 
 
-def of_distill(config: distill.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate:
+def of_distill(config: distill.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate:
     """Return what training the student costs, the source's logits left out."""
     return _of_network("students", config.student, config, facts, facts.n_train * config.views)
 
 
-def of_control(config: teacher.Config, facts: Facts, earlier: Mapping[str, Estimate]) -> Estimate | None:
+def of_unbalanced(config: teacher.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate | None:
     """Return what training the teacher without balance costs, where there is any."""
-    return None if facts.balance == "none" else earlier["teacher"].of_training(config, facts.n_train)
+    return None if facts.balance == "none" else of_teacher(config, replace(facts, balance="none"), inputs)
 
 
 def _of_network(

@@ -66,7 +66,7 @@ def follow(
                 f"{name}: this process would make something else than the chief: settings, data, code, libraries and "
                 "kind of device should be the same"
             )
-        made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
+        made_from = {source: entries[source].output_digest for source in step.stage.sources}
         while name not in entries:
             chief_has_ended = not store.announcement.exists()  # asked first: it publishes before it ends
             entry, _ = store.find(name, step.key)
@@ -97,5 +97,5 @@ def _of_trainings(steps: Sequence[Step]) -> list[Step]:
     needed: set[str] = set()
     for step in reversed(steps):
         if step.stage.trains or step.stage.name in needed:
-            needed |= {step.stage.name, *step.stage.inputs.values()}
+            needed |= {step.stage.name, *step.stage.sources}
     return [step for step in steps if step.stage.name in needed]

@@ -1,4 +1,4 @@
-"""The stages in order, and the check that each one's inputs are made by an earlier one, with the same type.
+"""The stages in order, each input linked to the earlier stages that make it.
 
 This is the only file that names all stages. Adding one is adding its file to stages/ and a row here.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from compress import estimate
 from compress.estimate import Estimate
-from compress.stages import bench, control, data, distill, export, prune, quantize, report, teacher
+from compress.stages import bench, data, distill, export, prune, quantize, report, teacher, unbalanced
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,25 @@ class Stage:
 
     `section` is the config section that `run` takes as `config` (the stage's name, if not given). Of the other
     parameters of `run`, one whose type is a pydantic model takes the section of its name, which several stages may
-    share; the rest take artifacts: `rename` maps one to the stage that makes it, where the two are named differently.
-    `share` is the stage's usual part of a run's time; `estimate` tells `plan` what it would cost.
+    share; the rest take artifacts. One of type `tuple[T, ...]` takes all that earlier stages make of type T, in order,
+    any other what the stage of its name makes, or the stage to which `rename` maps it.
+
+    Where settings have an attribute or property `measures_speed` that is true, the result hangs on measured speed: it
+    holds for this machine alone, whose fingerprint is then in the key.
+
+    `product` is what the result is called, where the stage should not name it after its input. `share` is the stage's
+    usual part of a run's time, relative to the others; `estimate` tells `plan` what it would cost. `link` fills
+    `inputs`: by parameter, the stages that make it.
     """
 
     name: str
     module: ModuleType
     share: float
     section: str = ""
+    product: str = ""
     estimate: Callable[..., Estimate | None] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "section", self.section or self.name)
@@ -66,53 +75,79 @@ class Stage:
         return "train" in self.sections
 
     @property
-    def inputs(self) -> dict[str, str]:
-        """Return `{parameter: stage}` for every artifact that the stage takes."""
-        names = [n for n in self._parameters if n not in ("out", "context") and not self._is_section(n)]
-        return {name: self.rename.get(name, name) for name in names}
+    def artifacts(self) -> list[str]:
+        """The parameters that take artifacts."""
+        return [name for name in self._parameters if name not in ("out", "context") and not self._is_section(name)]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The stages whose artifacts the stage takes, each once."""
+        return tuple(dict.fromkeys(source for sources in self.inputs.values() for source in sources))
 
     @property
     def fingerprint(self) -> Callable[[Any, Path], str] | None:
-        """What outside of the project the result depends on (images, the machine).
+        """What outside of the project the result depends on, such as images.
 
         A function of the config and of a file in which it may remember what took long to find out.
         """
         return getattr(self.module, "fingerprint", None)
 
     def input_type(self, parameter: str) -> type:
-        """Return the type of artifact or settings that a parameter takes."""
-        return self._types[parameter]
+        """Return the type of artifact or settings that a parameter takes; of one that gathers, the type of each."""
+        return typing.get_args(self._types[parameter])[0] if self.gathers(parameter) else self._types[parameter]
+
+    def gathers(self, parameter: str) -> bool:
+        """Whether a parameter takes what all earlier stages make of a type."""
+        return typing.get_origin(self._types[parameter]) is tuple
 
     @property
     def _parameters(self) -> list[str]:
         return list(inspect.signature(self.module.run).parameters)
 
     def _is_section(self, parameter: str) -> bool:
-        return issubclass(self._types[parameter], BaseModel)
+        return not self.gathers(parameter) and issubclass(self._types[parameter], BaseModel)
 
 
-def check(pipeline: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    """Return the pipeline; raises `TypeError` where an input is not made earlier, or with another type."""
+def link(pipeline: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Return the pipeline, the inputs of each stage filled in.
+
+    Raises `TypeError` where an input is not made earlier, or with another type, and where two stages have one name.
+    """
     made: dict[str, type] = {}
+    linked: list[Stage] = []
     for stage in pipeline:
-        for parameter, source in stage.inputs.items():
-            if made.get(source) is not stage.input_type(parameter):
-                raise TypeError(f"stage {stage.name}: no earlier stage {source} makes its input {parameter}")
+        inputs = {parameter: _makers(stage, parameter, made) for parameter in stage.artifacts}
+        if stage.name in made:
+            raise TypeError(f"stage {stage.name}: there are two of this name")
         made[stage.name] = stage.output_type
-    return pipeline
+        linked.append(replace(stage, inputs=inputs))
+    return tuple(linked)
 
 
-PIPELINE = check(
+def _makers(stage: Stage, parameter: str, made: Mapping[str, type]) -> tuple[str, ...]:
+    """Return the stages that make a parameter; `made` holds for each earlier stage the type of what it makes."""
+    kind, name = stage.input_type(parameter), stage.rename.get(parameter, parameter)
+    makers = tuple(source for source, made_type in made.items() if made_type is kind)
+    if stage.gathers(parameter):
+        if not makers:
+            raise TypeError(f"stage {stage.name}: no earlier stage makes a {kind.__name__} for its input {parameter}")
+        return makers
+    if name not in makers:
+        raise TypeError(f"stage {stage.name}: no earlier stage {name} makes its input {parameter}")
+    return (name,)
+
+
+PIPELINE = link(
     (
-        Stage("data", data, share=0.01),
-        Stage("teacher", teacher, share=0.28, estimate=estimate.of_teacher),
-        Stage("prune", prune, share=0.33, estimate=estimate.of_prune),
-        Stage("quantize", quantize, share=0.05, rename={"network": "prune"}),
-        Stage("distill", distill, share=0.10, estimate=estimate.of_distill),
-        Stage("quantize_student", quantize, share=0.01, section="quantize", rename={"network": "distill"}),
-        Stage("export", export, share=0.05),
-        Stage("bench", bench, share=0.14),
-        Stage("control", control, share=0.01, section="teacher", estimate=estimate.of_control),
-        Stage("report", report, share=0.02, section="deploy"),
+        Stage("data", data, share=1),
+        Stage("teacher", teacher, share=28, estimate=estimate.of_teacher),
+        Stage("prune", prune, share=33, product="pruned", rename={"network": "teacher"}, estimate=estimate.of_prune),
+        Stage("quantize", quantize, share=5, rename={"network": "prune"}),
+        Stage("distill", distill, share=10, rename={"source": "quantize"}, estimate=estimate.of_distill),
+        Stage("quantize_student", quantize, share=1, section="quantize", rename={"network": "distill"}),
+        Stage("export", export, share=5),
+        Stage("bench", bench, share=14),
+        Stage("unbalanced", unbalanced, share=1, section="teacher", estimate=estimate.of_unbalanced),
+        Stage("report", report, share=2, section="deploy"),
     )
 )

@@ -53,7 +53,9 @@ def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
     balance = cast(Balance, next(step.settings["balance"] for step in steps if "balance" in step.settings))
     facts = _facts(steps[0], balance.method)
     for step, estimate_of in training:
-        cost = estimate_of(step.settings["config"], facts, estimates)
+        made_by = {name: source for name, sources in step.stage.inputs.items() for source in sources}
+        known = {name: estimates[source] for name, source in made_by.items() if source in estimates}
+        cost = estimate_of(step.settings["config"], facts, known)
         if cost:
             estimates[step.stage.name] = cost
     return estimates

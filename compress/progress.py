@@ -41,7 +41,7 @@ class Progress:
             self._bars.stop()
 
     def start(self, stages: Sequence[tuple[str, float]]) -> None:
-        """Begin a run of these stages, each with its share of the time."""
+        """Begin a run of these stages, each with its share of the time, relative to the others."""
         self._shares = dict(stages)
         self._began = self._last_line = time.monotonic()
         if stages and self.console.is_terminal:

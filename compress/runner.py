@@ -23,6 +23,8 @@ from compress.progress import Progress
 from compress.store import Entry, Store
 from compress.usage import measured
 
+InputKeys = dict[str, list[list[str]]]  # by parameter: name and key of each stage that makes it
+
 
 @dataclass(frozen=True)
 class Step:
@@ -41,7 +43,7 @@ def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
     steps: dict[str, Step] = {}
     for stage in pipeline:
         settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}
-        input_keys = {parameter: steps[source].key for parameter, source in stage.inputs.items()}
+        input_keys = {name: [[source, steps[source].key] for source in made] for name, made in stage.inputs.items()}
         parts = _key_parts(stage, settings, config.seed, input_keys, store)
         key = sha256_json(parts)
         entry, damage = store.find(stage.name, key)
@@ -68,7 +70,7 @@ def execute(
     progress.start([(step.stage.name, step.stage.share) for step in steps if not step.entry])
     for step in steps:
         name = step.stage.name
-        made_from = {source: entries[source].output_digest for source in step.stage.inputs.values()}
+        made_from = {source: entries[source].output_digest for source in step.stage.sources}
         cached = step.entry is not None and step.entry.manifest["made_from"] == made_from
         if step.entry and cached:
             entries[name] = step.entry
@@ -118,7 +120,7 @@ def _holder(path: Path) -> str:
 
 
 def _key_parts(
-    stage: Stage, settings: dict[str, BaseModel], seed: int, input_keys: dict[str, str], store: Store
+    stage: Stage, settings: dict[str, BaseModel], seed: int, input_keys: InputKeys, store: Store
 ) -> dict[str, Any]:
     config = settings["config"]
     modules = [stage.module.__name__, *(name for section in settings.values() for name in modules_of(section))]
@@ -126,6 +128,7 @@ def _key_parts(
         parameter: getattr(section, "key_settings", lambda section=section: section.model_dump(mode="json"))()
         for parameter, section in settings.items()
     }
+    measures_speed = any(getattr(section, "measures_speed", False) for section in settings.values())
     return {
         "inputs": input_keys,
         "config": shared.pop("config"),
@@ -134,6 +137,8 @@ def _key_parts(
         "versions": fingerprint.library_versions(modules),
         "seed": seed,
         "device": machine.device_class(),
+        "machine": sha256_json(machine.host()) if measures_speed else "",
+        "product": stage.product,
         "outside": stage.fingerprint(config, store.memo) if stage.fingerprint else "",
     }
 
@@ -151,11 +156,21 @@ def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
             names = sorted(set(value) | set(old))
             changes += [f"{n} {old.get(n)} -> {value.get(n)}" for n in names if old.get(n) != value.get(n)]
         elif part == "inputs":
-            changed = [n for n in value if not isinstance(old, dict) or old.get(n) != value[n]]
-            changes.append(f"input {', '.join(changed)}")
+            changes.append(f"input {', '.join(_changed_inputs(value, old if isinstance(old, dict) else {}))}")
         else:
-            changes.append({"outside": "data or machine"}.get(part, part))
+            changes.append({"outside": "what it reads"}.get(part, part))
     return "changed: " + ", ".join(changes)
+
+
+def _changed_inputs(inputs: InputKeys, before: dict[str, Any]) -> list[str]:
+    """Return the stages that make another input than before; where only some are missing or in another order, which."""
+    changed = [
+        source
+        for parameter, keys in inputs.items()
+        for source, key in keys
+        if [source, key] not in list(before.get(parameter, []))
+    ]
+    return list(dict.fromkeys(changed)) or [name for name, keys in inputs.items() if keys != before.get(name)]
 
 
 def _run(
@@ -186,12 +201,12 @@ def _run(
 
 def inputs_of(stage: Stage, entries: dict[str, Entry]) -> dict[str, Any]:
     """Return the artifacts that a stage takes, by parameter, from the entries of finished stages, by name."""
-    return {
-        parameter: artifacts.from_json(
-            stage.input_type(parameter), entries[source].manifest["artifact"], entries[source].folder
-        )
-        for parameter, source in stage.inputs.items()
-    }
+    inputs: dict[str, Any] = {}
+    for parameter, sources in stage.inputs.items():
+        kind = stage.input_type(parameter)
+        made = [artifacts.from_json(kind, entries[name].manifest["artifact"], entries[name].folder) for name in sources]
+        inputs[parameter] = tuple(made) if stage.gathers(parameter) else made[0]
+    return inputs
 
 
 def context_of(
@@ -212,6 +227,7 @@ def context_of(
         logs=store.logs / work.name,
         progress=progress.update,
         note=progress.note,
+        product=stage.product,
         finished=finished,
         config_toml=config_toml,
     )

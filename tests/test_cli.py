@@ -194,7 +194,7 @@ def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
     rows = {
         words[0]: words for words in map(str.split, result.stdout.splitlines()) if words[1:2] in (["hit"], ["miss"])
     }
-    assert [name for name, words in rows.items() if words[1] == "hit"] == ["data", "teacher", "control"]
+    assert [name for name, words in rows.items() if words[1] == "hit"] == ["data", "teacher", "unbalanced"]
     assert "sparsity 0.8 -> 0.9" in " ".join(rows["prune"])
     assert "input quantize" in " ".join(rows["distill"])
     assert "0.146" in rows["prune"]  # the weights of the teacher at width 0.125

@@ -57,7 +57,7 @@ PARSED = {
     "quantize-student": "trains for minutes",
     "export": "trains for minutes",
     "bench": "measures for minutes; tests/latency runs it",
-    "control": "trains for minutes",
+    "unbalanced": "trains for minutes",
     "report": "trains for minutes",
     "verify": "needs a bundle; tests/bundle runs it",
     "predict": "needs a bundle; tests/bundle runs it",
@@ -343,8 +343,10 @@ def test_the_stage_of_the_examples_takes_its_place_in_the_pipeline_and_runs(
     network = Network("student", "distill", "students", "plain", {}, (32, 32, 1), 10, tmp_path / "before.npz")
     context = Context("clip", 0, 0, tmp_path, tmp_path, lambda *_: None, lambda _: None)
 
-    pipeline.check((*kept[:at], changed["clip"], *kept[at:]))
+    linked = {row.name: row for row in pipeline.link((*kept[:at], changed["clip"], *kept[at:]))}
     made = clip.run(clip.Config(), network, tmp_path, context)
 
-    assert made.stage == "clip"
+    assert linked["quantize_student"].inputs["network"] == ("clip",)
+    assert linked["export"].inputs["networks"][-1] == "clip"
+    assert (made.name, made.stage) == ("student-clipped", "clip")
     assert load_arrays(made.weights)["0000"].max() == pytest.approx(1 + 4 * 9.9499, rel=1e-4)

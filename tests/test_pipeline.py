@@ -1,14 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
+from rich.console import Console
 
-from compress.artifacts import Dataset, Network
+from compress import estimate, plan, runner
+from compress.artifacts import Dataset, Exported, Network, Unbalanced
+from compress.config import load
 from compress.context import Context
-from compress.pipeline import PIPELINE, Stage, check
+from compress.metrics.cost import cost_of_onnx
+from compress.pipeline import PIPELINE, Stage, link
+from compress.progress import Progress
+from compress.stages import prune
+from compress.store import Store
+
+TRAINED = ("teacher", "prune", "distill")
 
 
 class Config(BaseModel):
@@ -34,17 +46,17 @@ def takes_network(config: Config, source: Network, out: Path, context: Context) 
 
 
 def test_an_input_that_an_earlier_stage_makes_is_accepted() -> None:
-    check((Stage("source", module(makes_network), 1), Stage("user", module(takes_network), 1)))
+    link((Stage("source", module(makes_network), 1), Stage("user", module(takes_network), 1)))
 
 
 def test_an_input_of_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="stage user: no earlier stage source"):
-        check((Stage("source", module(makes_network), 1), Stage("user", module(takes_dataset), 1)))
+        link((Stage("source", module(makes_network), 1), Stage("user", module(takes_dataset), 1)))
 
 
 def test_an_input_that_is_made_later_is_refused() -> None:
     with pytest.raises(TypeError, match="stage user"):
-        check((Stage("user", module(takes_network), 1), Stage("source", module(makes_network), 1)))
+        link((Stage("user", module(takes_network), 1), Stage("source", module(makes_network), 1)))
 
 
 def test_a_renamed_input_is_that_of_the_named_stage() -> None:
@@ -53,7 +65,7 @@ def test_a_renamed_input_is_that_of_the_named_stage() -> None:
         Stage("user", module(takes_network), 1, rename={"source": "first"}),
     )
 
-    assert check(stages)[1].inputs == {"source": "first"}
+    assert link(stages)[1].inputs == {"source": ("first",)}
 
 
 class Shared(BaseModel):
@@ -71,5 +83,99 @@ def test_a_parameter_that_is_a_model_takes_the_section_of_its_name() -> None:
     assert stage.inputs == {}
 
 
-def test_the_shares_of_the_pipeline_add_up_to_one() -> None:
-    assert sum(stage.share for stage in PIPELINE) == pytest.approx(1)
+def gathers_networks(config: Config, sources: tuple[Network, ...], out: Path, context: Context) -> Dataset:
+    raise NotImplementedError
+
+
+def test_a_tuple_of_a_type_takes_what_all_earlier_stages_make_of_it_in_order() -> None:
+    stages = link(
+        (
+            Stage("first", module(makes_network), 1),
+            Stage("all", module(gathers_networks), 1),
+            Stage("second", module(takes_network), 1, rename={"source": "first"}),
+            Stage("all_again", module(gathers_networks), 1),
+        )
+    )
+
+    assert stages[1].inputs == {"sources": ("first",)}
+    assert stages[3].inputs == {"sources": ("first", "second")}
+    assert stages[3].sources == ("first", "second")
+
+
+def test_a_tuple_of_what_no_earlier_stage_makes_is_refused() -> None:
+    with pytest.raises(TypeError, match="stage all: no earlier stage makes a Network for its input sources"):
+        link((Stage("all", module(gathers_networks), 1), Stage("first", module(makes_network), 1)))
+
+
+def test_two_stages_of_one_name_are_refused() -> None:
+    with pytest.raises(TypeError, match="stage first: there are two"):
+        link((Stage("first", module(makes_network), 1), Stage("first", module(makes_network), 1)))
+
+
+def test_what_could_be_deployed_is_gathered_and_results_of_control_arms_are_not() -> None:
+    stages = {stage.name: stage for stage in PIPELINE}
+
+    assert stages["export"].inputs["networks"] == ("teacher", "prune", "distill")
+    assert stages["export"].inputs["quantized"] == ("quantize", "quantize_student")
+    assert stages["unbalanced"].output_type is Unbalanced
+
+
+def with_prune_student() -> tuple[Stage, ...]:
+    """The pipeline with a row more, whose network is then the one that is quantized."""
+    rows = {stage.name: stage for stage in PIPELINE}
+    position = list(rows).index("quantize_student")
+    row = Stage("prune_student", prune, 5, section="prune", rename={"network": "distill"}, estimate=estimate.of_prune)
+    rest = [replace(rows["quantize_student"], rename={"network": "prune_student"}), *PIPELINE[position + 1 :]]
+    return link((*PIPELINE[:position], row, *rest))
+
+
+def test_a_row_more_is_planned_estimated_exported_and_in_the_keys_of_what_follows(tmp_path: Path) -> None:
+    stages = with_prune_student()
+    settings, store = load(assignments=["image.size=32", "teacher.architecture.options.width=0.05"]), Store(tmp_path)
+    before = {step.stage.name: step for step in runner.plan(PIPELINE, settings, store)}
+    steps = {step.stage.name: step for step in runner.plan(stages, settings, store)}
+
+    assert steps["export"].stage.inputs["networks"] == ("teacher", "prune", "distill", "prune_student")
+    assert steps["quantize_student"].stage.inputs["network"] == ("prune_student",)
+    assert [name for name, step in before.items() if steps[name].key != step.key] == [
+        "quantize_student",
+        "export",
+        "bench",
+        "report",
+    ]
+    costs = plan._estimates(list(steps.values()))
+    assert costs["prune_student"].params == costs["distill"].params != costs["prune"].params == costs["teacher"].params
+
+
+def test_a_row_more_runs_with_no_other_file_changed_and_its_model_is_exported(tmp_path: Path) -> None:
+    """With networks and data of a size at which nothing is learnt."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (60, 8, 8, 1), np.uint8), labels=np.arange(60) % 2)
+    settings: Any = load(
+        assignments=[
+            f"data.source={tmp_path / 'few.npz'}",
+            "teacher={ architecture = { name = 'vgg11', options = { width = 0.02 } }, epochs = 1 }",
+            "prune.epochs=1",
+            "distill={ student = { options = { width = 4, blocks = 2 } }, epochs = 1, views = 1 }",
+            *(f"{stage}.augmentation.{name}=0" for stage in TRAINED for name in ("shift", "rotation", "zoom")),
+            "quantize.images=8",
+            "export.tolerance=0.1",
+        ]
+    )
+    stages = with_prune_student()
+    stages = stages[: [stage.name for stage in stages].index("export") + 1]
+    store, progress = Store(tmp_path / "store"), Progress(Console(quiet=True))
+
+    entries = runner.execute(runner.plan(stages, settings, store), settings, "", store, progress)
+
+    exported: Exported = runner.load_artifact(stages[-1], entries[-1])
+    assert [(model.id, model.stage) for model in exported.models] == [
+        ("teacher-fp32", "teacher"),
+        ("pruned-fp32", "prune"),
+        ("pruned-int8", "quantize"),
+        ("student-fp32", "distill"),
+        ("student-pruned-fp32", "prune_student"),
+        ("student-pruned-int8", "quantize_student"),
+    ]
+    assert cost_of_onnx(exported.models[4].file).sparsity > 0.75 > 0.1 > cost_of_onnx(exported.models[3].file).sparsity
+    assert all(step.entry for step in runner.plan(stages, settings, store))

@@ -46,6 +46,18 @@ def test_the_time_left_is_that_spent_scaled_by_the_shares_to_do(clock: Clock) ->
     assert last_line(output) == "one:  50%  epoch 1/2  (about 60 s left)"
 
 
+def test_shares_are_relative_to_each_other(clock: Clock) -> None:
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100))
+    progress.start([("one", 30), ("two", 10)])
+    progress.begin("one")
+    progress.update(0.0, "")
+    clock.now += 20
+    progress.update(1 / 3, "epoch 1/3")
+
+    assert last_line(output) == "one:  33%  epoch 1/3  (about 60 s left)"  # a quarter of the run took 20 s
+
+
 def test_what_an_interrupted_run_had_done_took_none_of_this_runs_time(clock: Clock) -> None:
     progress, output = run(clock)
     progress.update(0.4, "goes on")

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from compress import fingerprint, machine, runner
+from compress.artifacts import Dataset, Models
+from compress.context import Context
 from compress.errors import BadInputError
+from compress.pipeline import Stage, link
 from compress.store import Store
 from tests.toy import Config, Toy
 
@@ -29,7 +33,7 @@ def test_a_changed_setting_of_an_early_stage_is_a_changed_input_of_the_later(toy
     toy.execute()
     toy.config.source = Config(size=2)
 
-    assert [step.why for step in toy.plan()] == ["changed: size 1 -> 2", "changed: input data"]
+    assert [step.why for step in toy.plan()] == ["changed: size 1 -> 2", "changed: input source"]
 
 
 @pytest.mark.parametrize(
@@ -143,3 +147,82 @@ def test_the_manifest_says_what_a_stage_took(toy: Toy) -> None:
 
     assert source.manifest["seconds"] >= 0
     assert source.manifest["peak_rss_bytes"] > 1_000_000
+
+
+def gathering(toy: Toy) -> list[tuple[Path, ...]]:
+    """Give the toy a second stage that makes models, and one that takes all models; return what that is given."""
+    given: list[tuple[Path, ...]] = []
+
+    def gather(config: Config, made: tuple[Models, ...], out: Path, context: Context) -> Dataset:
+        given.append(tuple(models.models[0].file for models in made))
+        return Dataset("gathered", ("a", "b"), (1, 1, 1), {}, {}, out)
+
+    toy.config.again, toy.config.gather = Config(), Config()
+    again = Stage("again", toy._module("toy_again", toy._user), 1, rename={"data": "source"})
+    toy.pipeline = link((*toy.pipeline, again, Stage("gather", toy._module("toy_gather", gather), 1)))
+    return given
+
+
+def test_a_stage_is_given_all_that_earlier_ones_made_of_a_type_in_order(toy: Toy) -> None:
+    given = gathering(toy)
+    entries = toy.execute()
+
+    assert given == [(entries[1].folder / "model", entries[2].folder / "model")]
+    assert [step.why for step in toy.plan()] == ["", "", "", ""]
+
+
+def test_of_gathered_inputs_the_stage_that_makes_another_is_named(toy: Toy) -> None:
+    gathering(toy)
+    toy.execute()
+    toy.config.again = Config(size=2)
+
+    assert [step.why for step in toy.plan()] == ["", "", "changed: size 1 -> 2", "changed: input again"]
+
+
+def test_where_a_gathered_input_is_gone_the_stage_runs_again_and_says_which_inputs(toy: Toy) -> None:
+    given = gathering(toy)
+    toy.execute()
+    toy.pipeline = link((*toy.pipeline[:2], toy.pipeline[3]))
+
+    assert [step.why for step in toy.plan()] == ["", "", "changed: input made"]
+    toy.execute()
+    assert [len(files) for files in given] == [2, 1]
+
+
+def test_a_gathered_input_that_came_out_different_runs_the_stage_again(toy: Toy) -> None:
+    given = gathering(toy)
+    again = toy.execute()[2]
+    (again.folder / "model").write_bytes(b"damaged")
+    toy.prefix = b"other"
+
+    toy.execute()
+
+    assert len(given) == 2
+
+
+def test_a_row_may_name_its_product_which_is_in_the_key(toy: Toy) -> None:
+    toy.execute()
+    toy.pipeline = link((toy.pipeline[0], replace(toy.pipeline[1], product="mine")))
+
+    assert [step.why for step in toy.plan()] == ["", "changed: product"]
+    toy.execute()
+    assert toy.products == ["", "mine"]
+
+
+def test_what_hangs_on_measured_speed_is_made_again_on_another_machine_and_nothing_else(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Measured(Config):
+        @property
+        def measures_speed(self) -> bool:
+            return self.size == 2
+
+    def whys(size: int) -> list[str]:
+        toy.config.user = Measured(size=size)
+        toy.execute()
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(machine, "host", lambda: {"processor": "another"})
+            return [step.why for step in toy.plan()]
+
+    assert whys(size=1) == ["", ""]
+    assert whys(size=2) == ["", "changed: machine"]

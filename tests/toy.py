@@ -13,7 +13,7 @@ from compress import runner
 from compress.artifacts import Dataset, Models, OnnxModel
 from compress.context import Context
 from compress.followers import follow
-from compress.pipeline import Stage, check
+from compress.pipeline import Stage, link
 from compress.progress import Progress
 from compress.store import Entry, Store
 
@@ -29,11 +29,12 @@ class Toy:
         self.store = Store(folder)
         self.runs: list[str] = []
         self.seen_epoch: list[bool] = []
+        self.products: list[str] = []
         self.broken = False
-        self.byte = b"x"
+        self.byte, self.prefix = b"x", b""
         self.config = SimpleNamespace(seed=0, source=Config(), user=Config())
         self.notes: list[str] = []
-        self.pipeline = check(
+        self.pipeline = link(
             (
                 Stage("source", self._module("toy_source", self._source), 1),
                 Stage("user", self._module("toy_user", self._user), 1, rename={"data": "source"}),
@@ -47,12 +48,13 @@ class Toy:
 
     def _user(self, config: Config, data: Dataset, out: Path, context: Context) -> Models:
         self.runs.append("user")
+        self.products.append(context.product)
         self.seen_epoch.append((context.checkpoint / "epoch").exists())
         (context.checkpoint / "epoch").write_bytes(b"1")
         if self.broken:
             raise RuntimeError("killed")
-        (out / "model").write_bytes((data.folder / "file").read_bytes())
-        return Models((OnnxModel("toy", "user", "fp32", (1, 1, 1), 2, out / "model"),))
+        (out / "model").write_bytes(self.prefix + (data.folder / "file").read_bytes())
+        return Models("toy", (OnnxModel("toy", "user", "fp32", (1, 1, 1), 2, out / "model"),))
 
     @staticmethod
     def _module(name: str, run: Callable[..., object]) -> ModuleType:

@@ -10,7 +10,7 @@ import numpy as np
 import zstandard
 
 from compress import fingerprint
-from compress.artifacts import Control, Dataset, Latencies, Network, OnnxModel, Split, Timings
+from compress.artifacts import Dataset, Latencies, Network, OnnxModel, Split, Timings, Unbalanced
 from compress.context import Context
 from compress.data.describe import description_of, warnings
 from compress.latency.statistics import percentile_ms, throughput_per_s
@@ -58,7 +58,7 @@ def with_sizes(models: Sequence[schema.Measured], folder: Path) -> tuple[schema.
     )
 
 
-def balance_report(method: str, teacher: schema.Measured, control: Control, data: Dataset) -> schema.Balance:
+def balance_report(method: str, teacher: schema.Measured, unbalanced: Unbalanced, data: Dataset) -> schema.Balance:
     """Return how classes were balanced and, where they were, the teacher's recall of each without and with it.
 
     A class without test images has no recall (None).
@@ -72,7 +72,7 @@ def balance_report(method: str, teacher: schema.Measured, control: Control, data
             unbalanced=rounded(score.correct / score.n) if score.n else None,
             balanced=teacher.test.class_recall[name],
         )
-        for label, (name, score) in enumerate(zip(data.classes, control.scores or (), strict=False))
+        for label, (name, score) in enumerate(zip(data.classes, unbalanced.scores or (), strict=False))
     )
     return schema.Balance(method=method, recall=rows)
 

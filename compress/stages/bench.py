@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from compress.artifacts import Dataset, Models, Timings
+from compress.artifacts import Dataset, Exported, Timings
 from compress.context import Context
 
 
@@ -15,6 +15,7 @@ class Config(BaseModel):
     """At which batch sizes, and for how long."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    measures_speed: ClassVar[bool] = True
 
     batches: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (1, 32), description="Images a call; 1, by which the model to deploy is chosen, must be among them."
@@ -34,15 +35,7 @@ class Config(BaseModel):
         return batches
 
 
-def fingerprint(config: Config, memo: Path) -> str:
-    """Return a digest of the machine: latencies of another one are measured anew."""
-    from compress.files import sha256_json
-    from compress.machine import host
-
-    return sha256_json(host())
-
-
-def run(config: Config, export: Models, data: Dataset, out: Path, context: Context) -> Timings:
+def run(config: Config, export: Exported, data: Dataset, out: Path, context: Context) -> Timings:
     """Return raw latencies; the artifact holds them all, no file is written."""
     from compress.data.images import images_of
     from compress.latency.bench.all_providers import measure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from compress.artifacts import Dataset, Network, Quantized
+from compress.artifacts import Dataset, Models, Network
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.plugins import Choice
@@ -45,7 +45,7 @@ class Config(TrainingSettings):
 
 
 def run(
-    config: Config, balance: Balance, train: Engine, quantize: Quantized, data: Dataset, out: Path, context: Context
+    config: Config, balance: Balance, train: Engine, source: Models, data: Dataset, out: Path, context: Context
 ) -> Network:
     """Write the trained student's weights."""
     import numpy as np
@@ -62,7 +62,7 @@ def run(
     start_afresh(context.seed)
     classes, seed = len(data.classes), context.seed
     images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, seed)
-    source_logits = np.stack(logits_of_views(quantize.int8, images, config.views, config.augmentation, context))
+    source_logits = np.stack(logits_of_views(source.of("int8"), images, config.views, config.augmentation, context))
     loss = config.loss.function
 
     def targets(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ def run(
     )
     networks.save(student, out / "weights.npz")
     return Network(
-        name="student",
+        name=context.product or "student",
         stage=context.stage,
         family="students",
         architecture=config.student.name,

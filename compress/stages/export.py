@@ -1,13 +1,16 @@
-"""Export every model as ONNX, each float one checked against Keras on held-out images."""
+"""Export every network as ONNX, in each precision; floats are checked against Keras on held-out images."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Dataset, Models, Network, OnnxModel, Quantized
+from compress.artifacts import Dataset, Exported, Models, Network, OnnxModel
 from compress.context import Context
+
+FLOAT = "fp32"
 
 
 class Config(BaseModel):
@@ -26,45 +29,53 @@ class Config(BaseModel):
 
 def run(
     config: Config,
-    teacher: Network,
-    prune: Network,
-    quantize: Quantized,
-    distill: Network,
-    quantize_student: Quantized,
+    networks: tuple[Network, ...],
+    quantized: tuple[Models, ...],
     data: Dataset,
     out: Path,
     context: Context,
-) -> Models:
-    """Write `ID.onnx` for the teacher in fp32 and for the pruned teacher and the student in fp32 and int8."""
+) -> Exported:
+    """Write `NAME-PRECISION.onnx` for each network: in fp32, then in the precisions that stages have made of it."""
     import dataclasses
     import shutil
 
+    from compress.data.images import images_of
+    from compress.errors import CompressError
+    from compress.onnx_tools.convert import to_onnx
+
+    def place(name: str) -> Path:
+        file = out / f"{name}.onnx"
+        if file.exists():
+            raise CompressError(f"{name}: two stages make it; one's row in compress/pipeline.py should state a product")
+        return file
+
+    def copied(model: OnnxModel) -> OnnxModel:
+        return dataclasses.replace(model, file=Path(shutil.copy(model.file, place(model.id))))
+
+    held_out = images_of(data, "validation")[: config.images]
+    exported: list[OnnxModel] = []
+    for i, network in enumerate(networks):
+        context.progress(i / len(networks), f"converting {network.name}, and comparing it with Keras")
+        variants = [model for models in quantized if models.network == network.name for model in models.models]
+        given = next((model for model in variants if model.precision == FLOAT), None)
+        fp32 = copied(given) if given else to_onnx(network, place(f"{network.name}-{FLOAT}"))
+        difference = _difference(network, fp32, held_out)
+        if not difference <= config.tolerance:
+            raise CompressError(f"{fp32.id}: logits differ from Keras by {difference:.2g} of the largest logit")
+        context.note(f"{context.stage}: {fp32.id} equals Keras to {difference:.1g} of the largest logit")
+        exported += [fp32, *(copied(model) for model in variants if model.precision != FLOAT)]
+    return Exported(tuple(exported))
+
+
+def _difference(network: Network, model: OnnxModel, images: Any) -> float:
+    """Return the largest difference of a logit from the Keras network's, as a part of the largest logit."""
     import numpy as np
 
     from compress import networks
-    from compress.data.images import images_of
-    from compress.errors import CompressError
     from compress.onnx_tools import scoring
-    from compress.onnx_tools.convert import to_onnx
     from compress.onnx_tools.sessions import open_session
     from compress.training.evaluation import forward_of, logits_of
 
-    def copied(model: OnnxModel) -> OnnxModel:
-        return dataclasses.replace(model, file=Path(shutil.copy(model.file, out / f"{model.id}.onnx")))
-
-    context.progress(0.0, "converting the teacher")
-    teacher_fp32 = to_onnx(teacher, out / "teacher-fp32.onnx")
-    pruned_fp32, pruned_int8 = copied(quantize.fp32), copied(quantize.int8)
-    student_fp32, student_int8 = copied(quantize_student.fp32), copied(quantize_student.int8)
-
-    held_out = images_of(data, "validation")[: config.images]
-    pairs = ((teacher, teacher_fp32), (prune, pruned_fp32), (distill, student_fp32))
-    for i, (network, model) in enumerate(pairs):
-        context.progress(0.7 + 0.1 * i, f"comparing {model.id} with Keras")
-        expected = logits_of(forward_of(networks.load(network)), held_out)
-        logits = scoring.run(open_session(model.file), held_out)
-        difference = np.abs(logits - expected).max() / np.abs(expected).max()
-        if not difference <= config.tolerance:
-            raise CompressError(f"{model.id}: logits differ from Keras by {difference:.2g} of the largest logit")
-        context.note(f"{context.stage}: {model.id} equals Keras to {difference:.1g} of the largest logit")
-    return Models((teacher_fp32, pruned_fp32, pruned_int8, student_fp32, student_int8))
+    expected = logits_of(forward_of(networks.load(network)), images)
+    logits = scoring.run(open_session(model.file), images)
+    return float(np.abs(logits - expected).max() / np.abs(expected).max())

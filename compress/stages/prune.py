@@ -1,4 +1,4 @@
-"""Prune the teacher by magnitude: most weights of every kernel become zero, the rest make up for it."""
+"""Prune a network by magnitude: most weights of every kernel become zero, the rest make up for it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Config(LabelSettings):
 
 
 def run(
-    config: Config, balance: Balance, train: Engine, teacher: Network, data: Dataset, out: Path, context: Context
+    config: Config, balance: Balance, train: Engine, network: Network, data: Dataset, out: Path, context: Context
 ) -> Network:
-    """Write the pruned network's weights: the teacher's architecture, its kernels mostly zero."""
+    """Write the pruned network's weights: the same architecture, its kernels mostly zero."""
     import dataclasses
     import math
 
@@ -43,7 +43,7 @@ def run(
     batches = label_batches(data, config, balance, context.seed)
     ramp_epochs = math.ceil(config.epochs * config.ramp)
     model = pruning.with_masks(
-        networks.load(teacher),
+        networks.load(network),
         config.sparsity,
         min(config.initial_sparsity, config.sparsity),
         ramp_epochs * batches.steps,
@@ -62,10 +62,11 @@ def run(
     )
     networks.save(pruning.without_masks(model), out / "weights.npz")
     return dataclasses.replace(
-        teacher,
-        name="pruned",
+        network,
+        name=context.product or f"{network.name}-pruned",
         stage=context.stage,
         weights=out / "weights.npz",
         history=fitted.history,
         precision={fitted.name: fitted.precision},
+        trials=(),
     )

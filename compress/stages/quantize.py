@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Dataset, Network, Quantized
+from compress.artifacts import Dataset, Models, Network
 from compress.context import Context
 
 
@@ -25,7 +25,7 @@ class Config(BaseModel):
     )
 
 
-def run(config: Config, network: Network, data: Dataset, out: Path, context: Context) -> Quantized:
+def run(config: Config, network: Network, data: Dataset, out: Path, context: Context) -> Models:
     """Write the network as ONNX, float and int8."""
     import dataclasses
 
@@ -43,4 +43,5 @@ def run(config: Config, network: Network, data: Dataset, out: Path, context: Con
         calibration=config.calibration,
         activations=config.activations,
     )
-    return Quantized(fp32, dataclasses.replace(int8, stage=context.stage))
+    int8 = dataclasses.replace(int8, name=context.product or network.name, stage=context.stage)
+    return Models(network.name, (fp32, int8))

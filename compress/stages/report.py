@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Bundle, Control, Dataset, Models, Network, Split, Timings
+from compress.artifacts import Bundle, Dataset, Exported, Network, Split, Timings, Unbalanced
 from compress.context import Context
 from compress.data.balance import Balance
 
@@ -46,12 +46,10 @@ def fingerprint(config: Config, memo: Path) -> str:
 def run(
     config: Config,
     balance: Balance,
-    teacher: Network,
-    prune: Network,
-    distill: Network,
-    export: Models,
+    networks: tuple[Network, ...],
+    export: Exported,
     bench: Timings,
-    control: Control,
+    unbalanced: Unbalanced,
     data: Dataset,
     out: Path,
     context: Context,
@@ -88,8 +86,8 @@ def run(
     folder = out / "bundle"
     facts = run_facts(config.name or data.name, data, bench, context)
     manifest = write_models(folder, export.models, deployed, facts, data, config.license, context)
-    balanced = balance_report(balance.method, measured[0], control, data)
-    trainings = trainings_of((teacher, prune, distill))
+    balanced = balance_report(balance.method, measured[0], unbalanced, data)
+    trainings = trainings_of(networks)
     report = build_report(facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, data, context)
     write_texts(folder, report, manifest, data, context.config_toml)
     return Bundle(name=report.run.name, deployed=deployed, folder=folder)

@@ -97,7 +97,7 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
     model, trainings = fit_teacher(config, balance, train, data, context)
     networks.save(model, out / "weights.npz")
     return Network(
-        name="teacher",
+        name=context.product or "teacher",
         stage=context.stage,
         family="teachers",
         architecture=config.architecture.name,

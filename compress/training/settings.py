@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from compress.data.augmentation import Augmentation, Mixing
-from compress.machine import host
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]
@@ -94,11 +93,6 @@ class Engine(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def key_settings(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: with `auto` the machine, whose speed decides."""
-        settings = self.model_dump(mode="json")
-        return {**settings, "machine": host()} if self.precision == "auto" else settings
-
     strategy: Strategy = Field(
         "none",
         description="none; mirrored: all GPUs of this machine; multi_worker, parameter_server: the processes that "
@@ -109,3 +103,8 @@ class Engine(BaseModel):
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
         "for each training the one whose steps are measured to be faster. Weights and losses are float32.",
     )
+
+    @property
+    def measures_speed(self) -> bool:
+        """Whether the result hangs on measured speed, and so on the machine."""
+        return self.precision == "auto"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import plugins
+from compress import machine, plugins, runner
+from compress.config import load
 from compress.context import Context
 from compress.errors import BadInputError
-from compress.machine import has_bfloat16, host
+from compress.machine import has_bfloat16
+from compress.pipeline import PIPELINE
+from compress.store import Store
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import precision
-from compress.training.settings import Engine
 from compress.training.trained_model import TrainedModel, in_float32
 
 CLASSES = 10
@@ -198,11 +199,18 @@ def test_bfloat16_is_available_where_the_processor_multiplies_it(
     assert ("bfloat16" in precision.available()) == expected
 
 
-def test_with_auto_the_machine_whose_speed_decides_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    auto, fixed = Engine(precision="auto"), Engine(precision="float32")
-    here = json.dumps(auto.key_settings()), json.dumps(fixed.key_settings())
-    monkeypatch.setattr("compress.training.settings.host", lambda: {**host(), "cores": 1000})
-    elsewhere = json.dumps(auto.key_settings()), json.dumps(fixed.key_settings())
+def test_with_auto_the_machine_whose_speed_decides_is_in_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = machine.host()
+
+    def keys() -> list[str]:
+        configs = [load(assignments=[f"train.precision={precision}"]) for precision in ("auto", "float32")]
+        return [runner.plan(PIPELINE[:2], config, Store(tmp_path))[1].key for config in configs]
+
+    here = keys()
+    monkeypatch.setattr(machine, "host", lambda: {**host, "cores": 1000})
+    elsewhere = keys()
 
     assert here[0] != elsewhere[0]
     assert here[1] == elsewhere[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.artifacts import Control, Dataset, Score
+from compress.artifacts import Dataset, Score, Unbalanced
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.stages import teacher
@@ -14,14 +14,14 @@ Config = teacher.Config
 fingerprint = teacher.fingerprint
 
 
-def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Control:
+def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Unbalanced:
     """Return how a teacher that was trained alike, but not balanced, does on the test images of each class."""
     if balance.method == "none":
-        return Control(None)
+        return Unbalanced(None)
     from compress.data.images import images_of
     from compress.metrics.classification import class_counts
     from compress.training.evaluation import forward_of, logits_of
 
     model, _ = teacher.fit_teacher(config, Balance(), train, data, context)
     counts = class_counts(data.labels("test"), logits_of(forward_of(model), images_of(data, "test")))
-    return Control(tuple(Score("test", correct, n) for correct, n in counts))
+    return Unbalanced(tuple(Score("test", correct, n) for correct, n in counts))
