@@ -1,4 +1,4 @@
-"""What a model takes in a process of its own: its first run, and memory at its peak."""
+"""The cold start of a model in a new process: the time of its first run, and its peak memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from compress.latency.inputs import feed_for
 from compress.latency.model_files import first_call, open_model
 from compress.latency.processes import answer, run_in_new_process
 
-CALLS = 3  # the second and third may take memory that the first did not
+CALLS = 3  # the second and third may need more memory than the first
 RUNS = 5  # processes per file
 
 
 @dataclass(frozen=True)
 class Request:
-    """A file to run."""
+    """A model file to run in a new process, and how."""
 
     file: str
     provider: str
@@ -30,7 +30,11 @@ class Request:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """`first_run_ns`: making the session and its first call. `peak_bytes`: resident memory above Python's own."""
+    """A model's first run and memory.
+
+    `first_run_ns` is the time to make the session and to call it once; `peak_bytes` is the peak of resident memory,
+    less what Python held before.
+    """
 
     first_run_ns: int
     peak_bytes: int
@@ -39,18 +43,18 @@ class ColdStart:
 def cold_starts(
     files: Mapping[Path, Mapping[str, str]], provider: str, threads: int
 ) -> dict[Path, tuple[ColdStart, ...]]:
-    """Run each file, with its session's options, several times, in turns, each time in a new process.
+    """Return several cold starts of each file, run with its session options, in rounds over all files.
 
-    Raises as `open_model` and `first_call`.
+    Each run is in a new process. Raises what `open_model` and `first_call` raise.
     """
     requests = {file: Request(str(file), provider, threads, dict(options)) for file, options in files.items()}
-    turns = [{file: _in_new_process(request) for file, request in requests.items()} for _ in range(RUNS)]
-    return {file: tuple(turn[file] for turn in turns) for file in requests}
+    rounds = [{file: _in_new_process(request) for file, request in requests.items()} for _ in range(RUNS)]
+    return {file: tuple(starts[file] for starts in rounds) for file in requests}
 
 
 def _in_new_process(request: Request) -> ColdStart:
     reply = run_in_new_process(__name__, request)
-    assert reply is not None  # no time was set
+    assert reply is not None  # no time limit was given
     return ColdStart(**reply)
 
 
@@ -60,7 +64,7 @@ def main() -> None:
 
 
 def run(request: Request) -> ColdStart:
-    """Run a model in this process."""
+    """Run a model in this process, which should be a new one, and return its cold start."""
     file = Path(request.file)
     before = psutil.Process().memory_info().rss
     start = time.perf_counter_ns()
@@ -76,9 +80,9 @@ def run(request: Request) -> ColdStart:
 
 
 def _peak_rss_bytes() -> int:
-    """Return the most memory that this process has held."""
+    """Return the peak resident memory of this process so far."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose getrusage counts what the parent held when it forked
+    if status.exists():  # on Linux, where getrusage also counts what the parent held when it forked
         [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""The machine as latencies depend on it: what it is, and in what state."""
+"""The properties and the current state of this machine that latencies depend on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CPU_LIMITS = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_q
 
 
 def conditions() -> dict[str, Any]:
-    """Return the host with its processor's flags, its cgroup's limit, the governor and the load; None where unseen."""
+    """Return the host with processor flags, cgroup CPU limit, frequency governor and load; None for what is hidden."""
     lines = [line for line in _text(CPUINFO).splitlines() if line.startswith(("flags", "Features"))]
     limit = next((text for text in map(_text, CPU_LIMITS) if text), None)
     return {
@@ -31,7 +31,7 @@ def conditions() -> dict[str, Any]:
 
 
 def thread_counts(provider: str) -> tuple[int, ...]:
-    """Return the numbers of threads to measure sessions with: 1 and all cores on the CPU, elsewhere 1."""
+    """Return the numbers of threads to measure sessions with: 1 and all cores on the CPU, only 1 elsewhere."""
     return tuple(sorted({1, machine.available_cores()})) if provider == CPU else (1,)
 
 

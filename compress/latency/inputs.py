@@ -1,4 +1,4 @@
-"""What to feed to an ONNX model of which nothing is known but the file: which shapes, and which values."""
+"""Inputs for any ONNX model: shapes as its file states them, values at random."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = {"float": np.float32, "double": np.float64} | {
 
 
 def shapes(session: Any, batch: int = 1) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return `{input: (type, shape)}`; a free first dimension is `batch`, any other free one is 1."""
+    """Return `{input: (type, shape)}`; a free first dimension becomes `batch`, every other free dimension 1."""
     return {
         value.name: (
             value.type.removeprefix("tensor(").removesuffix(")"),
@@ -29,9 +29,9 @@ def shapes(session: Any, batch: int = 1) -> dict[str, tuple[str, tuple[int, ...]
 
 
 def feed_for(session: Any, file: Path, batch: int = 1) -> dict[str, np.ndarray]:
-    """Return random inputs: bytes of any value, normal floats, and otherwise zeros, which are valid as indices.
+    """Return a value for each input: uniform uint8, normally distributed floats, zeros (valid as indices) otherwise.
 
-    Raises `BadInputError` for an input that is not a tensor of numbers, or too large.
+    Raises `BadInputError` if an input is not a tensor of numbers or is too large.
     """
     random, feed = np.random.default_rng(0), {}
     for name, (kind, shape) in shapes(session, batch).items():

@@ -1,4 +1,4 @@
-"""One measurement at a time on a machine: two would disturb each other."""
+"""A lock that allows one measurement at a time on a machine: two would disturb each other."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from compress.errors import LockedError, MachineError
 
 @contextmanager
 def machine_lock() -> Iterator[None]:
-    """Be the only process on this machine that measures; raises `LockedError` if another one does."""
+    """Hold the machine's measuring lock; raises `LockedError` if another process holds it."""
     file = Path(tempfile.gettempdir()) / "compress-latency.lock"
-    lock = FileLock(file, mode=0o666)  # of all users: two users disturb each other as well
+    lock = FileLock(file, mode=0o666)  # shared by all users, whose measurements would disturb each other too
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

@@ -1,4 +1,4 @@
-"""Models as users name them, ONNX files or bundles: errors name the file."""
+"""Models that users name, as ONNX files or bundles. Error messages name the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from compress.errors import BadInputError, MachineError, first_line
 from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import open_session
 
-MODEL = "model.onnx"  # of a bundle
+MODEL = "model.onnx"  # in a bundle
 
 
 def name_and_file(model: Path) -> tuple[str, Path]:
@@ -27,22 +27,22 @@ def name_and_file(model: Path) -> tuple[str, Path]:
 
 
 def open_model(file: Path, *, provider: str, spinning: bool = False, **options: Any) -> Any:
-    """Return a session as `open_session` does with these options.
+    """Return an `onnxruntime.InferenceSession` of a file; the options are those of `open_session`.
 
-    Raises `BadInputError` if onnxruntime does not run the file, and `MachineError` if `provider` is absent or, other
-    than the CPU, does not run all of it.
+    Raises `BadInputError` if onnxruntime cannot open the file on the CPU, and `MachineError` if `provider` is not
+    installed or, unless it is the CPU, cannot run the whole model.
     """
     if provider not in onnxruntime.get_available_providers():
         raise MachineError(f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
     try:
         return open_session(file, provider=provider, spinning=spinning, **options)
-    except Exception as error:  # whatever onnxruntime raises, its own types and others
+    except Exception as error:  # onnxruntime raises types of its own and others
         if provider != CPU:
-            # onnxruntime says the same where the provider's libraries or its device are missing
+            # onnxruntime raises the same error if the provider's libraries or its device are missing
             raise MachineError(
-                f"{file}: {provider} does not run it whole, or cannot start here: {first_line(error)}"
+                f"{file}: {provider} cannot run all of it, or cannot start here: {first_line(error)}"
             ) from error
-        raise BadInputError(f"{file}: no ONNX model that onnxruntime runs: {first_line(error)}") from error
+        raise BadInputError(f"{file}: not an ONNX model that onnxruntime can run: {first_line(error)}") from error
 
 
 def first_call(session: Any, file: Path, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -50,5 +50,5 @@ def first_call(session: Any, file: Path, feed: dict[str, np.ndarray]) -> list[np
     try:
         return session.run(None, feed)
     except Exception as error:
-        fed = ", ".join(f"{name} {value.shape}" for name, value in feed.items())
-        raise BadInputError(f"{file}: fails to run on {fed}: {first_line(error)}") from error
+        inputs = ", ".join(f"{name} {value.shape}" for name, value in feed.items())
+        raise BadInputError(f"{file}: fails to run on {inputs}: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Measuring in new processes, which start with nothing loaded and nothing warm. Parent and child speak JSON."""
+"""Measuring in new processes, which start with nothing loaded and cold caches. Parent and child exchange JSON."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import psutil
 
 from compress.errors import BadInputError, CompressError, MachineError
 
-# The child imports this very package, whatever lies in the folder in which it starts
+# Makes the child import this package, even if it starts in a folder that holds another `compress`
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; sys.path[0] = {root!r}; from {module} import main; main()"
 
 
 def run_in_new_process(module: str, request: Any, seconds: float | None = None) -> dict[str, Any] | None:
-    """Return the answer of a module's `main`, in a new process, to a request (a dataclass of plain values).
+    """Run a module's `main` in a new process on a request, a dataclass of plain values; return its reply.
 
-    None if it would take longer than `seconds`. Raises what the process raised, and `BadInputError` if it died.
+    Returns None if that takes longer than `seconds`. Raises what the process raised, and `BadInputError` if it died.
     """
     program = PROGRAM.format(root=str(ROOT), module=module)
     try:
@@ -37,7 +37,7 @@ def run_in_new_process(module: str, request: Any, seconds: float | None = None) 
     except subprocess.TimeoutExpired:
         return None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         values = ", ".join(map(str, asdict(request).values()))
         raise BadInputError(f"{values}: the process that should measure this ended with code {done.returncode}: {last}")
     reply = json.loads(done.stdout)
@@ -47,7 +47,7 @@ def run_in_new_process(module: str, request: Any, seconds: float | None = None) 
 
 
 def answer(measure: Callable[[dict[str, Any]], Any]) -> None:
-    """Answer the request on standard input: the dataclass that `measure` returns, or its error and the exit code."""
+    """Read a request from standard input; print what `measure` returns for it, or its error and exit code, as JSON."""
     try:
         reply = asdict(measure(json.load(sys.stdin)))
     except CompressError as error:
@@ -56,7 +56,7 @@ def answer(measure: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def pin_to_idle_cores(threads: int) -> list[int]:
-    """Keep this process on the least busy cores, as many as `threads`; return them, none if the system cannot."""
+    """Pin this process to the `threads` least busy cores and return them; an empty list if the system cannot."""
     process = psutil.Process()
     if not hasattr(process, "cpu_affinity"):
         return []

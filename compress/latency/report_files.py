@@ -1,4 +1,4 @@
-"""Reports that other programs read, as the files that options name."""
+"""Writing reports for other programs into the files that options name."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# A percentile is stated only where enough samples lie beyond it: p90 from 64 samples (six beyond), p99 from 662 (six).
+# A high percentile is reported only if six samples lie beyond it: p90 needs 64 samples, p99 needs 662.
 SAMPLES_NEEDED = {50: 1, 90: 64, 99: 662}
 
 
 def percentile_ms(samples_ns: Sequence[int], percent: int) -> float | None:
-    """Return a percentile in milliseconds, the nearest rank; None where the samples do not carry it."""
+    """Return a percentile in milliseconds, by nearest rank; None if there are too few samples for it."""
     if len(samples_ns) < SAMPLES_NEEDED[percent]:
         return None
     ordered = sorted(samples_ns)
@@ -18,5 +18,5 @@ def percentile_ms(samples_ns: Sequence[int], percent: int) -> float | None:
 
 
 def throughput_per_s(samples_ns: Sequence[int], batch: int) -> float:
-    """Return images a second over all calls."""
+    """Return the images per second over all calls."""
     return batch * len(samples_ns) / (sum(samples_ns) / 1e9)

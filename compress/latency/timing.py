@@ -1,4 +1,4 @@
-"""Timing calls in interleaved rounds: what disturbs the machine hurts all of them alike."""
+"""Timing calls in interleaved rounds, so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-# One arm's turn in a round ends after this time or number of calls: all arms are measured over the same minutes
+# In a round, an arm is timed for at most this long and this many calls: all arms are measured over the same minutes
 SLICE_SECONDS = 0.02
 SLICE_CALLS = 10
 WARM_UP_SECONDS = 0.2
@@ -20,18 +20,21 @@ Arm = TypeVar("Arm")
 
 
 def warm_up(call: Call) -> None:
-    """Call for a while; what the first calls do once is not timed."""
+    """Call repeatedly for 0.2 s, so that what only the first calls do is not timed later."""
     _slice(call, WARM_UP_SECONDS)
 
 
 def interleaved(calls: Mapping[Arm, Call], seconds: float, order: random.Random) -> dict[Arm, list[int]]:
-    """Return the times of each arm's calls in ns. A round gives each arm one slice, in shuffled order."""
+    """Time the calls of several arms for `seconds` in all; return each arm's times in ns.
+
+    Each round gives every arm one slice of calls, in random order.
+    """
     samples: dict[Arm, list[int]] = {arm: [] for arm in calls}
     end = time.perf_counter() + seconds
     with without_garbage_collection():
         while calls and time.perf_counter() < end:
             for arm in order.sample(list(calls), len(calls)):
-                calls[arm]()  # not counted: the last model's weights fill the caches
+                calls[arm]()  # not timed: the caches still hold the previous model's weights
                 samples[arm] += _slice(calls[arm], SLICE_SECONDS, SLICE_CALLS)
     return samples
 
@@ -48,7 +51,7 @@ def _slice(call: Call, seconds: float, max_calls: float = math.inf) -> list[int]
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Keep Python from collecting garbage in the middle of a call."""
+    """Keep Python's garbage collector from running in the middle of a call."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,1 +1,1 @@
-"""How long models take: any ONNX files, and all models of a run."""
+"""The latency of any ONNX files, and of all models of a run."""

@@ -1,4 +1,4 @@
-"""Latency of the models of a run, on every provider of this machine."""
+"""The latency of a run's models, on every provider of this machine."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def measure(
     seed: int,
     progress: Callable[[float, str], None],
 ) -> Timings:
-    """Measure every model on every provider present, with 1 thread and with all, at each batch size.
+    """Measure the latency of every model on every available provider, with 1 thread and with all, at each batch size.
 
     `images` is `(n, height, width, channels) uint8`, repeated to fill a batch. `seconds` is the time for each
-    combination of provider, threads and batch, over all models. A provider that is absent, and a model that
-    a provider cannot run whole, are listed as skipped.
+    combination of provider, threads and batch, all models together. Skipped, and listed with the reason, are GPU
+    providers that are not installed and models that a provider cannot run completely.
     """
-    present = providers.available()
+    installed = providers.available()
     skipped = [
         Skip(provider, f"onnxruntime {onnxruntime.__version__} as installed has no {provider}")
         for provider in providers.gpus()
-        if provider not in present
+        if provider not in installed
     ]
-    ordered = [CPU, *(provider for provider in present if provider != CPU)]
+    ordered = [CPU, *(provider for provider in installed if provider != CPU)]
     combinations = [
         (provider, threads, batch) for provider in ordered for threads in thread_counts(provider) for batch in batches
     ]
@@ -54,7 +54,7 @@ def measure(
                 session = open_session(model.file, threads=threads, provider=provider, spinning=False)
                 call = partial(session.run, None, feed)
                 warm_up(call)
-            except Exception as error:  # whatever a provider raises, it cannot run this model
+            except Exception as error:  # providers raise many types; any means that this one cannot run the model
                 if provider == CPU:
                     raise
                 reason = first_line(error)

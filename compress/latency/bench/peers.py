@@ -1,6 +1,6 @@
-"""Other runtimes for the same model, on the CPU: what onnxruntime is compared with, where they are installed.
+"""Peers: other runtimes on the CPU to compare onnxruntime with, if they are installed.
 
-OpenVINO runs the ONNX file itself. LiteRT takes no ONNX; it runs the .tflite of the same name beside it.
+OpenVINO runs the ONNX file itself. LiteRT cannot read ONNX; it runs the .tflite file of the same name beside it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ Run = Callable[[], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a peer's outputs are from onnxruntime's: the largest absolute difference, and the largest output."""
+    """How far a peer's outputs are from onnxruntime's.
+
+    `largest` is the largest absolute difference, `of` the largest absolute output of onnxruntime.
+    """
 
     largest: float
     of: float
 
 
 def installed(peers: Sequence[str]) -> tuple[list[str], list[Skip]]:
-    """Return which peers can run, and why the others cannot."""
-    here = [peer for peer in peers if find_spec(PEERS[peer][0])]
-    absent = [Skip(peer, "is not installed: pip install 'compress[peers]'") for peer in peers if peer not in here]
-    return here, absent
+    """Return the peers that are installed, and the others as skipped."""
+    found = [peer for peer in peers if find_spec(PEERS[peer][0])]
+    absent = [Skip(peer, "is not installed: pip install 'compress[peers]'") for peer in peers if peer not in found]
+    return found, absent
 
 
 def open_peer(peer: str, file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
@@ -38,10 +41,10 @@ def open_peer(peer: str, file: Path, threads: int, feed: Mapping[str, np.ndarray
 
 
 def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Difference:
-    """Compare outputs, in their order; raises `ValueError` where they have other shapes, or are not finite."""
+    """Compare outputs in order; raises `ValueError` if their shapes differ or a value is not finite."""
     shapes = [output.shape for output in found], [output.shape for output in expected]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"its outputs are {shapes[0]}, onnxruntime's {shapes[1]}")
+        raise ValueError(f"its outputs have shapes {shapes[0]}, onnxruntime's {shapes[1]}")
     pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, expected, strict=True)]
     if not all(np.isfinite(values).all() for pair in pairs for values in pair):
         raise ValueError("outputs are not finite")
@@ -61,8 +64,8 @@ def _openvino(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it: faster, and other maths
-        "ENABLE_CPU_PINNING": False,  # onnxruntime shares the cores, and does not pin
+        "INFERENCE_PRECISION_HINT": "f32",  # otherwise bfloat16 if the processor has it: faster, but not as precise
+        "ENABLE_CPU_PINNING": False,  # onnxruntime does not pin its threads either, and shares these cores
     }
     request = core.compile_model(model, "CPU", settings).create_infer_request()
     return lambda: list(request.infer(feed, share_inputs=True).values())
@@ -73,7 +76,7 @@ def _litert(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
 
     tflite = file.with_suffix(".tflite")
     if not tflite.is_file():
-        raise FileNotFoundError(f"{tflite}: no such file; LiteRT takes no ONNX")
+        raise FileNotFoundError(f"{tflite}: no such file; LiteRT cannot read ONNX")
     interpreter = Interpreter(model_content=tflite.read_bytes(), num_threads=threads)
     inputs = list(zip(interpreter.get_input_details(), feed.values(), strict=True))
     for detail, value in inputs:

@@ -1,4 +1,4 @@
-"""What `python -m compress bench MODEL...` measures: files, at several batch sizes and numbers of threads."""
+"""The measurement behind `python -m compress bench MODEL...`: ONNX files, by batch size and number of threads."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ from compress.onnx_tools import providers
 from compress.onnx_tools.placement import nodes_by_provider
 from compress.onnx_tools.providers import CPU
 
-SEED = 0  # of the order of the models
+SEED = 0  # for the order in which models are timed
 
 
 @dataclass(frozen=True)
 class Settings:
     """What to measure; `seconds` is the time for each pair of threads and batch, all models and peers together.
 
-    With `spinning` idle threads wait busily, as they do by onnxruntime's default: faster, where nothing else is beside.
+    With `spinning`, idle threads wait in a busy loop, which is onnxruntime's default. That is faster, but disturbs
+    whatever else runs on the same cores.
     """
 
     batches: tuple[int, ...]
@@ -46,11 +47,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of one model.
+    """The measurements of one model.
 
-    `nodes` says how many of its nodes each provider runs, `batches` at which sizes it is measured: one whose first
-    dimension is fixed has one. `alone` are its runs in processes of their own, at batch 1 with the fewest threads. A
-    peer's latencies have its name as provider; `differences` says how far its outputs are from onnxruntime's.
+    `nodes` is how many of its nodes each provider runs; `batches` are the sizes it is measured at, only one if its
+    first dimension is fixed. `alone` are its cold starts, at batch 1 with the fewest threads. In `latencies`, a peer's
+    name stands as the provider; `differences` is how far each peer's outputs are from onnxruntime's.
     """
 
     name: str
@@ -63,9 +64,9 @@ class Measured:
 
 
 def named(models: Sequence[Path]) -> dict[str, Path]:
-    """Return the models' files by name: that of the file or bundle, or its path if two have the same.
+    """Return `{name: file}` of the models: the name of the file or bundle, or its path if two have the same name.
 
-    Raises `BadInputError` if there is no such file, and for one that is given twice.
+    Raises `BadInputError` if there is no such file or if a model is given twice.
     """
     found = [name_and_file(model) for model in models]
     names = [name for name, _ in found]
@@ -74,32 +75,33 @@ def named(models: Sequence[Path]) -> dict[str, Path]:
     }
     if len(files) < len(models):
         twice = next(model for model in models if models.count(model) > 1)
-        raise BadInputError(f"{twice}: is given twice; each model should be another file")
+        raise BadInputError(f"{twice}: is given twice; each model should be a different file")
     return files
 
 
 def sweep(
     models: Mapping[str, Path], settings: Settings, progress: Callable[[str], None]
 ) -> tuple[list[Measured], list[Skip]]:
-    """Measure ONNX files, by name; return also which peers could not run, and why.
+    """Measure ONNX files, given by name; return the measurements, and which peers could not run and why.
 
-    A GPU's time is measured twice: as a call that brings inputs to the device and outputs back, and with data that lies
-    on the device and stays there. TensorRT builds its engines before anything is timed, and keeps them meanwhile.
+    On a GPU each model is measured twice: with calls that copy inputs to the device and outputs back, and with data
+    that stays on the device. TensorRT builds its engines before anything is timed, and keeps them until the end.
 
-    Raises `BadInputError` where a file does not run, `MachineError` where the provider is absent or does not run all of
-    a model, both before anything is timed, and `LockedError` where something else on this machine is measuring.
+    Raises `BadInputError` if a file cannot be run, `MachineError` if the provider is not installed or cannot run the
+    whole model, both before anything is timed, and `LockedError` if another process on this machine is measuring.
     """
     peers, skipped = installed(settings.peers)
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         options = {file: providers.options(settings.provider, folder, file) for file in models.values()}
         open_ = partial(_open, settings, options)
-        progress("looking at the models")
-        looked = [_look(name, file, settings, open_, folder) for name, file in models.items()]
-        progress("each model in processes of its own")
+        progress("running each model once")
+        checked = [_check(name, file, settings, open_, folder) for name, file in models.items()]
+        progress("cold starts, each in a new process")
         starts = cold_starts(options, settings.provider, min(settings.threads))
-        measured = [replace(one, alone=starts[one.file]) for one in looked]
-        for threads, batch in product(settings.threads, sorted({batch for one in looked for batch in one.batches})):
+        measured = [replace(model, alone=starts[model.file]) for model in checked]
+        batches = sorted({batch for model in checked for batch in model.batches})
+        for threads, batch in product(settings.threads, batches):
             progress(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
             measured, more = _measure(measured, threads, batch, settings, open_, peers)
             skipped += more
@@ -107,9 +109,9 @@ def sweep(
 
 
 def on_device(session: Any, feed: Mapping[str, np.ndarray], device: str) -> partial[None]:
-    """Return a call of a session whose inputs lie in a device's memory already and whose outputs stay there.
+    """Return a function that runs a session on inputs that are already in a device's memory; the outputs stay there.
 
-    It returns when the device is done: onnxruntime waits for it at the end of a run.
+    It returns once the device is done: onnxruntime waits for it at the end of a run.
     """
     binding = session.io_binding()
     for name, value in feed.items():
@@ -125,8 +127,8 @@ def _open(settings: Settings, options: Mapping[Path, Mapping[str, str]], file: P
     )
 
 
-def _look(name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path) -> Measured:
-    """Run a model once at each batch size, and see which nodes ran where."""
+def _check(name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path) -> Measured:
+    """Run a model once at each batch size; return it with its batch sizes and the provider of each node."""
     session = open_(file, threads=1, profile=folder / "profile")
     free = shapes(session, 1) != shapes(session, 2)
     fixed = next((shape[:1] for _, shape in shapes(session).values() if shape), (1,))
@@ -134,8 +136,8 @@ def _look(name: str, file: Path, settings: Settings, open_: Callable[..., Any], 
     for batch in batches:
         first_call(session, file, feed_for(session, file, batch))
     nodes = nodes_by_provider(Path(session.end_profiling()))
-    if settings.provider != CPU and nodes.keys() != {settings.provider}:  # whatever was asked for, this is what ran
-        raise MachineError(f"{file}: {settings.provider} does not run it whole: its nodes ran on {nodes}")
+    if settings.provider != CPU and nodes.keys() != {settings.provider}:
+        raise MachineError(f"{file}: {settings.provider} cannot run all of it: its nodes ran on {nodes}")
     return Measured(name, file, nodes, batches)
 
 
@@ -147,36 +149,36 @@ def _measure(
     open_: Callable[..., Any],
     peers: Sequence[str],
 ) -> tuple[list[Measured], list[Skip]]:
-    """Return the models with their latencies in this setting added, and which peers could not run."""
+    """Return the models with their latencies at `threads` and `batch` added, and which peers could not run."""
     calls: dict[tuple[str, str], Call] = {}
-    differences = {one.name: dict(one.differences) for one in models}
+    differences = {model.name: dict(model.differences) for model in models}
     skipped = []
-    for one in (one for one in models if batch in one.batches):
-        session = open_(one.file, threads=threads)
-        feed = feed_for(session, one.file, batch)
-        outputs = first_call(session, one.file, feed)
-        calls[one.name, settings.provider] = partial(session.run, None, feed)
+    for model in (model for model in models if batch in model.batches):
+        session = open_(model.file, threads=threads)
+        feed = feed_for(session, model.file, batch)
+        outputs = first_call(session, model.file, feed)
+        calls[model.name, settings.provider] = partial(session.run, None, feed)
         if device := providers.find(settings.provider).device:
-            calls[one.name, f"{settings.provider}, data on the device"] = on_device(session, feed, device)
+            calls[model.name, f"{settings.provider}, data on the device"] = on_device(session, feed, device)
         for peer in peers:
             try:
-                run = open_peer(peer, one.file, threads, feed)
+                run = open_peer(peer, model.file, threads, feed)
                 found = difference(run(), outputs)
-            except Exception as error:  # whatever a peer raises, it cannot run this model
-                skipped.append(Skip(f"{one.name} on {peer}", first_line(error)))
+            except Exception as error:  # peers raise many types; any means that this one cannot run the model
+                skipped.append(Skip(f"{model.name} on {peer}", first_line(error)))
             else:
-                calls[one.name, peer] = run
-                known = differences[one.name].get(peer, found)
-                differences[one.name][peer] = max(found, known, key=lambda one: one.largest)
+                calls[model.name, peer] = run
+                known = differences[model.name].get(peer, found)
+                differences[model.name][peer] = max(found, known, key=lambda difference: difference.largest)
     for call in calls.values():
         warm_up(call)
     samples = interleaved(calls, settings.seconds, random.Random(SEED))
-    latencies = [Latencies(name, by, threads, batch, tuple(ns)) for (name, by), ns in samples.items()]
+    latencies = [Latencies(name, runtime, threads, batch, tuple(ns)) for (name, runtime), ns in samples.items()]
     return [
         replace(
-            one,
-            latencies=one.latencies + tuple(row for row in latencies if row.model == one.name),
-            differences=differences[one.name],
+            model,
+            latencies=model.latencies + tuple(row for row in latencies if row.model == model.name),
+            differences=differences[model.name],
         )
-        for one in models
+        for model in models
     ], skipped

@@ -1,4 +1,4 @@
-"""What a bench measured, as tables and as JSON."""
+"""The measurements of `bench`, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from compress.onnx_tools.providers import short
 
 SCHEMA = 1
 NOTE = (
-    "-: too few calls for that percentile. a second: items of a batch. cold start: session and first call in a new "
-    "process. peak memory: the host's, above Python's own."
+    "-: too few calls for that percentile. per second: items, batch times calls. cold start: session and first call in "
+    "a new process. peak memory: of the host, above Python's own."
 )
-UNLIMITED = ("max", "-1")  # cgroup 2's word and 1's
+UNLIMITED = ("max", "-1")  # as written in cgroup versions 2 and 1
 
 
 def latency_table(measured: Sequence[Measured]) -> Table:
-    """Return a row for each model, runtime, number of threads and batch size."""
-    table = _table("model", "on", "threads", "batch", *(f"p{p} ms" for p in SAMPLES_NEEDED), "a second", "calls")
+    """Return a table with one row per model, runtime, number of threads and batch size."""
+    table = _table("model", "on", "threads", "batch", *(f"p{p} ms" for p in SAMPLES_NEEDED), "per second", "calls")
     for model in measured:
         for row in model.latencies:
             percentiles = (percentile_ms(row.samples_ns, percent) for percent in SAMPLES_NEEDED)
@@ -45,21 +45,21 @@ def latency_table(measured: Sequence[Measured]) -> Table:
 
 
 def model_table(measured: Sequence[Measured]) -> Table:
-    """Return a row for each model: size, cold start, memory and nodes by provider."""
+    """Return a table with one row per model: size, cold start, memory and nodes by provider."""
     table = _table("model", "size", "cold start ms", "peak memory", "nodes")
     for model in measured:
         table.add_row(
             Text(model.name),
             decimal(model.file.stat().st_size),
-            f"{statistics.median(one.first_run_ns for one in model.alone) / 1e6:.1f}",
-            decimal(round(statistics.median(one.peak_bytes for one in model.alone))),
+            f"{statistics.median(start.first_run_ns for start in model.alone) / 1e6:.1f}",
+            decimal(round(statistics.median(start.peak_bytes for start in model.alone))),
             ", ".join(f"{n} {short(provider)}" for provider, n in model.nodes.items()),
         )
     return table
 
 
 def difference_lines(measured: Sequence[Measured]) -> list[str]:
-    """Return a line for each model and peer: how far its outputs are from onnxruntime's."""
+    """Return one line per model and peer: how far the peer's outputs are from onnxruntime's."""
     return [
         f"{model.name} on {peer}: outputs differ by at most {found.largest:.2g}, of {found.of:.2g}"
         for model in measured
@@ -68,18 +68,18 @@ def difference_lines(measured: Sequence[Measured]) -> list[str]:
 
 
 def skip_lines(skipped: Sequence[Skip]) -> list[str]:
-    """Return a line for each thing that could not be measured."""
+    """Return one line per measurement that could not be made, with the reason."""
     return [f"skipped {skip.what}: {skip.why}" for skip in skipped]
 
 
 def host_line(host: Mapping[str, Any]) -> str:
-    """Return the machine in a line."""
+    """Return a line that describes the machine."""
     limit = host["cgroup_cpu"]
     facts = [
         host["processor"],
         f"{host['cores']} cores",
         host["gpu"],
-        f"cgroup's limit {limit}" if limit and not limit.startswith(UNLIMITED) else "",
+        f"cgroup limit {limit}" if limit and not limit.startswith(UNLIMITED) else "",
         f"governor {host['governor']}" if host["governor"] else "",
         f"load {host['load']:.2f} before",
         f"onnxruntime {host['onnxruntime']}",
@@ -90,12 +90,12 @@ def host_line(host: Mapping[str, Any]) -> str:
 def as_json(
     measured: Sequence[Measured], skipped: Sequence[Skip], settings: Settings, host: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return all that is known, raw samples in nanoseconds included, as plain JSON values."""
+    """Return everything that was measured, raw samples in nanoseconds included, as plain JSON values."""
     return {
         "schema": SCHEMA,
         "host": dict(host),
         "settings": asdict(settings),
-        "models": [{**asdict(one), "file": str(one.file), "sha256": sha256_file(one.file)} for one in measured],
+        "models": [{**asdict(model), "file": str(model.file), "sha256": sha256_file(model.file)} for model in measured],
         "skipped": [asdict(skip) for skip in skipped],
     }
 

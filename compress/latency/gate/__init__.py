@@ -1,1 +1,1 @@
-"""Whether models take longer than their baselines."""
+"""The gate: checks that models did not get slower than their baselines."""

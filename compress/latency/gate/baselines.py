@@ -1,6 +1,6 @@
 """What a model is compared with: an ONNX file, a bundle, or a folder of baselines.
 
-A folder of baselines holds the files themselves, each under its sha256, and says in one small file which is whose:
+A folder of baselines holds the ONNX files, each named by its sha256, and an index of which one belongs to which model:
 
     baselines.json   {"NAME": "SHA256"}
     SHA256.onnx
@@ -34,7 +34,7 @@ def named(candidates: Sequence[Path]) -> list[tuple[str, Path]]:
 def find(baseline: Path, name: str) -> Path:
     """Return the file that the model `name` is compared with.
 
-    Raises `BadInputError` if there is no such file, or if a folder's file is not the one that its index states.
+    Raises `BadInputError` if there is no such file, or if its sha256 is not the one in the folder's index.
     """
     if not baseline.is_dir() or (baseline / MODEL).exists():
         return name_and_file(baseline)[1]
@@ -44,16 +44,17 @@ def find(baseline: Path, name: str) -> Path:
         raise BadInputError(f"{baseline / INDEX}: has no {name}, only {known}; --update adds the model as it is now")
     file = _file(baseline, index[name])
     if not file.is_file():
-        raise BadInputError(f"{file}: no such file, the baseline of {name}; bring it back, or replace it by --update")
+        raise BadInputError(f"{file}: no such file, the baseline of {name}; restore it, or replace it with --update")
     if sha256_file(file) != index[name]:
-        raise BadInputError(f"{file}: its sha256 is another; bring the file back, or replace it by --update")
+        raise BadInputError(f"{file}: its sha256 is another; restore the file, or replace it with --update")
     return file
 
 
 def update(folder: Path, name: str, file: Path) -> str:
     """Make a file the baseline of `name` in a folder of baselines; return its sha256.
 
-    A file that is nobody's baseline any more is deleted. Raises `BadInputError` if `folder` is something else.
+    The previous file is deleted unless it is still another model's baseline. Raises `BadInputError` if `folder` is a
+    file or a bundle.
     """
     if folder.is_file() or (folder / MODEL).exists():
         raise BadInputError(f"--update: --baseline {folder} should be a folder of baselines")

@@ -1,4 +1,7 @@
-"""The gate: is a model slower than its baseline by more than the margin? Both run now, side by side, on one machine."""
+"""The gate: is a model slower than its baseline by more than the margin?
+
+It never compares stored numbers: it runs both models now, side by side, on the same machine.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from compress.onnx_tools.providers import CPU
 
 BLOCKS = 10  # per process
 FIRST_PROCESSES, SECOND_PROCESSES = 2, 4
-SINGLE_CALLS = 40  # per process: those of the first look carry a 90th percentile
+SINGLE_CALLS = 40  # per process, so that the first look has enough for a 90th percentile
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Model:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to check: `margin` is the slowdown allowed, `budget_s` the seconds that measuring all models may take.
+    """How to check: `margin` is the slowdown allowed, as a fraction; `budget_s` the time in s to measure all models.
 
-    With `single_calls` each process also times calls of the candidate one by one, for a percentile.
+    With `single_calls`, each process also times calls of the candidate one by one, for a percentile.
     """
 
     margin: float = 0.05
@@ -47,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Checked:
-    """A model's verdict and all samples behind it, one per process; `second` is empty if one look was enough."""
+    """A model's verdict and the samples of each process behind it; `second` is empty if one look was enough."""
 
     model: Model
     verdict: Verdict
@@ -56,14 +59,14 @@ class Checked:
 
 
 def models_of(candidates: Sequence[Path], baseline: Path) -> list[Model]:
-    """Return each candidate with what it is compared with; raises `BadInputError` if there is no such file."""
+    """Return each candidate with its baseline; raises `BadInputError` if one of the files does not exist."""
     return [Model(name, file, baselines.find(baseline, name)) for name, file in baselines.named(candidates)]
 
 
 def check(models: Sequence[Model], settings: Settings) -> list[Checked]:
-    """Return a verdict on each model.
+    """Return a verdict on each model, whose meaning `verdict` describes.
 
-    Raises `BadInputError` or `MachineError` if a model cannot be measured, and `LockedError` if something else on this
+    Raises `BadInputError` or `MachineError` if a model cannot be measured, and `LockedError` if another process on this
     machine is measuring.
     """
     end = time.monotonic() + settings.budget_s
@@ -84,7 +87,7 @@ def check(models: Sequence[Model], settings: Settings) -> list[Checked]:
 
 
 def _look(model: Model, processes: int, settings: Settings, end: float) -> tuple[Samples, ...]:
-    """Return the samples of so many new processes, one after the other; fewer if `end` comes before."""
+    """Return the samples of new processes, run one after the other; fewer than `processes` if `end` comes first."""
     files = {BASELINE: str(model.baseline), CANDIDATE: str(model.candidate)}
     if processes == SECOND_PROCESSES:
         files[CONTROL] = str(model.baseline)
@@ -100,16 +103,16 @@ def _look(model: Model, processes: int, settings: Settings, end: float) -> tuple
 
 
 def measure_in_new_process(request: Request, seconds: float) -> Samples | None:
-    """Return what a new process measures, None if it would take longer than `seconds`; raises what it raises."""
+    """Return what a new process measures, or None if it takes longer than `seconds`; raises what it raises."""
     measured = run_in_new_process(pairs.__name__, request, seconds)
     return None if measured is None else Samples(**measured)
 
 
 def _log_ratios(looks: Mapping[str, Sequence[Samples]], processes: int, arm: str) -> dict[str, np.ndarray]:
-    """Return an arm's blocks against the baseline's, `(blocks,)`, for each model that all processes have measured."""
+    """Return the log ratios of an arm to the baseline, `(blocks,)`, for each model that all processes have measured."""
     return {
         name: np.concatenate(
-            [block_log_ratios(np.array(one.blocks[arm]), np.array(one.blocks[BASELINE])) for one in look]
+            [block_log_ratios(np.array(samples.blocks[arm]), np.array(samples.blocks[BASELINE])) for samples in look]
         )
         for name, look in looks.items()
         if len(look) == processes

@@ -1,4 +1,4 @@
-"""What the gate checks besides the ratio of times, where asked."""
+"""Further limits that the gate checks on request: size, memory, first run, accuracy, 90th percentile."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from compress.onnx_tools import scoring
 
 Kind = Literal["size", "memory", "first-run", "accuracy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-GOLDEN = "golden.npz"  # of a bundle
+GOLDEN = "golden.npz"  # in a bundle
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A figure of one model and the most (of accuracy: the least) that it may be; `value` is None where unknown."""
+    """A figure of one model and the largest value allowed (for accuracy, the smallest); `value` is None if unknown."""
 
     name: str
     what: str
@@ -42,10 +42,11 @@ class Limit:
 
 
 def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden: Path | None) -> list[Limit]:
-    """Return one limit for each kind: the baseline's figure and the margin, for accuracy without a margin.
+    """Return one limit per kind: the baseline's figure plus the margin; for accuracy, the baseline's figure itself.
 
-    Accuracy is how many images of the baseline's golden set, the file `golden`, get the answer that is kept with them.
-    Raises as `cold_starts`, and `BadInputError` for a golden set that is absent or does not fit the model.
+    Accuracy is the number of images in the baseline's golden set, the file `golden`, for which the model finds the
+    class that the set's logits state. Raises what `cold_starts` raises, and `BadInputError` if the golden set is
+    missing or does not fit the model.
     """
     limits = []
     if "size" in kinds:
@@ -59,7 +60,7 @@ def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden
         }
         for kind, (figure, unit) in figures.items():
             if kind in kinds:
-                # the best counts: whatever disturbs makes a first run longer, and none shorter
+                # the best run of each counts: other load only makes runs slower, never faster
                 best = {file: min(map(figure, runs)) for file, runs in starts.items()}
                 limits.append(_at_most(model, kind, best.__getitem__, unit, settings.margin))
     if "accuracy" in kinds:
@@ -68,13 +69,13 @@ def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden
 
 
 def golden_set(baseline: Path) -> Path | None:
-    """Return the golden set of a baseline that is a bundle; by its own, a candidate would always pass."""
+    """Return the golden set of a baseline that is a bundle, else None. By its own set a candidate always passes."""
     return baseline / GOLDEN if (baseline / GOLDEN).is_file() else None
 
 
 def check_p90(name: str, samples: Sequence[Samples], limit_ms: float) -> Limit:
     """Return the limit on the 90th percentile of single calls."""
-    calls = [ns for one in samples for ns in one.single]
+    calls = [ns for process in samples for ns in process.single]
     p90 = percentile_ms(calls, 90)
     outcome: Outcome = "inconclusive" if p90 is None else "pass" if p90 <= limit_ms else "regression"
     return Limit(name, "p90", p90, limit_ms, "ms", outcome)
@@ -93,14 +94,14 @@ def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:
     if logits.ndim != 2 or not logits.size or images.shape[:1] != logits.shape[:1]:
         raise BadInputError(f"{golden}: has logits of shape {logits.shape}; should be (images, classes)")
     answers = logits.argmax(axis=1)
-    right = {file: _right(file, golden, images, answers, settings) for file in (model.baseline, model.candidate)}
-    value, limit = right[model.candidate], right[model.baseline]
+    correct = {file: _correct(file, golden, images, answers, settings) for file in (model.baseline, model.candidate)}
+    value, limit = correct[model.candidate], correct[model.baseline]
     return Limit(model.name, "accuracy", value, limit, f"of {len(images)}", "pass" if value >= limit else "regression")
 
 
-def _right(file: Path, golden: Path, images: np.ndarray, answers: np.ndarray, settings: Settings) -> int:
+def _correct(file: Path, golden: Path, images: np.ndarray, answers: np.ndarray, settings: Settings) -> int:
     session = open_model(file, threads=settings.threads, provider=settings.provider)
     try:
         return int((scoring.run(session, images).argmax(axis=1) == answers).sum())
-    except Exception as error:  # whatever onnxruntime raises for images that the model does not take
+    except Exception as error:  # onnxruntime raises many types if images do not fit the model
         raise BadInputError(f"{file}: fails to run on {golden}: {first_line(error)}") from error

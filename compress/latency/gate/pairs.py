@@ -1,7 +1,7 @@
-"""What the gate measures in a new process, in pairs of samples: a request in, samples out.
+"""The gate's measurement in a new process, in pairs of samples.
 
-A session is laid out in memory as chance has it, and keeps what speed that gave it as long as its process lives. So
-each process is one draw, and takes few samples.
+Where a session's data lies in memory is a matter of chance, and affects its speed for as long as its process lives.
+Every process is therefore one random draw: the gate uses several and takes only a few samples in each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from compress.latency.model_files import first_call, open_model
 from compress.latency.processes import answer, pin_to_idle_cores
 from compress.latency.timing import without_garbage_collection
 
-SAMPLE_NS = 1_000_000  # shorter ones would say more of the clock and of interrupts than of the model
+SAMPLE_NS = 1_000_000  # shorter samples would measure the clock and interrupts rather than the model
 WARM_UP_NS = 100_000_000
 PAIRS = 5  # per block
 BASELINE, CANDIDATE, CONTROL = "baseline", "candidate", "control"
@@ -29,9 +29,9 @@ BASELINE, CANDIDATE, CONTROL = "baseline", "candidate", "control"
 
 @dataclass(frozen=True)
 class Request:
-    """What a process is to measure: a file for each arm, the baseline's among them.
+    """What a process should measure. `files` is `{arm: file}`, the baseline among the arms.
 
-    `single_calls` of the candidate are timed one by one after the blocks.
+    After the blocks, `single_calls` calls of the candidate are timed one by one.
     """
 
     files: dict[str, str]
@@ -44,9 +44,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a process measured, all in nanoseconds: for each arm a list per block of one sample per pair.
+    """What a process measured, in nanoseconds. `blocks` has one list per block for each arm, with one sample per pair.
 
-    A sample is the time of `calls` calls. `first_run_ns` is the time of each session's making and of its first call.
+    A sample is the time of `calls` calls, `single` the times of single calls of the candidate. `first_run_ns` is the
+    time to make each arm's session and call it once. `cores` are those that the process was pinned to.
     """
 
     calls: int
@@ -62,10 +63,10 @@ def main() -> None:
 
 
 def measure(request: Request) -> Samples:
-    """Measure the arms side by side, on cores of their own where the system can.
+    """Measure the arms side by side, pinned to the least busy cores if the system allows it.
 
-    Raises `BadInputError` where a file does not run, or its inputs are not the baseline's, and `MachineError` where
-    the provider is absent or does not run it.
+    Raises `BadInputError` if a file cannot be run or its inputs differ from the baseline's, and `MachineError` if the
+    provider is not installed or cannot run it.
     """
     order = random.Random(request.seed)
     cores = pin_to_idle_cores(request.threads)
@@ -106,7 +107,7 @@ def _describe(value: tuple[str, tuple[int, ...]] | None) -> str:
 
 
 def _warm_up(call: Callable[[], object]) -> float:
-    """Call for a while, at least twice; return the shortest time of a call in ns."""
+    """Call for 0.1 s, at least twice; return the shortest time of a call in ns."""
     times: list[int] = []
     while len(times) < 2 or sum(times) < WARM_UP_NS:
         times.append(_time(call, 1))
@@ -114,7 +115,7 @@ def _warm_up(call: Callable[[], object]) -> float:
 
 
 def _block(calls: Mapping[str, Callable[[], object]], n: int, order: random.Random) -> dict[str, list[int]]:
-    """Return a block's samples of `n` calls, each pair (or each triple, with a control) in an order of its own."""
+    """Return a block's samples of `n` calls each; the order within each pair (triple, with a control) is random."""
     samples: dict[str, list[int]] = {arm: [] for arm in calls}
     for _ in range(PAIRS):
         for arm in order.sample(list(calls), len(calls)):

@@ -1,4 +1,4 @@
-"""pytest plugin: the fixture `latency_gate` fails a test where a model got slower than its baseline."""
+"""A pytest plugin: the fixture `latency_gate` fails a test if a model got slower than its baseline."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ REPORTED: pytest.StashKey[list[Any]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the gate."""
-    group = parser.getgroup("latency", "latency of ONNX models, against their baselines")
-    group.addoption("--latency-baseline", metavar="FOLDER", help="The baselines, where a test names none.")
+    """Add the gate's options to pytest."""
+    group = parser.getgroup("latency", "latency of ONNX models compared with their baselines")
+    group.addoption("--latency-baseline", metavar="FOLDER", help="Baselines for tests that name none.")
     group.addoption("--latency-report", metavar="FILE", help="Write all results and raw samples as JSON.")
-    group.addoption("--latency-update", action="store_true", help="Make the candidates the baselines; checks nothing.")
+    group.addoption("--latency-update", action="store_true", help="Make the candidates the baselines; check nothing.")
 
 
 @pytest.fixture
 def latency_gate(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Return a function of a candidate, its `baseline` (else --latency-baseline) and `max_regression`.
+    """Return the function `gate(candidate, baseline=None, max_regression=0.05)`, which compares two models.
 
-    Candidate and baseline are as `python -m compress check` takes them. The test fails where the candidate is slower by
-    more than `max_regression`, and is skipped where the machine is too noisy to tell; ratio and interval are properties
-    of the test in JUnit files.
+    Both are given as for `python -m compress check`; the baseline defaults to --latency-baseline. The test fails if the
+    candidate is slower by more than `max_regression`, and is skipped if the machine is too noisy to tell. In JUnit
+    files, ratio and interval are properties of the test.
     """
     from compress.latency.gate import baselines, reports
     from compress.latency.gate.check import Settings, check, models_of
@@ -41,7 +41,7 @@ def latency_gate(request: pytest.FixtureRequest, record_property: Callable[[str,
     ) -> None:
         chosen = baseline or request.config.getoption("--latency-baseline")
         if chosen is None:
-            raise pytest.UsageError("latency_gate: takes a baseline, or --latency-baseline")
+            raise pytest.UsageError("latency_gate: needs a baseline, as an argument or by --latency-baseline")
         if request.config.getoption("--latency-update"):
             baselines.update(Path(chosen), *name_and_file(Path(candidate)))
             return
@@ -50,21 +50,22 @@ def latency_gate(request: pytest.FixtureRequest, record_property: Callable[[str,
         request.config.stash.setdefault(REPORTED, []).append((checked, settings))
         for name, value in reports.properties(checked.verdict).items():
             record_property(name, value)
-        said = f"{checked.verdict.why}: {checked.verdict}" if checked.verdict.why else str(checked.verdict)
+        message = f"{checked.verdict.why}: {checked.verdict}" if checked.verdict.why else str(checked.verdict)
         if checked.verdict.outcome == "regression":
-            pytest.fail(said, pytrace=False)
+            pytest.fail(message, pytrace=False)
         if checked.verdict.outcome == "inconclusive":
-            pytest.skip(said)
+            pytest.skip(message)
 
     return gate
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report, where one was asked for."""
+    """Write the report if --latency-report is given."""
     file = session.config.getoption("--latency-report")
     if file:
         from compress.latency.gate import reports
         from compress.latency.report_files import to_json, write_report
 
-        checks = [reports.as_json([one], {}, settings) for one, settings in session.config.stash.get(REPORTED, [])]
+        results = session.config.stash.get(REPORTED, [])
+        checks = [reports.as_json([checked], {}, settings) for checked, settings in results]
         write_report("--latency-report", Path(file), to_json({"checks": checks}))

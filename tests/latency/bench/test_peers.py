@@ -81,7 +81,7 @@ def test_a_difference_is_the_largest_over_all_outputs_and_says_of_how_much() -> 
 
 
 def test_outputs_of_other_shapes_are_no_comparison() -> None:
-    with pytest.raises(ValueError, match=r"its outputs are \[\(2,\)\], onnxruntime's \[\(3,\)\]"):
+    with pytest.raises(ValueError, match=r"its outputs have shapes \[\(2,\)\], onnxruntime's \[\(3,\)\]"):
         difference([np.zeros(2)], [np.zeros(3)])
 
 
@@ -118,5 +118,5 @@ def test_litert_runs_the_tflite_beside_the_file(tmp_path: Path) -> None:
 def test_litert_without_a_tflite_says_so(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert")
 
-    with pytest.raises(FileNotFoundError, match=r"m.tflite: no such file; LiteRT takes no ONNX"):
+    with pytest.raises(FileNotFoundError, match=r"m.tflite: no such file; LiteRT cannot read ONNX"):
         peers.open_peer("litert", tmp_path / "m.onnx", 1, {})

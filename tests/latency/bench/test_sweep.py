@@ -87,7 +87,7 @@ def test_a_gpu_figure_is_refused_where_nodes_ran_elsewhere_whatever_the_session_
 ) -> None:
     monkeypatch.setattr(sweep, "open_model", lambda file, *, provider, **options: opened_on_cpu(file, **options))
 
-    with pytest.raises(MachineError, match=r"m.onnx: CUDAExecutionProvider does not run it whole: its nodes ran on"):
+    with pytest.raises(MachineError, match=r"m.onnx: CUDAExecutionProvider cannot run all of it: its nodes ran on"):
         run({"m": write_model(tmp_path / "m.onnx")}, replace(AT_ONCE, provider=CUDA))
 
 

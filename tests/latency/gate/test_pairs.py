@@ -30,7 +30,7 @@ def text(path: Path) -> Path:
 
 
 BAD_MODELS: list[tuple[str, Callable[[Path], Path], str]] = [
-    ("text", text, "m.onnx: no ONNX model that onnxruntime runs"),
+    ("text", text, "m.onnx: not an ONNX model that onnxruntime can run"),
     ("fails", write_failing, "m.onnx: fails to run on image (1, 8, 8, 1): "),
     ("another input", lambda p: write_model(p, name="pixels"), "input image is absent, in the baseline"),
     ("another shape", lambda p: write_model(p, side=9), "input image is uint8 (1, 9, 9, 1), in the baseline"),
@@ -64,7 +64,10 @@ def test_a_provider_that_runs_only_a_part_is_an_error_of_the_machine(
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
     monkeypatch.setattr("compress.latency.model_files.open_session", open_session)
 
-    with pytest.raises(MachineError, match=r"whole, or cannot start here: some nodes fall back to the CPU$"):
+    with pytest.raises(
+        MachineError,
+        match=r"CUDAExecutionProvider cannot run all of it, or cannot start here: some nodes fall back to the CPU$",
+    ):
         pairs.measure(request(write_model(tmp_path / "m.onnx"), tmp_path / "m.onnx", "CUDAExecutionProvider"))
 
 

@@ -88,7 +88,7 @@ def test_update_makes_baselines_that_the_option_then_finds(project: Path) -> Non
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [({"PYTEST_XDIST_WORKER_COUNT": "2"}, "other workers disturb it"), ({}, "takes a baseline")],
+    [({"PYTEST_XDIST_WORKER_COUNT": "2"}, "other workers disturb it"), ({}, "needs a baseline")],
 )
 def test_what_cannot_be_measured_is_an_error(environment: dict[str, str], expected: str, project: Path) -> None:
     write_suite(project, "model.onnx", "", 0.05)
