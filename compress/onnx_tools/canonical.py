@@ -1,7 +1,7 @@
-"""ONNX files whose bytes depend on the network alone.
+"""ONNX files whose bytes depend only on the network.
 
-Converters number what they make by counters that live as long as the process, and may walk sets. Here nodes get the
-order of a walk from the outputs, and names lose their counters.
+Converters number names with counters that run on for as long as the process lives, and some iterate over sets. Here
+nodes are put in the order of a walk back from the outputs, and names lose their counters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def write(model: onnx.ModelProto, file: Path) -> None:
 
 
 def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return an equal model: nodes and initializers in the order of a walk from the outputs, names without counters.
+    """Return the same model in canonical form, with nodes and initializers ordered and names without counters.
 
     Inputs and outputs keep their names; their first dimension is called `batch`. Subnormal weights become zero.
     """
@@ -34,26 +34,26 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
     constants = {constant.name: constant for constant in graph.initializer}
     kept = {value.name for value in (*graph.input, *graph.output)}
     tensor_names: dict[str, str] = {name: name for name in kept} | {"": ""}
-    taken = set(kept)
-    used: list[onnx.TensorProto] = []
+    used_names = set(kept)
+    initializers: list[onnx.TensorProto] = []
     for node in nodes:
         for name in (*node.input, *node.output):
             if name not in tensor_names:
-                tensor_names[name] = _unique(name, taken)
+                tensor_names[name] = _unique(name, used_names)
                 if name in constants:
-                    used.append(constants[name])
-    taken = set()
+                    initializers.append(constants[name])
+    used_names = set()
     for node in nodes:
-        node.name = _unique(node.name or node.op_type, taken)
+        node.name = _unique(node.name or node.op_type, used_names)
         node.input[:] = [tensor_names[name] for name in node.input]
         node.output[:] = [tensor_names[name] for name in node.output]
         node.doc_string = ""
-    for constant in used:
+    for constant in initializers:
         constant.CopyFrom(without_subnormals(constant))
         constant.name = tensor_names[constant.name]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_DIMENSION
-    new_graph = onnx.helper.make_graph(nodes, "main", list(graph.input), list(graph.output), used)
+    new_graph = onnx.helper.make_graph(nodes, "main", list(graph.input), list(graph.output), initializers)
     domains = {node.domain for node in nodes}
     opsets = [opset for opset in model.opset_import if opset.domain in domains]
     return onnx.helper.make_model(
@@ -62,7 +62,7 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Return the nodes that the outputs need, each after those it needs."""
+    """Return the nodes that the outputs depend on, each after those that it depends on."""
     maker = {output: node for node in graph.node for output in node.output}
     done: list[onnx.NodeProto] = []
     seen: set[str] = set()
@@ -85,10 +85,10 @@ def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return done
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def _unique(name: str, used_names: set[str]) -> str:
     base = re.sub(r"__\d+", "", name).removesuffix(":0")
     result, n = base, 2
-    while result in taken:
+    while result in used_names:
         result, n = f"{base}_{n}", n + 1
-    taken.add(result)
+    used_names.add(result)
     return result

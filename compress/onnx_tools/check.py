@@ -1,4 +1,4 @@
-"""What a model file must be to be deployed anywhere: one file, standard operators, no value that slows it down."""
+"""Checks that a model can be deployed anywhere: one file, standard operators, no values that slow it down."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ TINIEST = np.finfo(np.float32).tiny
 
 
 def lowest_onnxruntime(model: onnx.ModelProto) -> str:
-    """Return the first release of ONNX Runtime that runs a model; raises `KeyError` for a version that is not known."""
+    """Return the first ONNX Runtime release that can run a model; raises `KeyError` for an unknown opset or format."""
     versions = (FOR_OPSET[model.opset_import[0].version], FOR_IR[model.ir_version])
     return max(versions, key=lambda version: tuple(map(int, version.split("."))))
 
 
 def parse(data: bytes, what: str) -> onnx.ModelProto:
-    """Return the model in a file's bytes; raises `BadInputError`, where `what` is the file."""
+    """Return the model in a file's bytes; raises `BadInputError` if they are not a model, and names it `what`."""
     try:
         return onnx.load_model_from_string(data)
-    except Exception as error:  # protobuf's own kinds
-        raise BadInputError(f"{what}: is no ONNX model") from error
+    except Exception as error:  # protobuf raises types of its own
+        raise BadInputError(f"{what}: is not an ONNX model") from error
 
 
 def check_self_contained(data: bytes, what: str) -> onnx.ModelProto:
-    """Return the model in a file's bytes; raises `BadInputError` where a tensor of it is in another file."""
+    """Return the model in a file's bytes; raises `BadInputError` if one of its tensors is stored in another file."""
     model = parse(data, what)
     outside = next((tensor for tensor in _tensors(model) if _is_outside(tensor)), None)
     if outside is not None:
-        raise BadInputError(f"{what}: {outside.name[:80]!r} is in another file; should hold all its weights itself")
+        raise BadInputError(f"{what}: {outside.name[:80]!r} is in another file; the model should hold all its weights")
     return model
 
 
 def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
-    """Return the model in a file's bytes, found fit to be deployed.
+    """Return the model in a file's bytes after checking that it can be deployed.
 
-    Raises `BadInputError` for external data, operators that are not of ONNX itself, functions of its own, tensors
-    whose declared size is not that of their values or is too large, subnormal weights (which slow some processors down
-    a hundredfold), and for what ONNX's full check finds.
+    Raises `BadInputError` for data in other files, operators that are not ONNX's own, functions that the model defines,
+    tensors whose declared size does not match their values or is too large, subnormal weights (which slow down some
+    processors a hundredfold), and anything that ONNX's full check finds.
     """
     model = check_self_contained(data, what)
     foreign = sorted({node.domain for node in _nodes(model.graph)} - set(STANDARD))
     foreign += [opset.domain for opset in model.opset_import if opset.domain not in STANDARD]
     if foreign or model.functions:
         named = foreign[0] if foreign else model.functions[0].name
-        raise BadInputError(f"{what}: has operators of {named[:80]!r}; should have those of ONNX alone")
+        raise BadInputError(f"{what}: has operators of {named[:80]!r}; should have only those of ONNX itself")
     for tensor in _tensors(model):
         _check_tensor(tensor, what)
     try:
         onnx.checker.check_model(model, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    except Exception as error:  # kinds of onnx's own, and of its C++ side
-        raise BadInputError(f"{what}: is no valid model: {first_line(error)}") from error
+    except Exception as error:  # onnx and its C++ code raise types of their own
+        raise BadInputError(f"{what}: is not a valid model: {first_line(error)}") from error
     for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output):
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
         if math.prod(dims) > MAX_ELEMENTS:
@@ -69,7 +69,7 @@ def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
 
 
 def without_subnormals(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    """Return a tensor whose subnormal floats are zero, as a GPU takes them."""
+    """Return the tensor with its subnormal floats set to zero, which is how GPUs treat them."""
     if tensor.data_type != onnx.TensorProto.FLOAT:
         return tensor
     values = onnx.numpy_helper.to_array(tensor)
@@ -89,10 +89,10 @@ def _check_tensor(tensor: onnx.TensorProto, what: str) -> None:
     try:
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         if tensor.HasField("raw_data") and len(tensor.raw_data) != math.prod(tensor.dims) * kind.itemsize:
-            raise BadInputError(f"{shown} declares {list(tensor.dims)} values, and holds {len(tensor.raw_data)} bytes")
+            raise BadInputError(f"{shown} declares {list(tensor.dims)} values, but holds {len(tensor.raw_data)} bytes")
         values = onnx.numpy_helper.to_array(tensor)
     except (KeyError, ValueError, TypeError) as error:
-        raise BadInputError(f"{shown} is no tensor: {error}") from error
+        raise BadInputError(f"{shown} is not a valid tensor: {error}") from error
     if values.dtype == np.float32 and _subnormal(values).any():
         raise BadInputError(f"{shown} has subnormal values; should have zeros instead")
 

@@ -1,4 +1,4 @@
-"""From a trained Keras network to an ONNX file that takes pixels and gives logits and probabilities."""
+"""Conversion of a trained Keras network to an ONNX file that maps pixels to logits and probabilities."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ OPSET = 17
 
 
 def to_onnx(network: Network, file: Path) -> OnnxModel:
-    """Write a network as ONNX: `image (batch, height, width, channels) uint8` in, scaling inside, batch symbolic."""
-    start_afresh(seed=0)  # nothing random here: for layer names that do not depend on earlier models
+    """Write a network as an ONNX file with the inputs and outputs that `signature` describes; return the model."""
+    start_afresh(seed=0)  # nothing is random here; this makes layer names independent of earlier models
     model = networks.load(network)
 
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: what a session has to know of each."""
+"""ONNX Runtime's execution providers, with what a session needs to know about each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compress.files import sha256_file
 
-CPU = "CPUExecutionProvider"  # ONNX Runtime's names
+CPU = "CPUExecutionProvider"  # this and the next as ONNX Runtime names them
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 AZURE = "AzureExecutionProvider"
@@ -22,10 +22,10 @@ SUFFIX = "ExecutionProvider"
 class Provider:
     """An execution provider.
 
-    `device` is ONNX Runtime's name of the memory in which a session's inputs and outputs can stay, None where there is
-    none but the host's. `options` are a session's; `{cache}` in a value stands for a folder that outlives the session.
-    `exact` are those by which it computes fp32 in fp32; one that cannot is off by up to `tolerance` of the largest
-    output. A provider that is not `local` sends the images elsewhere.
+    `device` is ONNX Runtime's name for the device memory in which a session's inputs and outputs can stay; None if the
+    provider uses the host's memory. `options` are passed to a session; `{cache}` in a value stands for a folder that
+    outlives the session. `exact` are the options that make it compute fp32 in fp32; if there are none, its outputs may
+    be off by up to `tolerance` of the largest output. A provider that is not `local` sends the images elsewhere.
     """
 
     name: str
@@ -42,8 +42,8 @@ PROVIDERS = {
         Provider(CPU),
         # TF32, its default, rounds factors to 10 bits: logits of an H200 were off by up to 4e-4 of the largest
         Provider(CUDA, device="cuda", exact={"use_tf32": "0"}),
-        # Engines take minutes to build: they are kept, so that none is built while calls are timed. No option of
-        # onnxruntime keeps it from TF32
+        # Engines take minutes to build: they are cached, so that none has to be built while calls are timed. No option
+        # of onnxruntime keeps TensorRT from using TF32
         Provider(
             TENSORRT,
             device="cuda",
@@ -56,14 +56,14 @@ PROVIDERS = {
 
 
 def find(name: str) -> Provider:
-    """Return what is known of a provider; nothing special of one that has no row."""
+    """Return a provider by its full name; those without a row get the defaults."""
     return PROVIDERS.get(name, Provider(name))
 
 
 def available() -> list[str]:
-    """Return the providers of onnxruntime as installed that compute on this machine, in onnxruntime's order.
+    """Return the installed onnxruntime's providers that compute on this machine, in onnxruntime's order.
 
-    Whether their libraries and devices are there shows only when a session is opened.
+    Whether a provider's libraries and devices are present is not known until a session is opened.
     """
     import onnxruntime
 
@@ -71,14 +71,14 @@ def available() -> list[str]:
 
 
 def gpus() -> list[str]:
-    """Return the providers that keep data in a device's memory, whether or not they are installed."""
+    """Return the providers that can keep data in a device's memory, whether or not they are installed."""
     return [row.name for row in PROVIDERS.values() if row.device]
 
 
 def options(name: str, cache: Path, model: Path) -> dict[str, str]:
-    """Return the options of a session of a model's file on a provider that may keep files in the folder `cache`.
+    """Return the options for a session of a model's file on a provider, which may keep files in the folder `cache`.
 
-    Each model has a folder of its own there: TensorRT finds an engine by the names in a graph, whatever its weights.
+    Each model gets its own folder there: TensorRT finds an engine by the names in a graph, whatever its weights.
     """
     row = find(name)
     if not row.options:
@@ -90,21 +90,21 @@ def options(name: str, cache: Path, model: Path) -> dict[str, str]:
 
 @cache
 def load_libraries(name: str) -> None:
-    """Load what a provider needs from where pip has put it: the system's loader does not look there."""
+    """Load the libraries that a provider needs from where pip put them: the system's loader does not look there."""
     import onnxruntime
 
     if find(name).device == "cuda":
-        with redirect_stdout(io.StringIO()):  # what cannot be loaded; whether it was needed shows with the session
+        with redirect_stdout(io.StringIO()):  # it prints what cannot be loaded; the session shows if that was needed
             onnxruntime.preload_dlls()
 
 
 def short(name: str) -> str:
-    """Return a provider's name, in any case, as tables and options have it: `CPU` for `CPUExecutionProvider`."""
+    """Return a provider's name as used in tables and options: `CPU` for `CPUExecutionProvider`, in any case."""
     return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX.lower()) else name
 
 
 def by_short_name() -> dict[str, str]:
-    """Return the full names of all providers that onnxruntime knows, by their short names in lower case: `cuda`."""
+    """Return `{short name: full name}` of all providers that onnxruntime knows, such as `cuda`, in lower case."""
     import onnxruntime
 
     return {short(name).lower(): name for name in onnxruntime.get_all_providers()}

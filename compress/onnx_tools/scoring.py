@@ -1,4 +1,4 @@
-"""What sessions make of many images."""
+"""The outputs of sessions for many images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ BATCH = 64
 
 
 def run(session: Any, images: Images, output: str = LOGITS) -> np.ndarray:
-    """Return an output of all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
+    """Return an output for all images, `(n, classes) float32`; `images` is `(n, height, width, channels) uint8`."""
     return run_all({"": session}, images, output)[""]
 
 
 def run_all(sessions: Mapping[str, Any], images: Images, output: str) -> dict[str, np.ndarray]:
-    """Return what `run` does for each of several sessions, by name; the images are read once."""
+    """Return for each session, by name, what `run` would return; the images are read only once."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in sessions}
     for batch in in_batches(images, BATCH):
         for name, session in sessions.items():

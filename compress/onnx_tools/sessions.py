@@ -1,4 +1,4 @@
-"""Opening ONNX files. External data and custom operators are never loaded: the bytes of one file are all there is."""
+"""Opening ONNX files. Only the bytes of one file are used: neither external data nor custom operators are loaded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import onnxruntime
 
 from compress.onnx_tools.providers import CPU, load_libraries
 
-QUIET = 4  # only what ends the process: all else that goes wrong is raised, and said in one line
+QUIET = 4  # log only what ends the process; every other error is raised, and shown in one line
 
 
 def open_session(file: Path, **options: Any) -> Any:
-    """Return an `onnxruntime.InferenceSession` of a file; the options are those of `session_of`."""
+    """Return an `onnxruntime.InferenceSession` for a file; the options are those of `session_of`."""
     return session_of(file.read_bytes(), **options)
 
 
@@ -29,12 +29,12 @@ def session_of(
 ) -> Any:
     """Return an `onnxruntime.InferenceSession` that runs every node of a model on `provider`.
 
-    `threads` 0 means one for each core. On another provider than the CPU, a model of which a node would fall back to
-    the CPU raises onnxruntime's error instead of running half there. Without `spinning`, idle threads sleep, so that
-    several sessions of one process do not disturb each other. With `profile`, a path's beginning, the session notes
-    each node's runs in a file that `end_profiling` names.
+    `threads` 0 means one per core. On a provider other than the CPU, onnxruntime raises an error if any node would fall
+    back to the CPU. Without `spinning`, idle threads sleep, so that several sessions in one process do not disturb each
+    other. With `profile`, the beginning of a path, the session logs each node's runs to a file, whose name
+    `end_profiling` returns.
     """
-    onnxruntime.set_default_logger_severity(QUIET)  # a provider's libraries write there
+    onnxruntime.set_default_logger_severity(QUIET)  # the providers' libraries use the default logger
     load_libraries(provider)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -45,5 +45,5 @@ def session_of(
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     providers = [(provider, dict(provider_options or {}))]
-    # enable_fallback: else a provider that fails, here or in a later run, is replaced by another, with a print
+    # enable_fallback: otherwise a provider that fails, now or later, is replaced by another with only a printed note
     return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)

@@ -1,7 +1,7 @@
-"""The signature of every model that this project writes: what goes in and what comes out.
+"""The signature of every model that this project writes: its input and its outputs.
 
-`image (batch, height, width, channels) uint8` goes in, pixels as they are: scaling is inside. `logits (batch, classes)
-float32` and `probabilities`, their softmax, come out, in this order.
+The input is `image (batch, height, width, channels) uint8`, unscaled pixels: scaling them is part of the model. The
+outputs are `logits (batch, classes) float32` and `probabilities`, their softmax, in this order.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 TensorName = Literal["image", "logits", "probabilities"]
-TensorType = Literal["uint8", "float32"]  # numpy's names
+TensorType = Literal["uint8", "float32"]  # as NumPy names them
 INPUT, LOGITS, PROBABILITIES = get_args(TensorName)
 INPUT_TYPE, OUTPUT_TYPE = get_args(TensorType)
 OUTPUTS = (LOGITS, PROBABILITIES)
-BATCH_DIMENSION = "batch"  # the first of each tensor, free
+BATCH_DIMENSION = "batch"  # name of each tensor's first dimension, which is free
 LAYOUT = "NHWC"
