@@ -1,1 +1,1 @@
-"""The commands: each parses, calls and prints, and has no logic of its own."""
+"""The commands. Each one parses options, calls the rest of the package and prints; none has logic of its own."""

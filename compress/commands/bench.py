@@ -1,4 +1,4 @@
-"""`python -m compress bench`: the latency of ONNX files, for which it never loads TensorFlow, or of a run's models."""
+"""`python -m compress bench`: the latency of ONNX files, measured without TensorFlow, or of all models of a run."""
 
 from __future__ import annotations
 
@@ -29,26 +29,30 @@ def bench(
     context: typer.Context,
     models: Annotated[list[Path], typer.Argument(help="ONNX files or bundles.", metavar="MODEL")] = [],  # noqa: B006
     batches: Annotated[
-        str, typer.Option(help="Batch sizes, where a model leaves them free.", rich_help_panel=WITH_MODEL)
+        str, typer.Option(help="Batch sizes, for models whose batch dimension is free.", rich_help_panel=WITH_MODEL)
     ] = "1,8,32",
     threads: Annotated[
         str | None,
-        typer.Option(help="Threads of a session; 1 and all, if not given.", metavar="1,2", rich_help_panel=WITH_MODEL),
+        typer.Option(help="Threads per session; by default 1 and all.", metavar="1,2", rich_help_panel=WITH_MODEL),
     ] = None,
     provider: Annotated[
-        str, typer.Option(help="ONNX Runtime's provider: cpu, cuda, ...", rich_help_panel=WITH_MODEL)
+        str, typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...", rich_help_panel=WITH_MODEL)
     ] = "cpu",
     seconds: Annotated[
         float,
-        typer.Option(help="Time for each pair of threads and batch, all models together.", rich_help_panel=WITH_MODEL),
+        typer.Option(
+            help="Seconds for each pair of threads and batch, all models together.", rich_help_panel=WITH_MODEL
+        ),
     ] = 5.0,
     compare: Annotated[
         str | None,
-        typer.Option(help="Measure other runtimes beside it.", metavar="openvino,litert", rich_help_panel=WITH_MODEL),
+        typer.Option(
+            help="Also measure other runtimes, for comparison.", metavar="openvino,litert", rich_help_panel=WITH_MODEL
+        ),
     ] = None,
     json: Annotated[
         Path | None,
-        typer.Option(help="Write all of it and raw samples as JSON.", metavar="FILE", rich_help_panel=WITH_MODEL),
+        typer.Option(help="Write all results and raw samples as JSON.", metavar="FILE", rich_help_panel=WITH_MODEL),
     ] = None,
     data: DataSpec = None,
     config: ConfigFile = None,
@@ -56,7 +60,7 @@ def bench(
     assignments: Assignments = [],  # noqa: B006
     skip_bad: SkipBad = False,
 ) -> None:
-    """Measure latency: of ONNX files, or, without one, of every model of a run, on all providers of this machine."""
+    """Measure the latency of ONNX files or, without MODEL, of every model of a run on all providers of this machine."""
     _check_options(context, bool(models))
     if models:
         _bench_files(models, _settings(batches, threads, provider, seconds, compare), json)
@@ -67,7 +71,7 @@ def bench(
 
 
 def _check_options(context: typer.Context, with_model: bool) -> None:
-    """Raise `BadInputError` for an option that is of no effect with MODEL, or without."""
+    """Raise `BadInputError` for an option that has no effect with MODEL, or without it."""
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         of_models = getattr(parameter, "rich_help_panel", None) == WITH_MODEL
@@ -81,7 +85,7 @@ def _check_options(context: typer.Context, with_model: bool) -> None:
 
 
 def _bench_files(models: Sequence[Path], settings: Settings, json: Path | None) -> None:
-    """Measure models, print what was found, and write it to a file if one is given."""
+    """Measure models, print the results, and write them to the file `json` if it is given."""
     from rich.live import Live
 
     from compress.latency.bench import tables
@@ -90,12 +94,12 @@ def _bench_files(models: Sequence[Path], settings: Settings, json: Path | None) 
     from compress.latency.report_files import to_json, write_report
     from compress.terminal import terminal
 
-    console, host = terminal(), conditions()  # the load before that of measuring
+    console, host = terminal(), conditions()  # before measuring, which adds to the load
     files = named(models)
     settings = replace(settings, spinning=len(files) == 1 and not settings.peers)
-    # A display that refreshes itself would do so from a thread, in the middle of calls
+    # With automatic refresh, a thread would redraw the display in the middle of calls
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        measured, skipped = sweep(files, settings, lambda words: live.update(words, refresh=True))
+        measured, skipped = sweep(files, settings, lambda step: live.update(step, refresh=True))
     console.print(tables.latency_table(measured))
     console.print(tables.model_table(measured))
     for line in (
@@ -110,7 +114,7 @@ def _bench_files(models: Sequence[Path], settings: Settings, json: Path | None) 
 
 
 def _settings(batches: str, threads: str | None, provider: str, seconds: float, compare: str | None) -> Settings:
-    """Return the settings that the options state; raises `BadInputError` for one that is out of bounds."""
+    """Return the settings that the options state; raises `BadInputError` if one is out of bounds."""
     from compress.latency.bench.sweep import Settings
     from compress.latency.host import thread_counts
 
@@ -127,11 +131,11 @@ def _settings(batches: str, threads: str | None, provider: str, seconds: float, 
 
 
 def _peers(compare: str, provider: str) -> tuple[str, ...]:
-    """Return the other runtimes to measure; raises `BadInputError` for one that is unknown or has no such provider."""
+    """Return the other runtimes to measure; raises `BadInputError` if one is unknown or `provider` is not the CPU."""
     from compress.latency.bench.peers import PEERS
 
     if provider != CPU:
-        raise BadInputError(f"--compare {compare}: peers run on the CPU; should be without --provider")
+        raise BadInputError(f"--compare {compare}: other runtimes run on the CPU; should be without --provider")
     unknown = [peer for peer in compare.split(",") if peer not in PEERS]
     if unknown:
         raise BadInputError(f"--compare {unknown[0]}: should be of {', '.join(PEERS)}")
@@ -139,7 +143,7 @@ def _peers(compare: str, provider: str) -> tuple[str, ...]:
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
-    """Return an option's numbers, each once, in order; raises `BadInputError` if they are not whole numbers."""
+    """Return an option's distinct numbers in order; raises `BadInputError` if they are not whole numbers."""
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Commands that check, use and measure a finished bundle. They never load TensorFlow."""
+"""The commands that check, evaluate and package a finished bundle. They never load TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 if TYPE_CHECKING:
     Format = str
 else:
-    Format = Literal[tuple(plugins.names("compress.packaging.formats"))]  # which typer lists and checks
+    Format = Literal[tuple(plugins.names("compress.packaging.formats"))]  # typer lists and checks the choices
 
 
 @app.command(rich_help_panel=PANEL)
 def verify(bundle: BundleFolder) -> None:
-    """Check a bundle: hashes, manifest, models, labels, and that this machine gives the golden outputs."""
+    """Check a bundle: hashes, manifest, models, labels, and that its models give the golden outputs on this machine."""
     from compress.bundle.verify import verify as checks
 
     for line in checks(bundle):
@@ -36,16 +36,16 @@ def verify(bundle: BundleFolder) -> None:
 @app.command(rich_help_panel=PANEL)
 def predict() -> None:
     """Print the label and probability of each image; starts in a fraction of a second."""
-    # Stands here for the list of commands: cli.main runs compress.commands.predict, and typer is never loaded
+    # Only for the list of commands in --help: cli.main runs compress.commands.predict, without loading typer
 
 
 @app.command(rich_help_panel=PANEL)
 def evaluate(
     bundle: BundleFolder,
-    data: Annotated[str, typer.Option("--data", help="Labelled images, as for all.", metavar="SPEC")],
+    data: Annotated[str, typer.Option("--data", help="Labelled images, given as for the command all.", metavar="SPEC")],
     as_json: AsJson = False,
 ) -> None:
-    """Measure a bundle on other labelled images: on their test split where they have one, else on all."""
+    """Measure a bundle's accuracy on other labelled images: on their test split if they have one, otherwise on all."""
     from compress.bundle.classifier import load
     from compress.bundle.evaluate import evaluate as measure
     from compress.errors import BadInputError
@@ -72,15 +72,13 @@ def evaluate(
 @app.command(rich_help_panel=PANEL)
 def package(
     bundle: BundleFolder,
-    format: Annotated[Format, typer.Option("--format", help="For which server or hub.")],
+    format: Annotated[Format, typer.Option("--format", help="The server or hub to write for.")],
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="The folder to write; by default BUNDLE-FORMAT beside the bundle.", metavar="FOLDER"
-        ),
+        typer.Option("--out", help="Folder to write; by default BUNDLE-FORMAT beside the bundle.", metavar="FOLDER"),
     ] = None,
 ) -> None:
-    """Write a bundle in another layout: a Triton repository, a Hugging Face one, an MLflow model, a Docker context."""
+    """Write a bundle in another layout: Triton or Hugging Face repository, MLflow model, Docker build context."""
     from compress.packaging.package import package as write
 
     print(f"{format}: {write(bundle, format, out)}{os.sep}")

@@ -1,4 +1,4 @@
-"""`python -m compress check`: whether models got slower than their baselines. It never loads TensorFlow."""
+"""`python -m compress check`: tells whether models got slower than their baselines. It never loads TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,38 +24,36 @@ app = typer.Typer()
 
 @app.command(rich_help_panel="Finished bundles")
 def check(
-    candidates: Annotated[
-        list[Path], typer.Argument(help="ONNX files or bundles, as they are now.", metavar="CANDIDATE...")
-    ],
+    candidates: Annotated[list[Path], typer.Argument(help="ONNX files or bundles to check.", metavar="CANDIDATE...")],
     baseline: Annotated[
         Path,
-        typer.Option(help="What they are compared with: an ONNX file, a bundle, or a folder of baselines."),
+        typer.Option(help="What to compare them with: an ONNX file, a bundle, or a folder of baselines."),
     ],
-    margin: Annotated[float, typer.Option(help="Slowdown that is allowed, as a fraction.")] = 0.05,
-    budget: Annotated[str, typer.Option(help="Time that all of it may take.")] = "120s",
-    threads: Annotated[int, typer.Option(help="Threads of a session.")] = 1,
-    provider: Annotated[str, typer.Option(help="ONNX Runtime's provider: cpu, cuda, ...")] = "cpu",
+    margin: Annotated[float, typer.Option(help="Slowdown allowed, as a fraction.")] = 0.05,
+    budget: Annotated[str, typer.Option(help="Time that measuring all models may take.")] = "120s",
+    threads: Annotated[int, typer.Option(help="Threads per session.")] = 1,
+    provider: Annotated[str, typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...")] = "cpu",
     max_p90_ms: Annotated[
-        float | None, typer.Option(help="Most milliseconds of nine calls in ten.", metavar="X")
+        float | None, typer.Option(help="Limit in ms that nine calls in ten have to meet.", metavar="X")
     ] = None,
     also: Annotated[
         list[str],
-        typer.Option(help="Also gate size, memory, first-run or accuracy (of a --baseline that is a bundle)."),
+        typer.Option(help="Also check size, memory, first-run or accuracy (if --baseline is a bundle)."),
     ] = [],  # noqa: B006
-    junit: Annotated[Path | None, typer.Option(help="Write the result as JUnit XML.", metavar="FILE")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write result and raw samples as JSON.", metavar="FILE")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.", metavar="FILE")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write results and raw samples as JSON.", metavar="FILE")] = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Make the candidates the baselines in the folder instead.")
+        bool, typer.Option("--update", help="Check nothing; make the candidates the baselines in the folder.")
     ] = False,
 ) -> None:
-    """Compare a model's latency with its baseline's, both run now on this machine: 0 pass, 1 slower, 3 cannot tell."""
+    """Compare a model's latency with its baseline's, both run now, side by side: 0 pass, 1 slower, 3 cannot tell."""
     from compress.latency.gate import baselines, limits, reports
     from compress.latency.gate import check as gate
     from compress.latency.report_files import to_json, write_report
 
     if update:
         for name, file in baselines.named(candidates):
-            print(f"{baseline}: {name} is {baselines.update(baseline, name, file)}")
+            print(f"{baseline}: baseline of {name}: {baselines.update(baseline, name, file)}")
         return
     settings = _settings(margin, budget, threads, provider, max_p90_ms is not None)
     kinds = _kinds(also)
@@ -78,7 +76,7 @@ def check(
 
 
 def _settings(margin: float, budget: str, threads: int, provider: str, single_calls: bool) -> Settings:
-    """Return the settings that the options state; raises `BadInputError` for one that is out of bounds."""
+    """Return the settings that the options state; raises `BadInputError` if one is out of bounds."""
     from compress.latency.gate.check import Settings
 
     duration = DURATION.fullmatch(budget)
@@ -92,7 +90,7 @@ def _settings(margin: float, budget: str, threads: int, provider: str, single_ca
 
 
 def _kinds(also: Sequence[str]) -> list[Kind]:
-    """Return what else to check; raises `BadInputError` for anything that is unknown."""
+    """Return the limits to check in addition, each once; raises `BadInputError` if one is unknown."""
     from compress.latency.gate.limits import KINDS
 
     for kind in also:
@@ -102,7 +100,7 @@ def _kinds(also: Sequence[str]) -> list[Kind]:
 
 
 def _show(checked: Sequence[Checked], limited: Mapping[str, Sequence[Limit]]) -> None:
-    """Print a line for each limit and each model, the verdict last."""
+    """Print for each model a line per limit and the verdict, with its reason before it."""
     for result in checked:
         for limit in limited[result.model.name]:
             print(limit)

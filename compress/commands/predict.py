@@ -1,7 +1,6 @@
-"""`predict`: from the start of the process to a label in a fraction of a second.
+"""`python -m compress predict`, which prints labels within a fraction of a second of its start.
 
-Its arguments are parsed by the standard library: typer, and pydantic, which typer parses with, take as long to load as
-all that a label needs.
+It parses arguments with the standard library, because loading typer would take as long as all the rest.
 """
 
 from __future__ import annotations
@@ -19,34 +18,36 @@ from compress.bundle.classifier import BATCH, load
 from compress.errors import BadInputError
 
 PROGRAM = "python -m compress predict"
-SUMMARY = "Print the label and probability of each image, one a line. What is no image is named, and the rest goes on."
+SUMMARY = (
+    "Print the label and probability of each image, one per line. Files that are not images are named and skipped."
+)
 
 
 def predict(arguments: Sequence[str]) -> int:
-    """Print a line for each image; return the exit code, 2 where one of them was no image."""
+    """Print a line for each image; return the exit code, 2 if one of them was not an image."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that are not of the terminal's encoding
-    asked = _parser().parse_intermixed_args(arguments)
-    classifier = load(asked.bundle)
-    waiting: list[tuple[str, Any]] = []
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that the terminal's encoding cannot show
+    options = _parser().parse_intermixed_args(arguments)
+    classifier = load(options.bundle)
+    batch: list[tuple[str, Any]] = []
     bad = False
 
-    def answer() -> None:
-        said = classifier.predict([pixels for _, pixels in waiting], asked.top)
-        for (name, _), prediction in zip(waiting, said, strict=True):
-            print(_as_json(name, prediction) if asked.json else _as_text(name, prediction))
-        waiting.clear()
+    def classify() -> None:
+        predictions = classifier.predict([pixels for _, pixels in batch], options.top)
+        for (name, _), prediction in zip(batch, predictions, strict=True):
+            print(_as_json(name, prediction) if options.json else _as_text(name, prediction))
+        batch.clear()
 
-    for name, image in _images(asked.images):
+    for name, image in _images(options.images):
         try:
-            waiting.append((name, classifier.pixels(image)))
+            batch.append((name, classifier.pixels(image)))
         except BadInputError as error:
             bad = True
             print(f"error: {error}", file=sys.stderr)
-        if len(waiting) == BATCH:
-            answer()
-    if waiting:
-        answer()
+        if len(batch) == BATCH:
+            classify()
+    if batch:
+        classify()
     return BadInputError.exit_code if bad else 0
 
 
@@ -62,21 +63,21 @@ def _parser() -> argparse.ArgumentParser:
         "images", metavar="IMAGE", nargs="+", help="image files, folders of them, or - for an image on standard input"
     )
     parser.add_argument(
-        "--top", type=_positive, default=1, metavar="N", help="how many labels, the most probable first (default: 1)"
+        "--top", type=_positive, default=1, metavar="N", help="print the N most probable labels (default: 1)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, an object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: should be a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r}: should be a whole number of at least 1")
     return int(text)
 
 
-def _images(named: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield each image's name, and its path or its bytes; of a folder all files in it and below, but hidden ones."""
-    for name in named:
+def _images(names: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield each image's name with its path or bytes; for a folder, all files in and below it that are not hidden."""
+    for name in names:
         if name == "-":
             yield name, sys.stdin.buffer.read()
         elif Path(name).is_dir():
@@ -89,10 +90,10 @@ def _images(named: list[str]) -> Iterator[tuple[str, Any]]:
             yield name, Path(name)
 
 
-def _as_text(name: str, said: Any) -> str:
-    return "\t".join([name, *(f"{label} {probability:.4f}" for label, probability in said.top)])
+def _as_text(name: str, prediction: Any) -> str:
+    return "\t".join([name, *(f"{label} {probability:.4f}" for label, probability in prediction.top)])
 
 
-def _as_json(name: str, said: Any) -> str:
-    top = [{"label": label, "probability": probability} for label, probability in said.top]
+def _as_json(name: str, prediction: Any) -> str:
+    top = [{"label": label, "probability": probability} for label, probability in prediction.top]
     return json.dumps({"image": name, **top[0], "top": top}, ensure_ascii=False)

@@ -15,22 +15,24 @@ app = typer.Typer()
 @app.command(rich_help_panel="Finished bundles")
 def serve(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Bundles' folders, such as exported/NAME.", metavar="BUNDLE...")
+        list[Path], typer.Argument(help="Folders of bundles, such as exported/NAME.", metavar="BUNDLE...")
     ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8080,
-    threads: Annotated[int, typer.Option(help="Threads of a model; 0: one for each core.", min=0)] = 1,
-    batch: Annotated[int, typer.Option(help="Most images of a request, and run at once.", min=1)] = Limits.batch,
-    queue: Annotated[int, typer.Option(help="Most requests of a model at once; others get 503.", min=1)] = Limits.queue,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65535)] = 8080,
+    threads: Annotated[int, typer.Option(help="Threads per model; 0 means one per core.", min=0)] = 1,
+    batch: Annotated[int, typer.Option(help="Most images per request, and per run of a model.", min=1)] = Limits.batch,
+    queue: Annotated[
+        int, typer.Option(help="Most requests per model at a time; further ones get 503.", min=1)
+    ] = Limits.queue,
     deadline: Annotated[
-        float, typer.Option(help="Seconds in which a request gets its turn.", min=0.001)
+        float, typer.Option(help="Most seconds that a request waits for its turn.", min=0.001)
     ] = Limits.deadline_seconds,
     request_bytes: Annotated[
-        int, typer.Option("--bytes", help="Most bytes of a request.", min=1)
+        int, typer.Option("--bytes", help="Most bytes per request.", min=1)
     ] = Limits.request_bytes,
-    grace: Annotated[int, typer.Option(help="Seconds to finish in when told to stop.", min=0)] = 10,
+    grace: Annotated[int, typer.Option(help="Seconds to finish open requests when told to stop.", min=0)] = 10,
 ) -> None:
-    """Serve bundles over HTTP: the Open Inference Protocol 2, image files in and labels out, and a page to try it."""
+    """Serve bundles over HTTP: the Open Inference Protocol 2, labels for image files, and a page to try it out."""
     from compress.errors import MachineError
 
     try:

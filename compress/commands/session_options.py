@@ -1,4 +1,4 @@
-"""What options say of the sessions in which models run."""
+"""Options that describe the ONNX Runtime sessions in which models run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from compress.errors import BadInputError
 
 
 def check_threads(threads: int) -> None:
-    """Raise `BadInputError` for a number of threads that this machine does not have."""
+    """Raise `BadInputError` unless this process may use as many cores as `threads`."""
     from compress import machine
 
     cores = machine.available_cores()
@@ -15,9 +15,9 @@ def check_threads(threads: int) -> None:
 
 
 def provider_named(name: str) -> str:
-    """Return the full name of an execution provider, given in full or in short (`cuda`), in any case.
+    """Return the full name of an execution provider, given its full or short name (`cuda`) in any case.
 
-    Raises `BadInputError` for one that onnxruntime does not know.
+    Raises `BadInputError` if onnxruntime does not know the provider.
     """
     from compress.onnx_tools.providers import by_short_name, short
 

@@ -1,4 +1,4 @@
-"""The options by which commands take a run's settings."""
+"""The options through which commands receive a run's settings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.", metavar="FILE.toml")]
-Preset = Annotated[str | None, typer.Option(help="Settings of a preset, over those of --config.", metavar="NAME")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.", metavar="FILE.toml")]
+Preset = Annotated[str | None, typer.Option(help="Preset whose settings override those of --config.", metavar="NAME")]
 Assignments = Annotated[
     list[str],
-    typer.Option("--set", help="One setting, over all others: prune.sparsity=0.9", metavar="KEY=VALUE"),
+    typer.Option("--set", help="A setting that overrides all others: prune.sparsity=0.9", metavar="KEY=VALUE"),
 ]
 SPEC = (
-    "Images: a folder of class folders (or of train/, val/, test/ with such), a .npz, a folder of IDX files, a .csv or "
-    ".parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
+    "Images: a folder of class folders (or of train/, val/, test/ that hold such), a .npz, a folder of IDX files, a "
+    ".csv or .parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
 )
 DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]

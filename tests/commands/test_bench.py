@@ -119,7 +119,7 @@ FALLS_BACK = "azure"  # a provider of onnxruntime as it is installed that runs n
         pytest.param("tensorrt", "has no TensorrtExecutionProvider", id="absent"),
         pytest.param(
             FALLS_BACK,
-            "model.onnx: AzureExecutionProvider does not run it whole",
+            "model.onnx: AzureExecutionProvider cannot run all of it",
             id="falls back",
             marks=pytest.mark.skipif(
                 "AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="has no such provider"
@@ -141,7 +141,7 @@ def test_a_provider_that_is_absent_or_falls_back_gives_one_line_exit_code_4_and_
 BAD: list[tuple[str, list[str], str]] = [
     ("no such file", ["none.onnx"], "none.onnx: no such file"),
     ("folder that is no bundle", ["empty"], "empty: holds no model.onnx"),
-    ("file that is no model", ["text.onnx"], "text.onnx: no ONNX model that onnxruntime runs"),
+    ("file that is no model", ["text.onnx"], "text.onnx: not an ONNX model that onnxruntime can run"),
     ("model that fails", ["failing.onnx"], "failing.onnx: fails to run on image (1, 8, 8, 1)"),
     ("no threads", ["model.onnx", "--threads", "0"], "--threads 0: should be 1 to"),
     ("threads that are no number", ["model.onnx", "--threads", "all"], "--threads all: should be whole numbers"),
@@ -151,7 +151,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("no time", ["model.onnx", "--seconds", "0"], "--seconds 0: should be above 0"),
     ("unknown provider", ["model.onnx", "--provider", "abacus"], "--provider abacus: should be one of"),
     ("unknown peer", ["model.onnx", "--compare", "openvino,abacus"], "--compare abacus: should be of openvino, litert"),
-    ("peer on a GPU", ["model.onnx", "--compare", "openvino", "--provider", "cuda"], "peers run on the CPU"),
+    ("peer on a GPU", ["model.onnx", "--compare", "openvino", "--provider", "cuda"], "other runtimes run on the CPU"),
     ("one file twice", ["model.onnx", "./model.onnx"], "model.onnx: is given twice"),
     ("option of a run", ["model.onnx", "--preset", "digits"], "--preset: bench takes it only without MODEL"),
     ("option of files", ["--threads", "1"], "--threads: bench takes it only with MODEL"),

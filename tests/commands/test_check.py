@@ -183,7 +183,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("baseline that is not in the folder", ["model.onnx", "--baseline", "baselines"], "has no model"),
     ("other inputs", ["renamed.onnx"], "input image is absent"),
     ("model that fails", ["failing.onnx", "--baseline", "failing.onnx"], "fails to run on image (1, 8, 8, 1)"),
-    ("file that is no model", ["text.onnx"], "text.onnx: no ONNX model"),
+    ("file that is no model", ["text.onnx"], "text.onnx: not an ONNX model"),
     ("margin of nothing", ["model.onnx", "--margin", "0"], "--margin 0: should be above 0"),
     ("margin below nothing", ["model.onnx", "--margin", "-1"], "--margin -1: should be above 0"),
     ("budget that is no time", ["model.onnx", "--budget", "soon"], "--budget soon: should be a time"),
