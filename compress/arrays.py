@@ -1,4 +1,4 @@
-"""Plain arrays on disk: written whole or not at all, never unpickled."""
+"""Plain arrays on disk: written completely or not at all, never unpickled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from compress.errors import BadInputError, first_line
 from compress.files import replacing
 
-NUMBERS, TEXT = "biuf", "SU"  # numpy's kinds
-# Real images shrink some ten-fold at most, mostly empty ones a hundred-fold; deflate can do 1032-fold.
+NUMBERS, TEXT = "biuf", "SU"  # NumPy's dtype kinds
+# Real images compress about tenfold at most, mostly empty ones a hundredfold; deflate's limit is 1032-fold.
 MAX_FOLD = 200
-SMALL = 64 << 20  # bytes that do no harm, however they shrank
+SMALL = 64 << 20  # bytes; arrays up to this size do no harm, however strongly they are compressed
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -28,9 +28,9 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 @contextmanager
 def array_writer(path: Path, shape: tuple[int, ...], dtype: str = "|u1") -> Iterator[Callable[[np.ndarray], None]]:
-    """Write a .npy of `shape` part by part along its first axis: give the parts to what this yields.
+    """Write a .npy of `shape` part by part along its first axis: yields the function that writes the next part.
 
-    `dtype` is as NumPy spells it in files, by default uint8.
+    `dtype` is spelled as in the header of a .npy file; the default is uint8.
     """
     with replacing(path) as stream:
         np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
@@ -54,10 +54,11 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -> int:
-    """Return the bytes of an array in somebody's .npz, none of whose sizes is believed before it was compared.
+    """Return the size in bytes of an array in an untrusted .npz, without believing any size that the file states.
 
-    The header's has to agree with the member's, and this with what is packed. `file_size` is that of the whole file, in
-    bytes. Raises `BadInputError`, where `what` is the array, also for one that is neither of numbers nor text.
+    The size in the header has to agree with the member's, and the member's has to be plausible for its compressed
+    size. `file_size` is the size of the whole file in bytes; `what` names the array in messages. Raises `BadInputError`
+    if the sizes disagree or the array holds neither numbers nor text.
     """
     member = archive.getinfo(f"{name}.npy")
     packed = min(member.compress_size, file_size)
@@ -73,7 +74,7 @@ def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -
     if dtype.kind not in NUMBERS + TEXT or dtype.itemsize == 0:
         raise BadInputError(f"{what}: has type {dtype}; should be numbers or text")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
-        raise BadInputError(f"{what}: has {size:,} bytes, which its header's {dtype} of shape {shape} does not take")
+        raise BadInputError(f"{what}: has {size:,} bytes, which does not fit its header: {dtype} of shape {shape}")
     fold = member.file_size / max(1, packed)
     if fold > MAX_FOLD and member.file_size > SMALL:
         raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
@@ -81,14 +82,17 @@ def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -
 
 
 def read_member(archive: zipfile.ZipFile, name: str, what: str) -> np.ndarray:
-    """Return an array of somebody's .npz, its size checked before, in native byte order; raises `BadInputError`."""
+    """Return an array of an untrusted .npz in native byte order; raises `BadInputError`.
+
+    Call `array_size` first, which checks the array's size.
+    """
     with npz_errors(what), archive.open(f"{name}.npy") as stream:
         array = np.lib.format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def read_members(source: Path | IO[bytes], file_size: int, names: Sequence[str], what: str) -> dict[str, np.ndarray]:
-    """Return some arrays of somebody's small .npz of `file_size` bytes, each size checked; raises `BadInputError`."""
+    """Return the named arrays of a small untrusted .npz of `file_size` bytes; raises `BadInputError`."""
     arrays: dict[str, np.ndarray] = {}
     with npz_errors(what), zipfile.ZipFile(source) as archive:
         for name in names:
@@ -99,7 +103,7 @@ def read_members(source: Path | IO[bytes], file_size: int, names: Sequence[str],
 
 @contextmanager
 def npz_errors(what: str) -> Iterator[None]:
-    """Raise `BadInputError` for whatever a broken file leads zipfile, zlib and numpy into."""
+    """Turn whatever zipfile, zlib and NumPy raise for a broken file into `BadInputError`."""
     try:
         yield
     except BadInputError:
@@ -110,7 +114,7 @@ def npz_errors(what: str) -> Iterator[None]:
 
 
 class _Stream:
-    """A file that numpy writes to through Python: its own way past it loses the error of a full disk."""
+    """A file that NumPy writes to through Python; if it wrote to the file directly, a full disk would go unnoticed."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.write = stream.write

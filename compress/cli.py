@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     import typer
 
 HELP = (
-    "From labelled images to a small, fast, verified image classifier in ONNX, with the evidence beside it.\n\n"
+    "Turn labelled images into a small, fast, verified image classifier in ONNX, with the evidence beside it.\n\n"
     "[bold]python -m compress all --data FOLDER[/bold] trains a teacher, prunes and quantizes it, distills it into a "
-    "student, exports, measures and reports. A stage's name runs up to and including that stage. What is finished is "
-    "never done again. What lands in exported/ is then checked and used by [bold]verify[/bold], [bold]predict[/bold], "
-    "[bold]evaluate[/bold] and [bold]serve[/bold]; [bold]bench MODEL[/bold] measures any ONNX file, [bold]check[/bold] "
-    "tells whether one got slower.\n\n"
-    "Settings: [bold]python -m compress config[/bold] prints them all, each with what it does. "
-    "An error is one line; [bold]--debug[/bold] shows its traceback."
+    "student, exports the models, measures them and writes a report. The name of a stage instead of [bold]all[/bold] "
+    "runs up to and including that stage. A finished stage is not run again. Bundles in exported/ are checked and used "
+    "with [bold]verify[/bold], [bold]predict[/bold], [bold]evaluate[/bold] and [bold]serve[/bold]. "
+    "[bold]bench MODEL[/bold] measures any ONNX file; [bold]check[/bold] tells whether a model got slower.\n\n"
+    "[bold]python -m compress config[/bold] prints all settings, each with what it does. "
+    "Errors are one line; [bold]--debug[/bold] shows the traceback."
 )
-# Modules of compress.commands. Those that answer within a second are asked first: their commands do not wait for the
-# pipeline's settings to load.
+# Modules of compress.commands. The quick ones answer within a second: if one of their commands is called, the
+# pipeline's settings, which the slow ones need, are not loaded.
 QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run",)
 DEBUG = "--debug"
 RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 
 
 def main() -> None:
-    """Run the command line; a known mistake is one line and its exit code, a traceback only with --debug."""
+    """Run the command line; a known error prints one line and sets its exit code, a traceback only with --debug."""
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
-        _say("interrupted; the same command goes on where it was")
+        _print_error("interrupted; the same command continues where it stopped")
         sys.exit(130)
     except Exception as error:
         known = _as_known(error)
@@ -44,12 +44,12 @@ def main() -> None:
             _start_again(known)
         if DEBUG in sys.argv or known is None:
             raise
-        _say(f"error: {known}")
+        _print_error(f"error: {known}")
         sys.exit(known.exit_code)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["predict"]:  # without typer, which takes longer to load than predict to answer
+    if arguments[:1] == ["predict"]:  # without typer, which takes longer to load than predict takes to answer
         from compress.commands.predict import predict
 
         return predict(arguments[1:])
@@ -63,12 +63,12 @@ def _run(arguments: Sequence[str]) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except TyperException as error:
-        message = " ".join(error.format_message().split())  # some list the choices a line each
+        message = " ".join(error.format_message().split())  # some messages put each choice on a line of its own
         raise BadInputError(f"{message.rstrip('.')}; see python -m compress --help") from error
 
 
 def _app(first: str) -> typer.Typer:
-    """Return all commands; only the quick ones where the first argument is one of them."""
+    """Return the app with all commands; only with the quick ones if the first argument is one of them."""
     import typer
 
     app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -80,11 +80,11 @@ def _app(first: str) -> typer.Typer:
     return app
 
 
-def _start_again(why: CompressError) -> None:
-    """Replace this process by the same command, a few times at most."""
+def _start_again(reason: CompressError) -> None:
+    """Replace this process by the same command, at most ten times in all."""
     times = int(os.environ.get(RESTARTS, "0"))
     if times < MAX_RESTARTS:
-        _say(f"{why}; starts again, and goes on from the last checkpoint")
+        _print_error(f"{reason}; starts again, and goes on from the last checkpoint")
         os.environ[RESTARTS] = str(times + 1)
         os.execv(sys.executable, [sys.executable, "-m", "compress", *sys.argv[1:]])
 
@@ -98,5 +98,5 @@ def _as_known(error: Exception) -> CompressError | None:
     return None
 
 
-def _say(line: str) -> None:
+def _print_error(line: str) -> None:
     print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Digests of many files, taken once: of a file whose size and time are as they were, the digest is remembered."""
+"""Digests of many files. While the size and times of a file stay the same, its digest is not computed again."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from pydantic import TypeAdapter
 from compress.files import sha256_file, write_file
 from compress.machine import available_cores
 
-# A file changed twice within one tick of its file system's clock keeps its time: what is that young is not remembered
+# A second change within one tick of the file system's clock leaves a file's times as they are. Digests of files that
+# changed so recently are therefore not remembered.
 YOUNG_NS = 2_000_000_000
-SHA256 = 64  # digits; anything else is a reason
+SHA256 = 64  # hexadecimal digits; a text of another length is the reason why there is no digest
 
 
 def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.maxsize) -> list[str]:
-    """Return the sha256 of each file, in hexadecimal; of what cannot be read or is larger than `max_bytes`, why not.
+    """Return the sha256 of each file in hexadecimal, or why there is none: unreadable, or larger than `max_bytes`.
 
-    `memo` is a file in which digests are kept from one call to the next. It may be absent, and is only an aid: one that
-    cannot be read or written is done without.
+    `memo` is a file that keeps digests from one call to the next. If it does not exist or cannot be read or written,
+    the digests are computed without it.
     """
     known, names = _read(memo), [os.fspath(file) for file in files]
     stamps: dict[str, list[int]] = {}
@@ -34,7 +35,7 @@ def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.m
     for name in names:
         try:
             stamps[name] = _stamp(name, max_bytes)
-        except (OSError, ValueError) as error:  # ValueError: ours, and for a null character in the name
+        except (OSError, ValueError) as error:  # ValueError: from `_stamp`, or for a null character in the name
             digests[name] = str(error)
     digests |= {name: known[name][1] for name, stamp in stamps.items() if name in known and known[name][0] == stamp}
     unknown = [name for name in stamps if name not in digests]
@@ -55,9 +56,9 @@ def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.m
 
 
 def _stamp(name: str, max_bytes: int) -> list[int]:
-    """Return a file's size and the times of the last change of its content and of anything, in ns."""
-    status = os.stat(name)  # noqa: PTH116  # a Path would take as long again
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
+    """Return a file's size in bytes and the times, in ns, at which its content and its metadata last changed."""
+    status = os.stat(name)  # noqa: PTH116  # Path.stat takes twice as long
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would block until its other end is opened
         raise ValueError("is no regular file")
     if status.st_size > max_bytes:
         raise ValueError(f"has {status.st_size} bytes")

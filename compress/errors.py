@@ -1,4 +1,4 @@
-"""The errors that a user sees as one line. Each knows its exit code."""
+"""The errors that a user sees as one line, each with its exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class CompressError(Exception):
     """A run that ends for a known reason; its text is the one line that the user reads."""
 
     exit_code = 1
-    starts_again = False  # whether the same command, run again, goes on once others are there
+    starts_again = False  # whether the command restarts by itself and continues once the other processes are back
 
 
 class BadInputError(CompressError):
@@ -19,7 +19,7 @@ class BadInputError(CompressError):
 
 
 class MachineError(CompressError):
-    """The machine cannot do it: disk full, no such provider."""
+    """The machine cannot do what the command needs: the disk is full, an execution provider is missing."""
 
     exit_code = 4
 
@@ -31,12 +31,12 @@ class LockedError(CompressError):
 
 
 def cannot_write(what: str, error: OSError) -> CompressError:
-    """Return the error for what could not be written: `MachineError` where the disk is full, else `BadInputError`."""
+    """Return the error for a failed write of `what`: `MachineError` if the disk is full, otherwise `BadInputError`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"{what}: the disk is full; free some space and run the same command again")
     return BadInputError(f"{what}: cannot be written: {error.strerror}")
 
 
 def first_line(error: BaseException) -> str:
-    """Return what another library's error says, cut to a line; the name of its kind where it says nothing."""
+    """Return the first line of another library's error message; the name of the error's type if it has no message."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

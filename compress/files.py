@@ -1,4 +1,4 @@
-"""Files and folders: their digests, and writing them so that a reader sees the old content or the new, never half."""
+"""Files and folders: digests, and atomic writes, after which a reader sees either the old content or the new."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-MANIFEST = "manifest.json"  # lists the files of a folder, itself left out
+MANIFEST = "manifest.json"  # lists the other files of its folder
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # fcntl.h and stdio.h of Linux
 
 
@@ -32,7 +32,7 @@ def sha256_json(value: Any) -> str:
 
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return `{relative path: {"size": bytes, "sha256": hex}}` of every file below a folder, manifest left out."""
+    """Return `{relative path: {"size": bytes, "sha256": hex}}` of every file below a folder except its manifest."""
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_file(path)}
         for path in sorted(folder.rglob("*"))
@@ -42,7 +42,7 @@ def list_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing so that a reader sees the old content or the new, never half."""
+    """Open a file for writing; the new content takes the place of the old in one step, once it is complete."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as stream:
         yield stream
@@ -52,19 +52,19 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     with replacing(path) as stream:
         stream.write(data)
 
 
 def put_in_place(new: Path, target: Path) -> None:
-    """Let a folder take the place of the one at `target`, if there is one, which is deleted.
+    """Move a folder to `target`; a folder that is already there is replaced and deleted.
 
-    On Linux the two change places in one step (renameat2, Linux 3.15, 2014), so that at any moment one of them is
-    there. Where the system or its file system cannot do that, two renames leave a moment in which none is.
+    On Linux the two folders are swapped in one step (renameat2, Linux 3.15, 2014), so that `target` exists at any
+    moment. If the system or file system does not support that, `target` is missing for a moment between two renames.
     """
     old = target.with_name(f".{target.name}.old")
-    _delete(old)  # of a call that was killed
+    _delete(old)  # left over if an earlier call was killed
     if not os.path.lexists(target):
         new.rename(target)
     elif _exchanged(new, target):
@@ -76,18 +76,18 @@ def put_in_place(new: Path, target: Path) -> None:
 
 
 def _delete(path: Path) -> None:
-    if path.is_symlink():  # and not what it leads to
+    if path.is_symlink():  # delete the link, not its target
         path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _exchanged(one: Path, other: Path) -> bool:
-    """Try to let two paths change places in one step; return whether they have."""
+def _exchanged(first: Path, second: Path) -> bool:
+    """Try to swap two paths in one step; return whether that worked."""
     if sys.platform != "linux":
         return False
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # in glibc since 2.28
     return (
         renameat2 is not None
-        and renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+        and renameat2(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE) == 0
     )

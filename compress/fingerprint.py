@@ -1,4 +1,4 @@
-"""The code and the library versions in a stage's key."""
+"""The parts of a stage's key that describe its code and the versions of the libraries it uses."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 
 PROJECT = ("compress", "teachers", "students")
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where the import has another name
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}  # those that are imported under another name
 
 
 def code_digest(modules: Iterable[str]) -> str:
     """Return the sha256 over the syntax trees of the modules and of all project modules that they import.
 
-    Docstrings and comments are left out: rewording one does not cost a training.
+    Docstrings and comments are left out, so that rewording them does not make anything train again.
     """
     digest = hashlib.sha256()
     for module in _closure(modules):
@@ -29,7 +29,7 @@ def code_digest(modules: Iterable[str]) -> str:
 
 
 def library_versions(modules: Iterable[str]) -> dict[str, str]:
-    """Return `{distribution: version}` of Python and of every library that the modules import, directly or not."""
+    """Return `{distribution: version}` for Python and every library that the modules import, directly or indirectly."""
     imported = {name.partition(".")[0] for module in _closure(modules) for name in _imports(module)}
     versions = {"python": platform.python_version()}
     for name in sorted(imported - set(sys.stdlib_module_names) - set(PROJECT)):
@@ -39,18 +39,18 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _versions_of(module: str) -> dict[str, str]:
-    """Return the distributions that bring a module, and their versions; none if it is absent."""
+    """Return `{distribution: version}` for those that provide a module; empty if it is not installed."""
     likely = _onnxruntime_as_installed() if module == "onnxruntime" else DISTRIBUTIONS.get(module, module)
     try:
         return {likely: version(likely)}
-    except PackageNotFoundError:  # another distribution brings the module; slow to look up
+    except PackageNotFoundError:  # another distribution provides the module; this lookup is slow
         return {name: version(name) for name in packages_distributions().get(module, [])}
 
 
 def _onnxruntime_as_installed() -> str:
-    """Return the distribution whose files are in the module's folder: onnxruntime-gpu and others share it.
+    """Return the distribution that owns the files in onnxruntime's folder, which onnxruntime-gpu and others share.
 
-    Where several are installed, each is listed as if it were there; the last to be unpacked has left this file.
+    If several are installed, pip lists them all; the one that was unpacked last has written the file read here.
     """
     package = importlib.util.find_spec("onnxruntime")
     file = Path(package.origin or "").parent / "capi" / "build_and_package_info.py" if package else Path()
@@ -66,14 +66,14 @@ def _closure(modules: Iterable[str]) -> list[str]:
         if module not in found:
             found.add(module)
             names = (name for name in _imports(module) if name.partition(".")[0] in PROJECT)
-            # a package as such, which any import of its modules names, only says what it offers to others
+            # an import of `compress.x` names `compress` as well, whose __init__ only lists what it exports
             waiting += [name for name in names if name not in PROJECT and _source(name)]
     return sorted(found)
 
 
 @cache
 def _source(module: str) -> Path | None:
-    """Return a project module's file, found without importing anything; None where there is none."""
+    """Return a project module's file, found without importing the module; None if there is no such file."""
     root, *parts = module.split(".")
     package = importlib.util.find_spec(root)
     if not package or not package.submodule_search_locations:
@@ -95,7 +95,7 @@ def _tree(module: str) -> ast.Module:
 
 @cache
 def _imports(module: str) -> list[str]:
-    """Return the dotted names that a module imports anywhere, `from a import b` as both `a` and `a.b`."""
+    """Return the dotted names that a module imports at any level, `from a import b` as both `a` and `a.b`."""
     names: list[str] = []
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Several processes that train together: a chief, which announces what it runs, and those that follow it."""
+"""Several processes that train together: a chief, which announces what it runs, and the processes that follow it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compress.store import Entry, Store
 
 @contextmanager
 def announced(steps: Sequence[Step], store: Store) -> Iterator[None]:
-    """Let other processes know what this one, the chief, runs; they read it once they have met."""
+    """Announce to the followers what this process, the chief, runs; they read it once all processes are connected."""
     keys = {step.stage.name: step.key for step in steps}
     write_file(store.announcement, json.dumps(keys).encode())
     try:
@@ -44,15 +44,15 @@ def follow(
 ) -> None:
     """Take part in all trainings of another process, the chief, which runs the same steps in the same workspace.
 
-    The other stages are the chief's; this returns with the last training. No result is written. Raises `BadInputError`
-    where this process would train something else, `MachineError` where the chief has given up or has another workspace,
-    and what `check_chief` raises where it is gone.
+    Only the chief runs the other stages and writes results; a follower returns after the last training. Raises
+    `BadInputError` if this process would train something else than the chief, `MachineError` if the chief has ended
+    early or uses another workspace, and whatever `check_chief` raises if the chief cannot be reached.
     """
     try:
         keys = json.loads(store.announcement.read_bytes())
     except FileNotFoundError as error:
         if all(step.entry for step in _of_trainings(steps)):
-            return  # nothing was left to train, and the chief has ended
+            return  # there was nothing left to train, and the chief has ended
         raise MachineError(
             f"{store.announcement}: is not there: the chief has ended, or its workspace is another folder; should be "
             "one that all processes share"
@@ -63,12 +63,12 @@ def follow(
         name, took_part = step.stage.name, False
         if keys.get(name) != step.key:
             raise BadInputError(
-                f"{name}: this process would make something else than the chief: settings, data, code, libraries and "
-                "kind of device should be the same"
+                f"{name}: this process would make something else than the chief; settings, data, code, libraries and "
+                "kind of device should be the same for both"
             )
         made_from = {source: entries[source].output_digest for source in step.stage.sources}
         while name not in entries:
-            chief_has_ended = not store.announcement.exists()  # asked first: it publishes before it ends
+            chief_has_ended = not store.announcement.exists()  # before the store: the chief publishes, then ends
             entry, _ = store.find(name, step.key)
             if entry and entry.manifest["made_from"] == made_from:
                 entries[name] = entry
@@ -93,7 +93,7 @@ def follow(
 
 
 def _of_trainings(steps: Sequence[Step]) -> list[Step]:
-    """Return the stages that train and those whose results these take, directly or not, in order."""
+    """Return the steps that train and those whose results they use, directly or indirectly, in order."""
     needed: set[str] = set()
     for step in reversed(steps):
         if step.stage.trains or step.stage.name in needed:

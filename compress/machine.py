@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo has them
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as named in /proc/cpuinfo
 
 
 @cache
@@ -25,13 +25,13 @@ def gpu() -> str:
 
 
 def device_class() -> str:
-    """Return `gpu` where an NVIDIA driver lists a device and CUDA_VISIBLE_DEVICES hides none, else `cpu`."""
+    """Return `gpu` if an NVIDIA driver lists a device and CUDA_VISIBLE_DEVICES does not hide all, otherwise `cpu`."""
     return "gpu" if gpu() else "cpu"
 
 
 @cache
 def host() -> dict[str, Any]:
-    """Return what makes latencies comparable: processor, cores this process may use, memory, system, device."""
+    """Return what has to be equal for latencies to be comparable: processor, usable cores, memory, system, device."""
     import psutil
 
     return {
@@ -46,7 +46,7 @@ def host() -> dict[str, Any]:
 
 
 def has_bfloat16() -> bool:
-    """Tell whether the processor multiplies bfloat16 in hardware; where that cannot be seen, that it does not."""
+    """Return whether the processor multiplies bfloat16 in hardware; False if that cannot be determined."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

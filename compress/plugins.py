@@ -1,6 +1,6 @@
-"""What a config may name: one module for each teacher, student, data source and loss.
+"""Plug-ins that a config chooses by name: teachers, students, data sources and losses, one module each.
 
-Plug-ins are found by their file name in the package that holds their kind; adding one is adding one file.
+A plug-in is found by its file name in the package of its kind, so that adding one means adding one file.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 
 class Choice(BaseModel):
-    """A plug-in by its name, and options for it: one field of a stage's settings.
+    """A plug-in's name and its options, as one field of a stage's settings.
 
-    Each kind of plug-in is a subclass, which names the package that holds its files, the function in each file whose
-    keyword parameters are the options, and the default:
+    Each kind of plug-in is a subclass that states the package of its files, the function in each file whose keyword
+    parameters are the options, and the default name:
 
         class Student(Choice):
             package, entry = "students", "build"
             name: str = "plain"
 
-    In TOML, a name alone is a choice without options: `student = "plain"`. Name and options are checked while the
-    settings load; a message names the key as it was written.
+    In TOML, a name alone stands for a choice without options: `student = "plain"`. Name and options are checked while
+    the settings load; messages name the key as the user wrote it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,23 +60,23 @@ class Choice(BaseModel):
 
     @property
     def function(self) -> Callable[..., Any]:
-        """The plug-in's function, its options given."""
+        """The plug-in's function with its options already filled in."""
         return partial(getattr(self.module, self.entry), **self.options)
 
     def with_options(self, options: Mapping[str, Any]) -> Self:
-        """Return the same plug-in with these options over its own; raises `pydantic.ValidationError`."""
+        """Return the same plug-in with its options updated by these; raises `pydantic.ValidationError`."""
         return type(self)(name=self.name, options={**self.options, **options})
 
     @classmethod
     def find(cls, name: str) -> ModuleType:
-        """Import the plug-in of a name; raises `ValueError` with the nearest real name."""
+        """Import the plug-in `name`; if there is no such file, raises `ValueError` with the closest name there is."""
         return find(cls.package, name)
 
     @model_validator(mode="wrap")
     @classmethod
     def _may_be_a_name_alone(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         if isinstance(value, str):
-            cls.find(value)  # here, where the key is the choice's own
+            cls.find(value)  # checked here, so that the message names the key that holds the text
             value = {"name": value}
         elif not isinstance(value, (dict, cls)):
             raise ValueError("should be a name, or a section with name and options")
@@ -91,7 +91,7 @@ class Choice(BaseModel):
     @field_validator("options")
     @classmethod
     def _are_options_of_the_plugin(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "name" in info.data:  # else it is refused itself
+        if "name" in info.data:  # otherwise the name has been refused already
             _check_options(getattr(cls.find(info.data["name"]), cls.entry), options)
         return options
 
@@ -101,7 +101,7 @@ class Choice(BaseModel):
 
 
 def modules_of(settings: BaseModel) -> list[str]:
-    """Return the names of the modules that settings choose, in whatever depth."""
+    """Return the names of the modules that settings choose, however deeply nested."""
     if isinstance(settings, Choice):
         return [settings.module.__name__]
     fields = (value if isinstance(value, tuple) else (value,) for _, value in settings)
@@ -109,19 +109,19 @@ def modules_of(settings: BaseModel) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error line: the nearest known name, or all of them."""
+    """Return the end of an error message: the closest known name, or all of them if nothing is close."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
 
 
 def names(package: str) -> list[str]:
-    """Return the names of the plug-ins of a package."""
+    """Return the names of the plug-ins in a package."""
     return [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
 
 
 def find(package: str, name: str) -> ModuleType:
-    """Import the plug-in `name` of a package; raises `ValueError` with the nearest real name."""
+    """Import the plug-in `name` of a package; if there is no such file, raises `ValueError` with the closest name."""
     known = names(package)
     if name not in known:
         raise ValueError(f"there is no {name!r} in {package.replace('.', '/')}/; {nearest(name, known)}")
@@ -136,8 +136,8 @@ def _check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> 
     }
     for name in options:
         if name not in fields:
-            real = nearest(name, fields) if fields else "there are none"
-            words = PydanticCustomError("unknown_option", "there is no such option; {real}", {"real": real})
-            unknown = InitErrorDetails(type=words, loc=(name,), input=options[name])
+            hint = nearest(name, fields) if fields else "this plug-in has no options"
+            message = PydanticCustomError("unknown_option", "there is no such option; {hint}", {"hint": hint})
+            unknown = InitErrorDetails(type=message, loc=(name,), input=options[name])
             raise ValidationError.from_exception_data("options", [unknown])
     create_model("options", __config__=ConfigDict(strict=True), **fields)(**options)

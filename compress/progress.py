@@ -1,4 +1,4 @@
-"""What a user sees while a run works: bars on a terminal, a line now and then where the output is a file."""
+"""What a user sees during a run: progress bars on a terminal, or a line every few seconds if the output is a file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ENOUGH_TO_TELL = 0.02  # of the run, before the time left is estimated
 
 
 class Progress:
-    """The run's clock: stages to run with their shares of the time, the one under way, the time left.
+    """Shows which stage is running, how far it is, and how much time is left for the whole run.
 
-    The time left is the time spent so far scaled by the shares still to do; it gets better as stages finish.
+    The time left is the time spent so far, scaled by the shares still to do; it gets more accurate as stages finish.
     """
 
     def __init__(self, console: Console) -> None:
@@ -41,7 +41,7 @@ class Progress:
             self._bars.stop()
 
     def start(self, stages: Sequence[tuple[str, float]]) -> None:
-        """Begin a run of these stages, each with its share of the time, relative to the others."""
+        """Start a run of these stages, given as pairs of name and share of the time, relative to the others."""
         self._shares = dict(stages)
         self._began = self._last_line = time.monotonic()
         if stages and self.console.is_terminal:
@@ -58,7 +58,7 @@ class Progress:
             self._bars.start()
 
     def begin(self, stage: str) -> None:
-        """A stage starts."""
+        """Show that a stage has started."""
         self._current, self._fraction, self._just_begun = stage, 0.0, True
         if self._bars:
             self._bars.reset(self._stage_bar, description=stage, total=1.0, words="")
@@ -67,7 +67,10 @@ class Progress:
         self._show()
 
     def update(self, fraction: float, words: str) -> None:
-        """The current stage has done `fraction` (0 to 1) of its work; the first one told is what an earlier run did."""
+        """Show that the current stage has done `fraction` (0 to 1) of its work.
+
+        The first fraction of a stage counts as work of an earlier run, which the estimate of the time left leaves out.
+        """
         if self._just_begun:
             self._done_before += fraction * self._shares.get(self._current, 0.0) / (sum(self._shares.values()) or 1.0)
         self._fraction, self._just_begun = fraction, False
@@ -78,14 +81,14 @@ class Progress:
         self._show()
 
     def end(self, stage: str, seconds: float) -> None:
-        """A stage is finished and in the store."""
+        """Show that a stage is finished and in the store."""
         self._done_share += self._shares.get(stage, 0.0)
         self._fraction = 0.0
         self.note(f"{stage}: done in {seconds:.1f} s")
         self._show()
 
     def note(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a line that stays on the screen."""
         self._last_line = time.monotonic()
         self.console.print(Text(line), soft_wrap=True)
 

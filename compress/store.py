@@ -1,13 +1,13 @@
 """Content-addressed stage results on disk.
 
-A finished stage is the folder `STAGE/KEY/`; its manifest, written last, lists every file with size and sha256 and is
-itself sealed by a digest. The folder appears by one rename, so that a reader sees all of it or nothing.
+A finished stage is the folder `STAGE/KEY/`. Its manifest, written last, lists every file with size and sha256 and is
+itself sealed by a digest. The folder is published by one rename, so that a reader sees all of it or nothing.
 
     WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
     WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above), checkpoint/ (survives a kill), made_from.json
-    WORKSPACE/logs/STAGE-KEY/    how a training went: history.csv, TensorBoard's event files; no result
-    WORKSPACE/chief.json         the keys of a run in which several processes train; there while it goes on
-    WORKSPACE/digests.json       digests of files that were not changed since; may be deleted
+    WORKSPACE/logs/STAGE-KEY/    the course of a training: history.csv, TensorBoard's event files; not a result
+    WORKSPACE/chief.json         the keys of a run in which several processes train; exists while the run lasts
+    WORKSPACE/digests.json       digests of files that have not changed since; may be deleted
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ KEY = re.compile(r"(.*-)?[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished stage: its folder and what its manifest says."""
+    """A finished stage: its folder and the content of its manifest."""
 
     folder: Path
     manifest: dict[str, Any]
 
     @property
     def output_digest(self) -> str:
-        """The sha256 of what the stage made: artifact and files, not of what making them took."""
+        """The sha256 over what the stage made, artifact and files, without the time and memory that this took."""
         return sha256_json([self.manifest["artifact"], self.manifest["files"]])
 
 
@@ -49,7 +49,10 @@ class Store:
         self.announcement = workspace / "chief.json"
 
     def find(self, stage: str, key: str) -> tuple[Entry | None, str]:
-        """Return the verified entry, or None and what does not verify (an empty text where there is none)."""
+        """Return the verified entry, or None and a text that says what does not verify.
+
+        The text is empty if there is no such entry.
+        """
         folder = self.finished / stage / key
         if not folder.is_dir():
             return None, ""
@@ -63,7 +66,7 @@ class Store:
         return Entry(folder, manifest), ""
 
     def newest_key_parts(self, stage: str) -> dict[str, Any] | None:
-        """Return the parts of the key of the stage's newest entry, to tell what has changed since."""
+        """Return the parts of the key of the stage's newest entry, to see what has changed since; None without one."""
         folders = self.finished / stage
         if not folders.is_dir():
             return None
@@ -75,9 +78,10 @@ class Store:
         return None
 
     def work_folder(self, stage: str, key: str, made_from: dict[str, str]) -> Path:
-        """Return where a stage works until it is finished. Its `files/` is new; its `checkpoint/` may be older.
+        """Return the folder in which a stage works until it is finished.
 
-        `made_from` holds the digests of the stage's inputs: a checkpoint of others, since made again, is deleted.
+        Its `files/` is empty; its `checkpoint/` may hold that of an interrupted run. `made_from` holds the digests of
+        the stage's inputs: if they have been made again with other content, the checkpoint is deleted.
         """
         folder = self.unfinished / f"{stage}-{key}"
         inputs = json.dumps(made_from, sort_keys=True).encode()
@@ -99,7 +103,7 @@ class Store:
         write_file(work / "files" / MANIFEST, json.dumps(manifest, indent=1).encode())
         folder = self.finished / stage / key
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():  # what did not verify gives way
+        if folder.exists():  # an entry that did not verify
             shutil.rmtree(folder)
         (work / "files").rename(folder)
         shutil.rmtree(work)

@@ -1,4 +1,4 @@
-"""Texts from Jinja2 templates that lie beside the code."""
+"""Rendering of the Jinja2 templates that are kept beside the code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import jinja2
 
 
 def render(template: Path, **values: Any) -> str:
-    """Return a template's text; raises `jinja2.UndefinedError` for a value that it asks for and that is not given."""
+    """Return a template's text with `values` filled in; raises `jinja2.UndefinedError` if it uses a missing value."""
     text = template.read_text("utf-8")
     return jinja2.Template(text, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(**values)

@@ -6,5 +6,5 @@ from rich.console import Console
 
 
 def terminal() -> Console:
-    """Return a console that prints names, paths and settings as they are, whatever brackets and colons they hold."""
+    """Return a console that prints text literally, so that brackets and colons in names and paths stay as they are."""
     return Console(markup=False, emoji=False)

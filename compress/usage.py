@@ -1,4 +1,4 @@
-"""What running something takes: seconds and memory."""
+"""Measurement of the time and memory that a stage takes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE_SECONDS = 0.1
-KEPT_EVERY = 10  # samples
+SAVE_EVERY = 10  # samples
 
 
 @contextmanager
 def measured(path: Path) -> Iterator[dict[str, Any]]:
-    """Measure what runs inside: `seconds`, and `peak_rss_bytes`, the most memory that this process held meanwhile,
-    with those that it has started.
+    """Measure the code inside: yields a dict of `seconds` and `peak_rss_bytes`, complete once that code has ended.
 
-    Both are kept in a file while it runs, so that a stage which was killed and goes on counts all its time. Memory is
-    sampled, since the system's own high-water mark cannot be set back between two stages of one process.
+    The peak is that of the memory held by this process and its children together. Both numbers are saved to `path`
+    as they grow, so that a stage that was killed and then resumed counts all its time. Memory is sampled, because the
+    operating system's high-water mark cannot be reset between two stages of one process.
     """
     import psutil
 
@@ -33,31 +33,31 @@ def measured(path: Path) -> Iterator[dict[str, Any]]:
         before = {"seconds": 0.0, "peak_rss_bytes": 0}
     process, done, start = psutil.Process(), threading.Event(), time.perf_counter()
     gc.collect()
-    taken = dict(before)
+    usage = dict(before)
     children: list[psutil.Process] = []
 
     def sample() -> None:
-        taken["seconds"] = round(before["seconds"] + time.perf_counter() - start, 3)
+        usage["seconds"] = round(before["seconds"] + time.perf_counter() - start, 3)
         held = process.memory_info().rss
         for child in children:
-            with contextlib.suppress(psutil.Error):  # it has ended since
+            with contextlib.suppress(psutil.Error):  # the child has ended meanwhile
                 held += child.memory_info().rss
-        taken["peak_rss_bytes"] = max(taken["peak_rss_bytes"], held)
+        usage["peak_rss_bytes"] = max(usage["peak_rss_bytes"], held)
 
-    def keep_sampling() -> None:
+    def sample_until_done() -> None:
         for n in itertools.count():
             sample()
-            if n % KEPT_EVERY == 0:
-                children[:] = process.children(recursive=True)  # slow: asks for all processes of the machine
-                with contextlib.suppress(OSError):  # a full disk is the stage's own to report
-                    path.write_text(json.dumps(taken))
+            if n % SAVE_EVERY == 0:
+                children[:] = process.children(recursive=True)  # slow: looks at all processes of the machine
+                with contextlib.suppress(OSError):  # if the disk is full, the stage itself will report it
+                    path.write_text(json.dumps(usage))
             if done.wait(SAMPLE_SECONDS):
                 return
 
-    thread = threading.Thread(target=keep_sampling, daemon=True)
+    thread = threading.Thread(target=sample_until_done, daemon=True)
     thread.start()
     try:
-        yield taken
+        yield usage
     finally:
         done.set()
         thread.join()
