@@ -1,11 +1,11 @@
-"""How far the figures of `python -m compress bench MODEL` are from those of onnxruntime's own perf test.
+"""Compares the figures of `python -m compress bench MODEL` with those of onnxruntime's own perf test.
 
     python -m benchmarks.bench [MODEL.onnx] [--turns 10] [--seconds 2]
 
-Without MODEL it takes two networks of 40 equal convolutions, of about one and six milliseconds. Our command and what
-`onnxruntime_perf_test` does (`benchmarks/perf_test.py`) take turns, each in a process of its own. Prints the ratio
-of our median to the mean of theirs before and after: the median of the turns, and between what half of them lie. Ours
-has in it what Python's `session.run` does with inputs and outputs, theirs has not.
+Without MODEL it uses two networks of 40 equal convolutions, which take about one and six milliseconds. Our command and
+an equivalent of `onnxruntime_perf_test` (`benchmarks/perf_test.py`) run alternately, each in a new process. Prints the
+ratio of our median to the mean of theirs before and after it: the median over the turns, and the range of the middle
+half. Our time includes what Python's `session.run` does with inputs and outputs, theirs does not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIDES = (32, 72)
 
 
 def main() -> None:
-    """Print a line for each model and number of threads."""
+    """Print a line per model and number of threads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", type=Path)
     parser.add_argument("--turns", type=int, default=10)
@@ -41,12 +41,12 @@ def main() -> None:
 
 
 def network(folder: Path, side: int) -> Path:
-    """Write a network for images of so many pixels a side."""
+    """Write a network for images of `side` x `side` pixels."""
     return write_model(folder / f"{side}.onnx", layers=40, side=side)
 
 
 def compare(file: Path, threads: int, turns: int, seconds: float, folder: Path) -> None:
-    """Measure a model by both in turns and print what came out."""
+    """Measure a model with both alternately and print the ratio."""
     ratios, all_theirs = [], [theirs_ms(file, threads, seconds)]
     for _ in range(turns):
         ours = ours_ms(file, threads, seconds, folder)
@@ -61,7 +61,7 @@ def compare(file: Path, threads: int, turns: int, seconds: float, folder: Path) 
 
 
 def ours_ms(file: Path, threads: int, seconds: float, folder: Path) -> float:
-    """Return the median that our command found."""
+    """Return the median that our command measures, in ms."""
     options = ["--batches", "1", "--threads", str(threads), "--seconds", str(seconds)]
     report = folder / "bench.json"
     command = [sys.executable, "-m", "compress", "bench", str(file), *options, "--json", str(report)]
@@ -71,7 +71,7 @@ def ours_ms(file: Path, threads: int, seconds: float, folder: Path) -> float:
 
 
 def theirs_ms(file: Path, threads: int, seconds: float) -> float:
-    """Return the median that the perf test found."""
+    """Return the median that the perf test measures, in ms."""
     with get_context("spawn").Pool(1) as pool:
         return statistics.median(pool.apply(perf_test, (file, threads, seconds))) / 1e6
 

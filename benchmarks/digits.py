@@ -2,7 +2,7 @@
 
     python benchmarks/digits.py [FOLDER]
 
-About 15 minutes on 2 cores. Seeds that are finished in FOLDER (default: benchmarks/runs) are not run again.
+Takes about 15 minutes on 2 cores. Seeds that are finished in FOLDER (default: benchmarks/runs) are not run again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> None:
-    """Run the seeds and print a table in Markdown: a row each, then the means."""
+    """Run the seeds and print a Markdown table: one row per seed, then the means."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "runs")
     rows = [figures(run(folder / f"seed{seed}", seed)) for seed in SEEDS]
     print(f"| seed | {' | '.join(rows[0])} |\n|---{'|---' * len(rows[0])}|")
@@ -38,7 +38,7 @@ def run(folder: Path, seed: int) -> Report:
 
 
 def figures(report: Report) -> dict[str, float]:
-    """Return what is claimed of a run."""
+    """Return the figures of a run that docs/figures.md shows."""
     models = {model.id: model for model in report.models}
     teacher, deployed = report.teacher, report.deployed_model
     return {
@@ -54,7 +54,7 @@ def figures(report: Report) -> dict[str, float]:
 
 
 def as_text(name: str, row: dict[str, float]) -> str:
-    """Return figures as a row of a table: fractions with four decimals, what is larger without."""
+    """Return figures as a row of a table: fractions with four decimals, larger numbers without any."""
     return f"| {name} | {' | '.join(f'{value:.4f}' if value <= 1 else f'{value:.0f}' for value in row.values())} |"
 
 

@@ -1,4 +1,4 @@
-"""What the models of a bundle take on an NVIDIA GPU: whole calls, calls with data on the device, and CUDA graphs.
+"""Measures a bundle's models on an NVIDIA GPU: whole calls, calls with data on the device, and CUDA graphs.
 
     python benchmarks/gpu.py exported/NAME [--json FILE] [--seconds 2]
 
@@ -6,11 +6,11 @@ Needs `pip install "onnxruntime-gpu[cuda,cudnn]"` in place of onnxruntime, and o
 of `python -m compress bench MODEL`; where the project is not installed, start it as `python -m benchmarks.gpu`.
 
 Each model runs in fp32, in TF32 (the CUDA provider's default), and in fp16, converted here with inputs and outputs
-left as they are, also with channels last (NHWC), as tensor cores take them. Prints the median of each kind of call at
-batch 1, 8, 32 and 128, how far the outputs are from the stored model's on the CPU, and nodes by provider. A model of
-which a node falls to the CPU gets a line instead of figures. Takes up to 3 minutes.
+left as they are, also with channels last (NHWC), as tensor cores want them. Prints the median of each kind of call at
+batch 1, 8, 32 and 128, how far the outputs are from the stored model's on the CPU, and nodes by provider. A model with
+a node that falls back to the CPU gets a line instead of figures. Takes up to 3 minutes.
 
-Exit codes: 2 for a folder without a bundle, 4 for a machine without a GPU that the CUDA provider runs on.
+Exit codes: 2 if the folder is not a bundle, 4 if the machine has no GPU that the CUDA provider can use.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ BATCHES = (1, 8, 32, 128)
 CALLS = ("whole", "on device", "graph")
 # The CUDA provider's options; without TF32 it also keeps fp16 from the tensor cores
 ARITHMETICS = {"fp32": {"use_tf32": "0"}, "TF32": {}, "fp16": {}, "fp16 NHWC": {"prefer_nhwc": "1"}}
-NOISE = 16  # images, where a bundle has no golden ones
+NOISE = 16  # images, if a bundle has no golden ones
 LARGEST_FP16, SMALLEST_FP16 = float(np.finfo(np.float16).max), 2.0**-24
-GRAPH_TOLERANCE = 0.05  # of the largest logit: another algorithm rounds otherwise; stale memory is far off
+GRAPH_TOLERANCE = 0.05  # of the largest logit: other algorithms round differently; stale memory is far off
 GPU_FACTS = ("name", "driver_version", "memory.total", "power.limit", "clocks.max.sm", "clocks.max.mem")
 BUSY_FACTS = ("clocks.sm", "clocks.mem", "power.draw", "temperature.gpu")
 NOTE = (
     "Medians in ms. whole: inputs and outputs in the host's memory. on device: in the GPU's. graph: the same as a CUDA "
-    "graph. Largest differences to the stored model on the CPU: of probabilities, and of logits as a part of the "
+    "graph. Largest differences from the stored model on the CPU: of probabilities, and of logits as a fraction of the "
     "largest logit. MHz: of the multiprocessors under load."
 )
 
 
 @dataclass
 class Row:
-    """A model in one arithmetic: where its nodes ran, its answers beside the CPU's, medians by batch and call."""
+    """A model in one arithmetic: nodes by provider, differences from the CPU's outputs, medians by batch and call."""
 
     model: str
     arithmetic: str
@@ -79,7 +79,7 @@ class Row:
 
 
 def main() -> None:
-    """Measure a bundle, print what was found, and write it where asked; a mistake is one line."""
+    """Measure a bundle, print the results, and write them to --json; a known error is one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--json", type=Path)
@@ -102,9 +102,9 @@ def main() -> None:
 
 
 def read_bundle(folder: Path) -> tuple[dict[str, bytes], np.ndarray]:
-    """Return a bundle's models by name and its golden images, else noise; raises `BadInputError` for any other folder.
+    """Return a bundle's models by name, and its golden images (noise, if it has none).
 
-    The images are `(n, height, width, channels) uint8`.
+    The images are `(n, height, width, channels) uint8`. Raises `BadInputError` if the folder is not a bundle.
     """
     manifest = read_manifest(folder)
     shape = tuple(manifest["input"]["shape"][1:])
@@ -119,7 +119,7 @@ def read_bundle(folder: Path) -> tuple[dict[str, bytes], np.ndarray]:
 
 
 def find_gpu() -> dict[str, str]:
-    """Return what is known of the GPU; raises `MachineError` if there is none, or no CUDA provider."""
+    """Return facts about the GPU; raises `MachineError` if there is no GPU or no CUDA provider."""
     if CUDA not in onnxruntime.get_available_providers():
         raise MachineError(
             f"onnxruntime {onnxruntime.__version__} as installed has no {CUDA}; it should be onnxruntime-gpu"
@@ -131,7 +131,7 @@ def find_gpu() -> dict[str, str]:
 
 
 def nvidia_smi(facts: Sequence[str], meanwhile: Call = lambda: None) -> dict[str, str]:
-    """Return facts about the first GPU, by nvidia-smi's names; it is kept busy with a call until they are there."""
+    """Return facts about the first GPU, by nvidia-smi's names; `meanwhile` is called until nvidia-smi has answered."""
     command = ["nvidia-smi", "--id=0", f"--query-gpu={','.join(facts)}", "--format=csv,noheader"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -149,7 +149,7 @@ def measure(
     provider: str = CUDA,
     batches: Sequence[int] = BATCHES,
 ) -> list[str]:
-    """Add a row for each arithmetic in which the provider runs all of a model; return a line for each other fact."""
+    """Add a row per arithmetic in which the provider runs all of a model; return lines about everything else."""
     reference = session_of(model).run(OUTPUTS, {INPUT: images})
     measured: dict[str, Row] = {}
     lines: list[str] = []
@@ -163,8 +163,8 @@ def measure(
                 calls[batch][arithmetic, kind] = call
         except MachineError:
             raise
-        except Exception as error:  # whatever onnxruntime raises for a node, a batch or a graph that it cannot run
-            lines.append(f"{name} in {arithmetic}: no figure, or none further: {first_line(error)}")
+        except Exception as error:  # onnxruntime raises many types for what it cannot run
+            lines.append(f"{name} in {arithmetic}: no figures, or no further ones: {first_line(error)}")
     for batch, arms in calls.items():
         for call in arms.values():
             warm_up(call)
@@ -180,10 +180,10 @@ def measure(
 
 
 def to_fp16(model: bytes) -> tuple[bytes, str]:
-    """Return a model in fp16 whose inputs and outputs are as they were, and what the converter changed besides.
+    """Return a model in fp16 with its inputs and outputs unchanged, and a note on what else the converter changed.
 
-    Raises `ValueError` for a model in 8 bits, whose steps are fp32 by ONNX's definition (until opset 19), and for
-    constants beyond fp16's range: the converter would put its largest number in their place without a word.
+    Raises `ValueError` for a model in 8 bits, whose scales are fp32 by ONNX's definition (until opset 19), and for
+    constants beyond fp16's range, which the converter would silently replace by the largest number.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -211,15 +211,15 @@ def compare(
     reference: Sequence[np.ndarray],
     provider: tuple[str, Mapping[str, str]],
 ) -> Row:
-    """Run a model once on a provider, which comes with its options.
+    """Run a model once on a provider, given with its options, and compare its outputs.
 
-    `reference` are the logits and probabilities, `(n, classes) float32` each, that it is compared with. Raises
-    `ValueError` if a node ran elsewhere, or outputs are not finite, and `MachineError` if all nodes did.
+    `reference` are the expected logits and probabilities, `(n, classes) float32` each. Raises `ValueError` if a node
+    ran elsewhere or an output is not finite, and `MachineError` if all nodes ran elsewhere.
     """
     with tempfile.TemporaryDirectory() as temporary:
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, str(Path(temporary) / "profile")
-        # Unlike session_of, it lets nodes fall to the CPU, to count them
+        # Unlike session_of, this lets nodes fall back to the CPU, in order to count them
         session = onnxruntime.InferenceSession(model, options, providers=[provider], enable_fallback=0)
         logits, probabilities = session.run(OUTPUTS, {INPUT: images})
         nodes = nodes_by_provider(Path(session.end_profiling()))
@@ -242,9 +242,9 @@ def compare(
 def open_calls(
     model: bytes, images: np.ndarray, batches: Sequence[int], provider: str, options: Mapping[str, str]
 ) -> Iterator[tuple[int, str, Call]]:
-    """Yield batch, kind and call, all plain ones before the first graph; images are repeated to fill a batch.
+    """Yield batch, kind and call, all plain calls before the first graph; images are repeated to fill a batch.
 
-    Raises `ValueError` if a graph, given other images, does not answer as a plain call does.
+    Raises `ValueError` if a graph, given other images, gives other outputs than a plain call.
     """
     session = session_of(model, provider=provider, provider_options=options)
     feeds = {batch: np.resize(images, (batch, *images.shape[1:])) for batch in batches}
@@ -254,7 +254,7 @@ def open_calls(
     if provider != CUDA:
         return
     for batch, feed in feeds.items():
-        # A session each: it keeps one graph, of one shape
+        # A session per batch: each keeps one graph, for one shape
         captured = session_of(model, provider=CUDA, provider_options={**options, "enable_cuda_graph": "1"})
         others = np.ascontiguousarray(feed[:, ::-1])
         expected = session.run([LOGITS], {INPUT: others})[0]
@@ -282,7 +282,7 @@ def capture(session: Any, feed: np.ndarray) -> tuple[Call, Any, Any]:
 
 
 def show(rows: Sequence[Row], lines: Sequence[str], gpu: Mapping[str, str]) -> None:
-    """Print the medians, the answers, and what else there is to know."""
+    """Print the tables of medians and of answers, and the lines below them."""
     latencies = _table("model", "in", "batch", *CALLS)
     answers = _table("model", "in", "nodes", "probabilities", "logits", "labels", "MHz")
     for row in rows:
@@ -300,7 +300,7 @@ def show(rows: Sequence[Row], lines: Sequence[str], gpu: Mapping[str, str]) -> N
 
 
 def as_json(rows: Sequence[Row], lines: Sequence[str], gpu: Mapping[str, str]) -> dict[str, Any]:
-    """Return all that was found as plain JSON values."""
+    """Return all results as plain JSON values."""
     return {"schema": 1, "gpu": dict(gpu), "models": [asdict(row) for row in rows], "notes": list(lines)}
 
 

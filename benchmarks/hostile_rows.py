@@ -1,6 +1,6 @@
-"""Hostile and odd inputs, one row each: accepted with the pixels that it should give, or refused in one line.
+"""Hostile and odd inputs, one per row: accepted with the pixels that the row states, or refused in one line.
 
-The test of the same name runs them within its process, `benchmarks/hostile_inputs.py` as a user would.
+tests/data/test_hostile_inputs.py runs them in its own process, `benchmarks/hostile_inputs.py` as a user would.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ODD = "0-odd"  # sorts before the others: its pixels are the first
 
 @dataclass(frozen=True)
 class Row:
-    """A folder of two classes of ten good images each, changed by `build`; it may return another SPEC.
+    """A folder of two classes of ten good images each, changed by `build`, which may return another SPEC.
 
-    Either `pixels`, what the network sees of the first image `(8, 8, 3)`, or `refused`, a part of the line. `says` are
-    parts of what is printed for an input that is accepted.
+    A row states either `pixels`, the first image as the network's input `(8, 8, 3)`, or `refused`, a part of the error
+    line. `says` are parts of what is printed for an accepted input.
     """
 
     name: str
@@ -46,7 +46,7 @@ def solid(colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def halves(first: tuple[int, int, int], second: tuple[int, int, int], axis: int) -> np.ndarray:
-    """The first colour above (axis 0) or left of (axis 1) the second."""
+    """Return an image with the first colour above (axis 0) or left of (axis 1) the second, `(8, 8, 3) uint8`."""
     return np.concatenate([np.split(solid(first), 2, axis)[0], np.split(solid(second), 2, axis)[0]], axis)
 
 
@@ -58,7 +58,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def odd(data: bytes, name: str = f"{ODD}.png") -> Callable[[Path], None]:
-    """Return what writes a file of these bytes into the first class."""
+    """Return a function that writes a file of these bytes into the first class."""
 
     def build(folder: Path) -> None:
         (folder / "a" / name).write_bytes(data)
@@ -67,7 +67,7 @@ def odd(data: bytes, name: str = f"{ODD}.png") -> Callable[[Path], None]:
 
 
 def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, clear: bytes = b"") -> bytes:
-    """A PNG made by hand, for what Pillow does not write; `clear` is the colour that stands for transparent."""
+    """Return a PNG made by hand, of a kind that Pillow does not write; `clear` is the colour that means transparent."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -80,19 +80,19 @@ def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, clear
 
 
 def half_clear_by_value(bits: int, colour_type: int, left: bytes, right: bytes, clear: bytes) -> bytes:
-    """Eight rows, one half of each of `left`, a transparent value, the other of `right`."""
+    """Return eight rows of pixels, the left half of each `left`, a transparent value, the right half `right`."""
     return png(SIZE, SIZE, bits, colour_type, SIZE * (b"\0" + left + right), clear)
 
 
 def tiff(bits: int, photometric: int, data: bytes) -> bytes:
-    """A grey TIFF of 8x8 made by hand, for what Pillow does not write."""
+    """Return a grey TIFF of 8x8 made by hand, of a kind that Pillow does not write."""
     fields = {256: SIZE, 257: SIZE, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: SIZE, 279: len(data)}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items())
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(fields)) + entries + bytes(4)
 
 
 def large_and_clear(folder: Path) -> None:
-    """Write a transparent PNG with nearly as many pixels as are decoded."""
+    """Write a transparent PNG with nearly the largest number of pixels that is decoded."""
     odd(png(7_000, 7_000, 8, 6, bytes(7_000 * 28_001)))(folder)
 
 
@@ -142,14 +142,14 @@ def animated(kind: str) -> bytes:
 
 
 def half_clear(mode: str) -> Image.Image:
-    """Transparent on the left, red or black on the right."""
+    """Return an image that is transparent on the left, red or black on the right."""
     image = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
     image.paste((*RED, 255) if mode == "RGBA" else (*BLACK, 255), (SIZE // 2, 0, SIZE, SIZE))
     return image.convert(mode)
 
 
 def link(target: str, name: str = ODD) -> Callable[[Path], None]:
-    """Return what makes a symbolic link in the first class."""
+    """Return a function that makes a symbolic link in the first class."""
 
     def build(folder: Path) -> None:
         (folder / "a" / name).symlink_to(target)
@@ -175,7 +175,7 @@ def sparse(folder: Path) -> None:
 
 
 def raw_name(name: bytes) -> Callable[[Path], None]:
-    """Return what writes a red image with a name of these bytes."""
+    """Return a function that writes a red image under a name of these bytes."""
 
     def build(folder: Path) -> None:
         Path(os.fsdecode(os.fsencode(folder / "a") + b"/" + name)).write_bytes(encoded(red()))
@@ -184,7 +184,7 @@ def raw_name(name: bytes) -> Callable[[Path], None]:
 
 
 def leftovers(folder: Path) -> None:
-    """Write what file managers and version control leave behind."""
+    """Write files that file managers and version control leave behind."""
     for name in (".DS_Store", "Thumbs.db", "._1.png", "desktop.ini"):
         (folder / "a" / name).write_bytes(b"no image")
     (folder / ".git").mkdir()
@@ -193,7 +193,7 @@ def leftovers(folder: Path) -> None:
 
 
 def class_of(count: int, name: str | bytes = "c") -> Callable[[Path], None]:
-    """Return what makes a third class of so many images."""
+    """Return a function that makes a third class with some images."""
 
     def build(folder: Path) -> None:
         new = Path(os.fsdecode(os.fsencode(folder) + b"/" + os.fsencode(name)))
@@ -212,7 +212,7 @@ def only_one_class(folder: Path) -> None:
 
 
 def empty_folder(folder: Path) -> str:
-    """Make a folder without anything in it."""
+    """Make an empty folder."""
     (folder / "nothing").mkdir()
     return "images/nothing"
 
@@ -269,7 +269,7 @@ def same_under_two_labels(folder: Path) -> None:
 
 
 def archive(**arrays: np.ndarray) -> Callable[[Path], str]:
-    """Return what writes arrays into an .npz file."""
+    """Return a function that writes arrays into an .npz file."""
 
     def build(folder: Path) -> str:
         np.savez(folder / "data.npz", **arrays, allow_pickle=True)  # objects too: it is they that are refused
@@ -289,7 +289,7 @@ LABELS = np.arange(20) % 2
 
 
 def table(text: str) -> Callable[[Path], str]:
-    """Return what writes a table of this text."""
+    """Return a function that writes a table with this text."""
 
     def build(folder: Path) -> str:
         (folder / "table.csv").write_text(text)

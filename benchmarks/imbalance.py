@@ -1,10 +1,10 @@
-"""What balance does for rare classes: Fashion-MNIST with half of the classes cut to a hundredth.
+"""Measures what balancing does for rare classes: Fashion-MNIST with half of the classes cut to a hundredth.
 
     python benchmarks/imbalance.py [FOLDER] [METHOD...]
 
 Runs the whole pipeline with a narrow teacher (width 0.25, 4 epochs) on 4,000 training images of classes 0 to 4 and 40
-of classes 5 to 9, with the 10,000 test images as they are, once for each method of balance (default: all), and prints
-the teacher's mean recall of rare and frequent classes as the reports have it. About 3 minutes a method on 2 cores.
+of classes 5 to 9, with all 10,000 test images, once per METHOD of balancing (default: all). Prints the teacher's mean
+recall on rare and on frequent classes, from the reports. Takes about 3 minutes per method on 2 cores.
 Needs Fashion-MNIST, from Keras's folder or Debian's package dataset-fashion-mnist.
 """
 
@@ -36,7 +36,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Run each method and print a table in Markdown."""
+    """Run each method and print a Markdown table."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "runs" / "imbalance")
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "imbalanced.npz").exists():
@@ -71,7 +71,7 @@ def imbalanced() -> dict[str, np.ndarray]:
 
 
 def run(folder: Path, method: str) -> Report:
-    """Run the pipeline with a method of balance; return the report."""
+    """Run the pipeline with a method of balancing; return the report."""
     assignments = {**SETTINGS, "balance.method": method, "deploy.name": method}
     command = [sys.executable, "-m", "compress", "all", "--data", "imbalanced.npz"]
     command += [part for key, value in assignments.items() for part in ("--set", f"{key}={value}")]

@@ -1,11 +1,11 @@
-"""How fast image files become batches, beside the bare decoder, and how long training waits for them.
+"""Measures how fast image files become batches, compared with the bare decoder, and how long training waits for them.
 
     python benchmarks/input_pipeline.py [FOLDER] [--images 20000] [--size 32] [--width 0.125]
 
-FOLDER (default: benchmarks/runs/jpegs) is filled with that many JPEGs of 96x96 in ten classes, if it is new. Prints,
-for images of SIZE with the default augmentation, three turns of each rate and their medians: files read, decoded and
-brought to size by one process a core and nothing else; the same as augmented batches; the same from the cache. Then the
-part of a training's time that it waited for a batch, for the teacher at WIDTH. About 3 minutes on 2 cores.
+If FOLDER (default: benchmarks/runs/jpegs) does not exist, it is filled with that many JPEGs of 96x96 in ten classes.
+Prints, for images of SIZE with the default augmentation, three turns of each rate and their medians: files only read,
+decoded and resized, by one process per core; the same as augmented batches; the same from the cache. Then prints the
+fraction of a training's time spent waiting for batches, for the teacher at WIDTH. Takes about 3 minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WAITING_STEPS = 200
 
 
 def main() -> None:
-    """Print the rates and the part of the time that training waits."""
+    """Print the rates and the fraction of the time that training waits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "runs" / "jpegs")
     parser.add_argument("--images", type=int, default=20_000)
@@ -48,23 +48,23 @@ def main() -> None:
     settings = [f"data.source={arguments.folder}", f"image.size={arguments.size}"]
     decoded = dataset(settings, arguments.folder.parent / "decoded", "data.cache=false")
     cached = dataset(settings, arguments.folder.parent / "cached", "data.cache=true")
-    for warm_up in (bare, epoch):  # starts the processes, compiles the augmentation
+    for warm_up in (bare, epoch):  # start the processes, compile the augmentation
         warm_up(decoded)
     rates: dict[str, list[float]] = {}
-    for _ in range(TURNS):  # interleaved: what disturbs the machine hurts all alike
-        measure(rates, "bare decoder, images a second", decoded.sizes["train"], lambda: bare(decoded))
+    for _ in range(TURNS):  # interleaved, so that other load on the machine affects all of them alike
+        measure(rates, "bare decoder, images per second", decoded.sizes["train"], lambda: bare(decoded))
         measure(rates, "decoded and augmented", decoded.sizes["train"], lambda: epoch(decoded))
         measure(rates, "cached and augmented", cached.sizes["train"], lambda: epoch(cached))
     for what, values in rates.items():
-        print(f"{what:<32}{statistics.median(values):>8,.0f}   {', '.join(f'{value:,.0f}' for value in values)}")
+        print(f"{what:<34}{statistics.median(values):>8,.0f}   {', '.join(f'{value:,.0f}' for value in values)}")
     medians = [statistics.median(values) for values in rates.values()]
     print(f"decoded and augmented / bare decoder: {medians[1] / medians[0]:.2f}")
-    waited, took = waiting(decoded, arguments.width)
-    print(f"training (teacher, width {arguments.width}): waits for input {waited / took:.1%} of its time")
+    waited, total = waiting(decoded, arguments.width)
+    print(f"training (teacher, width {arguments.width}): waits for input {waited / total:.1%} of its time")
 
 
 def make_jpegs(folder: Path, n: int) -> None:
-    """Write `n` JPEGs of 96x96 into a folder a class: smooth coloured fields with noise, a class's own hue in each."""
+    """Write `n` JPEGs of 96x96, one folder per class: smooth coloured fields with noise, in the class's own hue."""
     random = np.random.default_rng(0)
     for label in range(CLASSES):
         (folder / f"class{label}").mkdir(parents=True)
@@ -78,34 +78,34 @@ def make_jpegs(folder: Path, n: int) -> None:
 
 
 def dataset(settings: list[str], out: Path, *more: str) -> Dataset:
-    """Return the data as the data stage makes it."""
+    """Run the data stage and return its result."""
     config: Any = load(assignments=[*settings, *more])
     out.mkdir(parents=True, exist_ok=True)
     return data.run(config.data, config.image, out, Context("data", 0, 0, out, out, lambda *_: None, print))
 
 
 def measure(rates: dict[str, list[float]], what: str, n: int, work: Callable[[], None]) -> None:
-    """Append how many of `n` images a second are worked on."""
+    """Run `work` on `n` images and append its images per second to the rates of `what`."""
     start = time.perf_counter()
     work()
     rates.setdefault(what, []).append(n / (time.perf_counter() - start))
 
 
 def bare(dataset: Dataset) -> None:
-    """Read all training images, a process a core."""
+    """Read all training images, with one process per core."""
     for _ in in_batches(images_of(dataset, "train")):
         pass
 
 
 def epoch(dataset: Dataset) -> None:
-    """Read an epoch as the teacher does."""
+    """Read an epoch of batches as the teacher's training does."""
     config: Any = load()
     batches = label_batches(dataset, config.teacher, Balance(), 0).epoch(0)
-    batches.reduce(0, lambda count, *batch: count + 1)  # within the graph, as a training takes them
+    batches.reduce(0, lambda count, *batch: count + 1)  # within TensorFlow's graph, as in a training
 
 
 def waiting(dataset: Dataset, width: float) -> tuple[float, float]:
-    """Return for how many seconds training steps had to wait for their batch, and what all took."""
+    """Return how many seconds training steps waited for their batch, and the seconds that they took in all."""
     config: Any = load()
     start_afresh(0)
     model = networks.build("teachers", "vgg16", {"width": width}, dataset.image_shape, len(dataset.classes))

@@ -1,4 +1,4 @@
-"""What onnxruntime's own `onnxruntime_perf_test` does, in Python."""
+"""An equivalent of onnxruntime's `onnxruntime_perf_test` in Python."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from compress.latency.inputs import feed_for
 
 
 def perf_test(file: Path, threads: int, seconds: float) -> list[int]:
-    """Return the nanoseconds of each call in so many seconds: one call to warm up, then one after the other.
+    """Return the time of each call in ns: calls made one after the other for `seconds`, after one to warm up.
 
-    The session has onnxruntime's default options but for the threads. Values are bound, which leaves the least of
-    Python in a call (`run_with_ort_values` takes some 60 us more than C++ would).
+    The session has onnxruntime's default options except for the threads. Values are bound, which keeps the share of
+    Python in a call smallest (`run_with_ort_values` takes about 60 us longer than C++ would).
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -1,8 +1,8 @@
-"""Seconds from the start of the process to the label of a first image, beside what its libraries alone take to load.
+"""Measures the seconds from the start of `predict` to its first label, and those that importing its libraries takes.
 
     python benchmarks/predict.py BUNDLE IMAGE [--times 21]
 
-Both are started in turns. Prints the median and the range of each.
+Both are run alternately. Prints the median and the range of each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    """Print a line for each."""
+    """Print a line for each of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle")
     parser.add_argument("image")
@@ -35,12 +35,12 @@ def main() -> None:
     for _ in range(arguments.times):
         for what, command in commands.items():
             seconds[what].append(seconds_of(command))
-    for what, taken in seconds.items():
-        print(f"{what:<20} {statistics.median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f})")
+    for what, times in seconds.items():
+        print(f"{what:<20} {statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})")
 
 
 def seconds_of(command: Sequence[str]) -> float:
-    """Return how long a new Python process takes."""
+    """Return how many seconds a new Python process takes."""
     start = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL, env=environment)

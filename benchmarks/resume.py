@@ -1,9 +1,9 @@
-"""Kills a run with SIGKILL five times at random moments of its trainings and compares what it ends with.
+"""Kills a run five times with SIGKILL, at random moments of its trainings, and compares its final models.
 
     python benchmarks/resume.py REFERENCE FOLDER [ARGUMENTS OF python -m compress all]
 
-REFERENCE is the folder of a run with the same arguments that was never killed; FOLDER is new. On the default settings:
-about 8 minutes on 2 cores.
+REFERENCE is the folder of a run with the same arguments that was never killed; FOLDER must not exist. With the default
+settings it takes about 8 minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# Stage, and within how many seconds after its first finished epoch (or its restart, if it has one) the kill comes
+# Stages to kill, and the most seconds until then, from the first finished epoch or from a restart
 KILLS = (("teacher", 30.0), ("teacher", 30.0), ("prune", 30.0), ("distill", 4.0), ("distill", 4.0))
 
 
@@ -38,10 +38,10 @@ def main() -> None:
 def killed_run(
     folder: Path, arguments: Sequence[str], kills: Sequence[tuple[str, float]], chance: random.Random
 ) -> str:
-    """Start `all` in a folder, kill it in each of the stages `kills`, then let it end; return all it printed.
+    """Run `all` in a folder, kill it once for each stage in `kills`, then let it finish; return all that it printed.
 
-    A kill comes a random time, at most as many seconds as `kills` says, after the stage has started and has a
-    checkpoint. Raises `RuntimeError` where a stage was finished before its kill, or where the run fails.
+    A kill comes after the stage has started and has a checkpoint, at a random time within the seconds that `kills`
+    states. Raises `RuntimeError` if a stage finishes before its kill or if the run fails.
     """
     log = ""
     for stage, longest_wait in kills:
@@ -64,7 +64,7 @@ def killed_run(
 
 
 def start(folder: Path, arguments: Sequence[str]) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start a run; return its process and the file that its output goes to."""
+    """Start a run; return its process and the file to which it prints."""
     log = folder / "log.txt"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as output:
@@ -73,15 +73,15 @@ def start(folder: Path, arguments: Sequence[str]) -> tuple[subprocess.Popen[byte
 
 
 def repeated_stages(log: str) -> list[str]:
-    """Return the stages that were done more than once."""
+    """Return the stages that were run to their end more than once."""
     done = [line.partition(":")[0] for line in log.splitlines() if ": done in" in line]
     return sorted({stage for stage in done if done.count(stage) > 1})
 
 
 def model_hashes(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every weights file and ONNX model that a run left in its workspace.
+    """Return `{path: sha256}` of every weights file and ONNX model that a run left in its workspace.
 
-    Not of the bundle's model.onnx: which variant that is depends on measured times.
+    The bundle's model.onnx is left out: which variant it is depends on measured times.
     """
     store = folder / ".compress" / "store"
     return {

@@ -1,13 +1,13 @@
-"""What `python -m compress serve` gains and costs, server and clients sharing this machine's cores.
+"""Measures what `python -m compress serve` gains and costs; server and clients share this machine's cores.
 
     python benchmarks/serve.py BUNDLE [--variant teacher-fp32] [--seconds 10] [--clients 64] [--malformed 1000]
 
 Serves the bundle, or a copy of it that deploys another of its variants, and prints
-- images a second of 64 clients that each send one image and wait, with batches of up to 32 and with batches of 1, in
-  turns (medians of three), and their ratio;
-- of one client, what it waits for an answer beyond what ONNX Runtime takes for the same image, asked in turns;
-- where a model holds 8 requests at most, how many of 64 clients' requests were answered 200 and 503, and how fast;
-- of malformed and oversized requests, what they were answered, and the server's memory before and after.
+- for 64 clients that each send one image and wait: images per second in batches of up to 32 and in batches of 1,
+  measured alternately (medians of three), and their ratio;
+- for one client: how much longer an answer takes than the same image in ONNX Runtime, measured alternately;
+- for 64 clients of a model that holds at most 8 requests: how many were answered 200 and 503, and how fast;
+- for malformed and oversized requests: how they were answered, and the server's memory before and after.
 
 Clients are threads of two processes, keep their connections open, and send binary tensors.
 """
@@ -45,14 +45,14 @@ from compress.serve.protocol import JSON_LENGTH
 
 PROCESSES = 2
 TURNS = 3
-FEW = 8  # requests that a model holds in the overload
+FEW = 8  # requests that a model may hold in the overload
 NO_ANSWER = "none"
 
 Answers = list[tuple[str, float]]  # status, seconds
 
 
 def main() -> None:
-    """Print a line for each question."""
+    """Print the four measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--variant")
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def throughput(bundle: Path, request: bytes, clients: int, seconds: float) -> None:
-    """Compare batches with single images, in turns, so that what else the machine does hits both."""
+    """Compare batches with single images, alternately, so that other load on the machine affects both alike."""
     with serving(bundle) as batched, serving(bundle, "--batch", "1") as single:
         rates: dict[int, list[float]] = {batched: [], single: []}
         for _ in range(TURNS):
@@ -85,14 +85,14 @@ def throughput(bundle: Path, request: bytes, clients: int, seconds: float) -> No
         images = metric(batched, "compress_batch_images_sum") / metric(batched, "compress_batch_images_count")
     together, one_by_one = (statistics.median(rates[port]) for port in (batched, single))
     print(
-        f"{clients} clients: {together:.0f} images a second in batches ({images:.1f} images on average), "
+        f"{clients} clients: {together:.0f} images per second in batches ({images:.1f} images on average), "
         f"{one_by_one:.0f} one by one: {together / one_by_one:.2f}x",
         flush=True,
     )
 
 
 def overhead(bundle: Path, request: bytes, seconds: float) -> None:
-    """Ask the server and ONNX Runtime in this process for the same image, in turns."""
+    """Classify the same image with the server and with ONNX Runtime in this process, alternately."""
     classifier = compress.load(bundle, threads=1)
     pixels = np.zeros((1, *classifier.input_shape), np.uint8)
     served, alone = [], []
@@ -109,42 +109,42 @@ def overhead(bundle: Path, request: bytes, seconds: float) -> None:
     of_server, of_model = (statistics.median(times) * 1e3 for times in (served, alone))
     print(
         f"1 client: p50 {of_server:.2f} ms, ONNX Runtime alone {of_model:.2f} ms: {of_server - of_model:.2f} ms more "
-        f"for HTTP, server and client; the server took {cpu_seconds / len(served) * 1e3:.2f} ms of a core for each "
+        f"for HTTP, server and client; the server used {cpu_seconds / len(served) * 1e3:.2f} ms of a core per request "
         f"({len(served)} requests)",
         flush=True,
     )
 
 
 def overload(bundle: Path, request: bytes, clients: int, seconds: float) -> None:
-    """Send more than a model may hold."""
+    """Send more requests than a model may hold."""
     with serving(bundle, "--queue", str(FEW)) as port:
         answers = load(port, request, clients, seconds)
     for status, count in sorted(Counter(status for status, _ in answers).items()):
-        times = [taken * 1e3 for said, taken in answers if said == status]
+        times = [seconds * 1e3 for answer, seconds in answers if answer == status]
         print(f"{clients} clients, {FEW} places: {count} answered {status}, p50 {statistics.median(times):.1f} ms")
 
 
 def malformed(bundle: Path, name: str, shape: list[int], count: int) -> None:
-    """Send what cannot be answered."""
+    """Send requests that cannot be answered."""
 
     def answered(number: int) -> str:
         return answer_once(port, wrong_request(name, shape, number))
 
     with serving(bundle, "--deadline", "1") as port, ThreadPoolExecutor(8) as pool:
-        list(pool.map(answered, range(count // 10)))  # takes the memory that is then kept for reuse
+        list(pool.map(answered, range(count // 10)))  # so that the server holds the memory that it keeps for reuse
         before = metric(port, "process_resident_memory_bytes")
         answers = Counter(pool.map(answered, range(count)))
         after = metric(port, "process_resident_memory_bytes")
         alive = answer_once(port, infer_request(name, shape))
-    said = ", ".join(f"{number} {status}" for status, number in sorted(answers.items()))
+    counts = ", ".join(f"{number} {status}" for status, number in sorted(answers.items()))
     print(
-        f"{count} malformed or oversized: {said}; memory {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after; "
+        f"{count} malformed or oversized: {counts}; memory {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after; "
         f"a good one then {alive}"
     )
 
 
 def wrong_request(name: str, shape: list[int], number: int) -> bytes:
-    """Return the bytes of one of many kinds of requests that are all wrong; the same number gives the same one."""
+    """Return the bytes of a wrong request, of one of many kinds; the same number gives the same request."""
     random = Random(number)
     infer, classify, size = f"/v2/models/{name}/infer", f"/v2/models/{name}/classify", int(np.prod(shape))
 
@@ -191,13 +191,13 @@ def tensor_text(values: dict[str, Any]) -> bytes:
 
 
 def post(path: str, body: bytes, headers: str = "", length: int | None = None) -> bytes:
-    """Return the bytes of a request; `length` is what it claims, where that is not the body's."""
+    """Return the bytes of a request; `length` is the one it states, by default the body's."""
     length = len(body) if length is None else length
     return f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\n\r\n".encode() + body
 
 
 def load(port: int, request: bytes, clients: int, seconds: float) -> Answers:
-    """Return the answers to clients that each ask again as soon as they have been answered."""
+    """Return the answers to clients that each send the next request as soon as they have an answer."""
     with ProcessPoolExecutor(PROCESSES) as pool:
         parts = [pool.submit(load_of_process, port, request, clients // PROCESSES, seconds) for _ in range(PROCESSES)]
         return [answer for part in parts for answer in part.result()]
@@ -219,8 +219,8 @@ def load_of_process(port: int, request: bytes, clients: int, seconds: float) -> 
 
 
 def answer_to(connection: socket.socket, request: bytes) -> str:
-    """Return the status of the answer, all of it read; `NO_ANSWER` where the connection ends before it is."""
-    with suppress(OSError):  # the server may have said no, and closed, before all was sent
+    """Read a whole answer and return its status; `NO_ANSWER` if the connection ends before."""
+    with suppress(OSError):  # the server may have refused and closed before everything was sent
         connection.sendall(request)
     try:
         received = b""
@@ -240,13 +240,13 @@ def answer_to(connection: socket.socket, request: bytes) -> str:
 
 
 def answer_once(port: int, request: bytes) -> str:
-    """Return the status of the answer on a connection of its own."""
+    """Return the status of the answer on a new connection."""
     with connected(port) as connection:
         return answer_to(connection, request)
 
 
 def metric(port: int, name: str) -> float:
-    """Return what the server says of itself."""
+    """Return the sum of a metric that the server reports."""
     text = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return sum(sample.value for sample in samples if sample.name == name)
@@ -254,7 +254,7 @@ def metric(port: int, name: str) -> float:
 
 @contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
-    """Give a connection that does not wait for more to send."""
+    """Open a connection that sends small packets at once."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield connection
@@ -262,7 +262,7 @@ def connected(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def serving(bundle: Path, *options: str) -> Iterator[int]:
-    """Serve a bundle on a free port meanwhile."""
+    """Serve a bundle on a free port, which this yields."""
     command = [sys.executable, "-m", "compress", "serve", str(bundle), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Small ONNX files: networks whose time is known to grow with their layers, and odd ones."""
+"""Small ONNX files: networks whose time grows with their layers, and unusual ones."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def write_model(path: Path, layers: int = 1, width: int = 8, side: int = 8, name
 
 
 def write_identity(path: Path, kind: int, shape: list[int | str]) -> Path:
-    """Write a model that gives back what it takes."""
+    """Write a model that returns its input."""
     x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
     return _save(path, helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y]))
 
 
 def write_failing(path: Path) -> Path:
-    """Write a model that loads, and fails when it runs: it reshapes images into what they do not fit."""
+    """Write a model that loads but fails when it runs, because it reshapes images to a shape that they do not fit."""
     shape = numpy_helper.from_array(np.array([7, 11]), "shape")
     x = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 8, 8, 1])
     y = helper.make_tensor_value_info("y", TensorProto.UINT8, ["a", "b"])

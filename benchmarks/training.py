@@ -1,10 +1,10 @@
-"""How fast our loop trains beside a bare TensorFlow loop, in float32 and in the precision that `auto` takes.
+"""Compares the speed of our training loop with a bare TensorFlow loop, in float32 and in any faster precision.
 
     python benchmarks/training.py [--batch 128] [--steps 12] [--width 1.0]
 
 Trains VGG16 with batch normalization on random grey images of 32x32, as the preset fashion_mnist does: our loop reads
 images from an array, shuffles, augments, reports and evaluates; the bare one repeats a compiled step on one batch in
-memory. Both take turns; prints images a second, medians, and their ratios. About 5 minutes on 2 cores.
+memory. Both run alternately. Prints images per second, medians, and ratios. Takes about 5 minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0)
     arguments = parser.parse_args()
     rates: dict[tuple[precision.Real, str], list[float]] = {}
-    for _ in range(TURNS):  # interleaved: what disturbs the machine hurts all alike
+    for _ in range(TURNS):  # interleaved, so that other load on the machine affects both alike
         for real in precision.available():
             rates.setdefault((real, "bare loop"), []).append(bare(real, arguments))
             rates.setdefault((real, "our loop"), []).append(ours(real, arguments))
@@ -54,13 +54,13 @@ def main() -> None:
 
 
 def new_model(width: float) -> Any:
-    """Return the teacher."""
+    """Return a new teacher."""
     start_afresh(0)
     return networks.build("teachers", "vgg16", {"width": width}, SHAPE, CLASSES)
 
 
 def bare(real: precision.Real, arguments: argparse.Namespace) -> float:
-    """Return the images a second of a compiled step that is repeated on one batch."""
+    """Return the images per second of a compiled step that is repeated on one batch."""
     model = new_model(arguments.width)
     optimizer = keras.optimizers.SGD(1e-3, momentum=0.9, nesterov=True, weight_decay=5e-3, jit_compile=False)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -86,7 +86,7 @@ def bare(real: precision.Real, arguments: argparse.Namespace) -> float:
 
 
 def ours(real: precision.Real, arguments: argparse.Namespace) -> float:
-    """Return the images a second of our loop's second epoch, as its log has them."""
+    """Return the images per second of our loop in its second epoch, from its log."""
     config: Any = load(preset="fashion_mnist")
     settings = config.teacher.model_copy(update={"epochs": 2, "batch_size": arguments.batch, "learning_rate": 1e-3})
     random = np.random.default_rng(0)

@@ -1,12 +1,12 @@
-"""Transfer learning on a CPU: how fast features are computed, and how fast a head trains on them.
+"""Measures transfer learning on a CPU: how fast features are computed, and how fast a head trains on them.
 
     python benchmarks/transfer.py WEIGHTS [FOLDER] [--images 2000] [--epochs 20]
 
-WEIGHTS is a file of VGG16's weights without top (.h5, .weights.h5 or .npz), or imagenet. FOLDER (default:
-benchmarks/runs/photos) is filled with that many JPEGs of 320x240 in ten classes, if it is new: clouded textures, whose
-grain and hue are their class's. Prints images a second of a bare forward pass at 224x224 on a batch in memory and of
-the features as a training computes them, in turns; then the seconds of the head's epochs on what was kept, and the test
-accuracy reached. About 10 minutes on 2 cores.
+WEIGHTS is a file of VGG16's weights without top (.h5, .weights.h5 or .npz), or imagenet. If FOLDER (default:
+benchmarks/runs/photos) does not exist, it is filled with that many JPEGs of 320x240 in ten classes: cloudy textures
+with the grain and hue of their class. Prints images per second, alternately of a bare forward pass at 224x224 on a
+batch in memory and of the features as a training computes them; then the seconds of the head's epochs on the stored
+features, and the test accuracy. Takes about 10 minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from compress.training.transfer import features, fit_phase
 from teachers import vgg16
 
 CLASSES = 10
-BATCH = 27  # images of 224x224 that are read at once
+BATCH = 27  # images of 224x224 that a training reads at a time
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def run(config: Any, folder: Path) -> None:
-    """Measure with the settings of a run, files in `folder`."""
+    """Measure with a run's settings; `folder` is for its files."""
     context = Context("teacher", 0, 0, folder, folder, lambda *_: None, print)
     dataset = data.run(config.data, config.image, folder, context)
     start_afresh(0)
@@ -99,7 +99,7 @@ def run(config: Any, folder: Path) -> None:
 
 
 def bare(forward: Any, batch: Any, n: int) -> float:
-    """Return the images a second of a compiled forward pass that is repeated on one batch."""
+    """Return the images per second of a compiled forward pass that is repeated on one batch."""
     calls = max(1, n // BATCH)
     start = time.perf_counter()
     for _ in range(calls):
@@ -108,7 +108,7 @@ def bare(forward: Any, batch: Any, n: int) -> float:
 
 
 def make_photos(folder: Path, n: int) -> None:
-    """Write JPEGs of 320x240 into a folder a class: sums of clouds of several grains, light from one side, noise."""
+    """Write `n` JPEGs of 320x240, one folder per class: sums of clouds of several grains, lit from one side, noisy."""
     random = np.random.default_rng(0)
     hues, grains = random.uniform(0.3, 1.0, (CLASSES, 3)), np.geomspace(4, 60, CLASSES)
     for i in range(n):
@@ -124,7 +124,7 @@ def make_photos(folder: Path, n: int) -> None:
 
 
 def cloud(random: np.random.Generator, cells: int) -> np.ndarray:
-    """Return a smooth random field of about so many cells across, `(240, 320) float`, 0 to 1."""
+    """Return a smooth random field about `cells` cells wide, `(240, 320) float32`, 0 to 1."""
     field = Image.fromarray(random.random((cells * 3 // 4 + 1, cells + 1)).astype(np.float32))
     return np.asarray(field.resize((320, 240), Image.Resampling.BICUBIC))
 

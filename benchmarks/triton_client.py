@@ -1,11 +1,11 @@
-"""Whether Triton's own client gets from `python -m compress serve` what the protocol promises.
+"""Checks with Triton's own client that `python -m compress serve` follows the protocol.
 
     python -m compress serve exported/digits --port 8080
-    pip install 'tritonclient[http]' onnxruntime       # in an environment of its own; this file needs nothing else
+    pip install 'tritonclient[http]' onnxruntime       # in a separate environment; this file needs nothing else
     python benchmarks/triton_client.py exported/digits 127.0.0.1:8080
 
-Asks for health, metadata and configuration, infers with JSON and binary tensors in both directions, compares every bit
-with what onnxruntime gives on one thread, and sends wrong names, shapes and types. Prints a line for each check.
+Requests health, metadata and configuration, infers with JSON and binary tensors in both directions, compares every bit
+with onnxruntime on one thread, and sends wrong names, shapes and types. Prints a line per check.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ Checks = Iterator[tuple[str, bool]]
 
 
 def main() -> None:
-    """Print each check, and how many passed; the exit code is 1 where one failed."""
+    """Print each check, and how many passed; the exit code is 1 if one failed."""
     bundle, address = Path(sys.argv[1]), sys.argv[2]
     name = json.loads((bundle / "manifest.json").read_bytes())["name"]
     images = np.load(bundle / "golden.npz", allow_pickle=False)["images"]
     client = http.InferenceServerClient(address)
-    checks = [*said(client, name, images), *inferred(client, name, images, bundle), *refused(client, name, images)]
+    checks = [*described(client, name, images), *inferred(client, name, images, bundle), *refused(client, name, images)]
     for what, passed in checks:
         print("ok  " if passed else "FAIL", what)
-    good = sum(passed for _, passed in checks)
-    print(f"{good} of {len(checks)} passed")
-    sys.exit(good < len(checks))
+    passes = sum(passed for _, passed in checks)
+    print(f"{passes} of {len(checks)} passed")
+    sys.exit(passes < len(checks))
 
 
-def said(client: Any, name: str, images: np.ndarray) -> Checks:
-    """Check what the server says of itself."""
+def described(client: Any, name: str, images: np.ndarray) -> Checks:
+    """Check how the server describes itself and its models."""
     yield "live", client.is_server_live()
     yield "ready", client.is_server_ready()
     yield "server metadata", "binary_tensor_data" in client.get_server_metadata()["extensions"]
@@ -58,20 +58,20 @@ def said(client: Any, name: str, images: np.ndarray) -> Checks:
 
 
 def inferred(client: Any, name: str, images: np.ndarray, bundle: Path) -> Checks:
-    """Check outputs, bit by bit."""
+    """Check outputs bit by bit."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession((bundle / "model.onnx").read_bytes(), options)
     for count, from_binary, to_binary, version in itertools.product(
         (1, 5, 16), (False, True), (False, True, None), ("", "1")
     ):
-        asked = None if to_binary is None else [http.InferRequestedOutput(output, to_binary) for output in OUTPUTS]
+        outputs = None if to_binary is None else [http.InferRequestedOutput(output, to_binary) for output in OUTPUTS]
         tensor = tensor_of(images[:count], binary=from_binary)
-        answer = client.infer(name, [tensor], version, asked, request_id="7")
-        right = session.run(OUTPUTS, {"image": images[:count]})
+        answer = client.infer(name, [tensor], version, outputs, request_id="7")
+        expected = session.run(OUTPUTS, {"image": images[:count]})
         equal = [
             np.array_equal(answer.as_numpy(output).view(np.uint32), values.view(np.uint32))
-            for output, values in zip(OUTPUTS, right, strict=True)
+            for output, values in zip(OUTPUTS, expected, strict=True)
         ]
         yield (
             f"{count} images, binary in {from_binary}, out {to_binary}, version {version!r}",
@@ -82,34 +82,34 @@ def inferred(client: Any, name: str, images: np.ndarray, bundle: Path) -> Checks
 
 
 def refused(client: Any, name: str, images: np.ndarray) -> Checks:
-    """Check that what is wrong gets a client error."""
-    one, max_images = images[:1], client.get_model_config(name)["max_batch_size"]
-    more = images[np.arange(max_images + 1) % len(images)]
+    """Check that wrong requests get a client error."""
+    image, max_batch = images[:1], client.get_model_config(name)["max_batch_size"]
+    too_many = images[np.arange(max_batch + 1) % len(images)]
     for binary in (False, True):
         wrong = {
-            "name": [tensor_of(one, "other", binary=binary)],
-            "side": [tensor_of(one[:, 1:], binary=binary)],
-            "rank": [tensor_of(one[0], binary=binary)],
+            "name": [tensor_of(image, "other", binary=binary)],
+            "side": [tensor_of(image[:, 1:], binary=binary)],
+            "rank": [tensor_of(image[0], binary=binary)],
             "batch of none": [tensor_of(images[:0], binary=binary)],
-            "batch too large": [tensor_of(more, binary=binary)],
-            "type": [tensor_of(one.astype(np.float32), kind="FP32", binary=binary)],
-            "integer type": [tensor_of(one.astype(np.int64), kind="INT64", binary=binary)],
-            "input twice": [tensor_of(one, binary=binary)] * 2,
-            "second input": [tensor_of(one, binary=binary), tensor_of(one, "other", binary=binary)],
+            "batch too large": [tensor_of(too_many, binary=binary)],
+            "type": [tensor_of(image.astype(np.float32), kind="FP32", binary=binary)],
+            "integer type": [tensor_of(image.astype(np.int64), kind="INT64", binary=binary)],
+            "input twice": [tensor_of(image, binary=binary)] * 2,
+            "second input": [tensor_of(image, binary=binary), tensor_of(image, "other", binary=binary)],
         }
         for what, inputs in wrong.items():
             yield f"wrong {what}, binary {binary}", status(client, name, inputs) == "400"
-        asked = [http.InferRequestedOutput("other", binary)]
-        yield f"wrong output, binary {binary}", status(client, name, [tensor_of(one)], outputs=asked) == "400"
+        outputs = [http.InferRequestedOutput("other", binary)]
+        yield f"wrong output, binary {binary}", status(client, name, [tensor_of(image)], outputs=outputs) == "400"
     classes = [http.InferRequestedOutput("logits", class_count=3)]
-    yield "Triton's classification", status(client, name, [tensor_of(one)], outputs=classes) == "400"
-    yield "wrong model", status(client, "other", [tensor_of(one)]) == "404"
-    yield "wrong version", status(client, name, [tensor_of(one)], model_version="2") == "404"
-    yield "packed", status(client, name, [tensor_of(one)], request_compression_algorithm="gzip") == "415"
+    yield "Triton's classification", status(client, name, [tensor_of(image)], outputs=classes) == "400"
+    yield "wrong model", status(client, "other", [tensor_of(image)]) == "404"
+    yield "wrong version", status(client, name, [tensor_of(image)], model_version="2") == "404"
+    yield "packed", status(client, name, [tensor_of(image)], request_compression_algorithm="gzip") == "415"
 
 
 def tensor_of(values: np.ndarray, name: str = "image", kind: str = "UINT8", binary: bool = True) -> Any:
-    """Return an input for the client."""
+    """Return values as an input for the client."""
     tensor = http.InferInput(name, list(values.shape), kind)
     tensor.set_data_from_numpy(values, binary_data=binary)
     return tensor

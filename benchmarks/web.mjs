@@ -15,11 +15,11 @@ const session = await ort.InferenceSession.create(readFileSync(file), { executio
 const load_ms = performance.now() - started
 const { logits } = await session.run({ image: new ort.Tensor('uint8', pixels, shape) })
 
-const one = pixels.slice(0, pixels.length / shape[0])
+const image = pixels.slice(0, pixels.length / shape[0])
 const times = []
 for (let turn = 0; turn < TURNS; turn++) {
   const start = performance.now()
-  await session.run({ image: new ort.Tensor('uint8', one, [1, ...shape.slice(1)]) })
+  await session.run({ image: new ort.Tensor('uint8', image, [1, ...shape.slice(1)]) })
   times.push(performance.now() - start)
 }
 const run_ms = times.sort((a, b) => a - b)[TURNS / 2]

@@ -1,11 +1,11 @@
-"""Whether a bundle's models run in onnxruntime-web, on one thread, and give the same labels.
+"""Checks that a bundle's models run in onnxruntime-web, on one thread, and give the same labels.
 
     python benchmarks/web.py exported/NAME
 
 Needs Node.js and npm, which fetches onnxruntime-web. Every variant classifies the golden images in WebAssembly and in
-ONNX Runtime on the CPU: as it is used, and with exact int8, since on x86 processors without VNNI its sums saturate.
-Prints how many labels are the same and how far logits are off, as a part of the largest one, and milliseconds to load
-and to run one image. Exit code 1 where a label is another than with exact int8.
+ONNX Runtime on the CPU, there both by default and with exact int8, because the default's sums saturate on x86
+processors without VNNI. Prints how many labels are the same, how far off the logits are, as a fraction of the largest,
+and the milliseconds to load the model and to run one image. Exit code 1 if a label differs from that with exact int8.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EXACT = "session.x64quantprecision"  # of ONNX Runtime's session options
 
 
 def main() -> None:
-    """Print two lines for each model of a bundle."""
+    """Print two lines per model in the bundle."""
     bundle = Path(sys.argv[1])
     images = load_arrays(bundle / "golden.npz")["images"]
     same = True
@@ -38,24 +38,24 @@ def main() -> None:
         (folder / "images.bin").write_bytes(images.tobytes())
         subprocess.run(["npm", "install", "--silent", "onnxruntime-web@1"], cwd=folder, check=True)
         for model in [bundle / "model.onnx", *sorted((bundle / "variants").iterdir())]:
-            said = in_web(folder, model, images.shape)
-            logits = np.array(said["logits"], np.float32).reshape(len(images), -1)
-            took = f"loads in {said['load_ms']:.0f} ms, an image takes {said['run_ms']:.2f} ms"
-            print(f"{model.name}: onnxruntime-web {said['version']} {took}")
-            used, exact = (compared(logits, on_cpu(model, images, exact)) for exact in ("0", "1"))
-            print(f"  against the CPU: {used[1]}; with exact int8: {exact[1]}", flush=True)
+            result = in_web(folder, model, images.shape)
+            logits = np.array(result["logits"], np.float32).reshape(len(images), -1)
+            times = f"loads in {result['load_ms']:.0f} ms, an image takes {result['run_ms']:.2f} ms"
+            print(f"{model.name}: onnxruntime-web {result['version']} {times}")
+            default, exact = (compared(logits, on_cpu(model, images, exact)) for exact in ("0", "1"))
+            print(f"  against the CPU: {default[1]}; with exact int8: {exact[1]}", flush=True)
             same &= exact[0]
     sys.exit(0 if same else 1)
 
 
 def in_web(folder: Path, model: Path, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return what web.mjs says of a model."""
+    """Return what web.mjs prints about a model."""
     command = ["node", PROGRAM.name, str(model.resolve()), "images.bin", json.dumps(shape)]
     return json.loads(subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def on_cpu(model: Path, images: np.ndarray, exact: str) -> np.ndarray:
-    """Return a model's logits of images; `exact` is "1" or "0"."""
+    """Return a model's logits for images; `exact` is "1" or "0"."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry(EXACT, exact)
@@ -63,7 +63,7 @@ def on_cpu(model: Path, images: np.ndarray, exact: str) -> np.ndarray:
 
 
 def compared(logits: np.ndarray, expected: np.ndarray) -> tuple[bool, str]:
-    """Return whether all labels are the same, and a text that says how many are and how far logits are off."""
+    """Return whether all labels are the same, and a text with their number and the error of the logits."""
     same = int(np.sum(logits.argmax(axis=1) == expected.argmax(axis=1)))
     off = np.abs(logits - expected).max() / np.abs(expected).max()
     return same == len(logits), f"{same} of {len(logits)} labels the same, logits off by {off:.1e}"

@@ -86,7 +86,7 @@ def test_what_fp16_cannot_hold_is_a_line_and_no_figure(stored: bytes, why: str) 
 
     assert [row.arithmetic for row in rows] == ["fp32"]
     [line] = lines
-    assert line.startswith("m in fp16: no figure")
+    assert line.startswith("m in fp16: no figures, or no further ones")
     assert why in line
 
 
@@ -123,7 +123,7 @@ def test_a_model_of_which_a_node_ran_elsewhere_has_no_figure(monkeypatch: pytest
 
     assert rows == []
     assert [line.partition(": ")[2] for line in lines] == [
-        "no figure, or none further: its nodes ran on 5 CPU, 2 CUDA"
+        "no figures, or no further ones: its nodes ran on 5 CPU, 2 CUDA"
     ] * 2
 
 
