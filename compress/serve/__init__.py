@@ -1,1 +1,1 @@
-"""Bundles over HTTP: the Open Inference Protocol, images in and labels out, batches, limits, metrics and a page."""
+"""Serving bundles over HTTP: the Open Inference Protocol, labels for image files, batching, limits, metrics, a page."""

@@ -1,4 +1,4 @@
-"""What a server answers, URL by URL."""
+"""The ASGI application of a server: one function per URL."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from compress.serve.page import HEADERS, PAGE
 from compress.serve.protocol import JSON_LENGTH, NUMBER, VERSION, read_request, write_answer
 
 RETRY_SECONDS = 1
-READ_AT_ONCE = 64 << 10  # bytes of a request: larger ones are read in a thread, while others are answered
+READ_AT_ONCE = 64 << 10  # bytes; larger requests are parsed in a thread, so that others are answered meanwhile
 
 
 def build_app(
     models: Mapping[str, Model], limits: Limits, metrics: Metrics, stopping: Callable[[], bool] = lambda: False
 ) -> ASGIApp:
-    """Return the ASGI application of a server; it is ready until `stopping` says that it stops."""
+    """Return the ASGI application of a server, which reports that it is ready until `stopping()` is true."""
     routes = []
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes += [
@@ -51,7 +51,7 @@ def build_app(
         Route("/v2/health/live", live),
         Route("/v2/health/ready", ready),
         Route("/v2/repository/index", index, methods=["GET", "POST"]),
-        *(Route(path, server_metadata) for path in ("/v2", "/v2/")),  # the text of the protocol, and its OpenAPI file
+        *(Route(path, server_metadata) for path in ("/v2", "/v2/")),  # as in the protocol's text and its OpenAPI file
         Route("/metrics", read_metrics),
         Route("/openapi.json", openapi),
         Route("/", page),
@@ -75,73 +75,73 @@ def build_app(
 
 
 async def page(request: Request) -> Response:
-    """The page where one drops an image."""
+    """Return the page that classifies an image dropped on it."""
     return Response(PAGE, headers=HEADERS, media_type="text/html")
 
 
 async def openapi(request: Request) -> Response:
-    """The description of all this."""
+    """Return the OpenAPI description of this server."""
     return _json(description(request.app.state.models))
 
 
 async def server_metadata(request: Request) -> Response:
-    """What this server is."""
+    """Return the server's name, version and protocol extensions."""
     extensions = ["binary_tensor_data", "model_configuration", "model_repository(index)", "classify"]
     return _json({"name": "compress", "version": version("compress"), "extensions": extensions})
 
 
 async def live(request: Request) -> Response:
-    """Whether the server answers."""
+    """Return that the server is alive, which it is if it answers."""
     return _json({"live": True})
 
 
 async def ready(request: Request) -> Response:
-    """Whether all models can be asked."""
+    """Return whether all models accept requests; status 503 if not."""
     is_ready = not request.app.state.stopping()
     return _json({"ready": is_ready}, 200 if is_ready else 503)
 
 
 async def index(request: Request) -> Response:
-    """The models that there are."""
+    """Return the name, version and state of each model."""
     return _json([{"name": name, "version": VERSION, "state": "READY"} for name in request.app.state.models])
 
 
 async def model_metadata(request: Request) -> Response:
-    """A model's inputs and outputs."""
+    """Return a model's inputs and outputs."""
     return _json(_model(request).metadata())
 
 
 async def model_ready(request: Request) -> Response:
-    """Whether a model can be asked."""
+    """Return whether a model accepts requests; status 503 if not."""
     name = _model(request).classifier.name
     is_ready = not request.app.state.stopping()
     return _json({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
 
 async def model_config(request: Request) -> Response:
-    """A model's configuration, as Triton has it."""
+    """Return a model's configuration in Triton's format."""
     return _json(_model(request).config())
 
 
 async def infer(request: Request) -> Response:
-    """The outputs of pixels."""
+    """Return a model's outputs for pixels, as the protocol's inference request gives them."""
     model, limits = _model(request), request.app.state.limits
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limits.deadline_seconds
     with model.batcher.place():
         body = await _body(request, limits, deadline)
-        how = body, request.headers.get(JSON_LENGTH), model.classifier.input_shape, limits.batch
+        arguments = body, request.headers.get(JSON_LENGTH), model.classifier.input_shape, limits.batch
         if len(body) <= READ_AT_ONCE:
-            asked = read_request(*how)
+            query = read_request(*arguments)
         else:
-            asked = await loop.run_in_executor(request.app.state.decoders, read_request, *how)
-        outputs = await model.batcher.infer(asked.pixels, tuple(asked.outputs), deadline)
-        content, headers = write_answer(model.classifier.name, asked, outputs)
+            query = await loop.run_in_executor(request.app.state.decoders, read_request, *arguments)
+        outputs = await model.batcher.infer(query.pixels, tuple(query.outputs), deadline)
+        content, headers = write_answer(model.classifier.name, query, outputs)
     return Response(content, headers=headers)
 
 
 async def classify(request: Request) -> Response:
-    """The labels of an image file."""
+    """Return the most probable labels of an image file; `top` in the query says how many."""
     start = time.perf_counter()
     model, state = _model(request), request.app.state
     top = request.query_params.get("top", "5")
@@ -153,38 +153,38 @@ async def classify(request: Request) -> Response:
         body = await _body(request, state.limits, deadline)
         pixels = await loop.run_in_executor(state.decoders, model.classifier.pixels, body)
         outputs = await model.batcher.infer(pixels[np.newaxis], [PROBABILITIES], deadline)
-    said = model.classifier.prediction(outputs[PROBABILITIES][0], int(top))
+    prediction = model.classifier.prediction(outputs[PROBABILITIES][0], int(top))
     return _json(
         {
             "model_name": model.classifier.name,
-            "label": said.label,
-            "probability": said.probability,
-            "top": [{"label": label, "probability": probability} for label, probability in said.top],
+            "label": prediction.label,
+            "probability": prediction.probability,
+            "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
             "milliseconds": round((time.perf_counter() - start) * 1e3, 3),
         }
     )
 
 
 async def read_metrics(request: Request) -> Response:
-    """What Prometheus reads."""
+    """Return the metrics in the format of Prometheus."""
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _model(request: Request) -> Model:
-    name, asked = request.path_params["name"], request.path_params.get("version", VERSION)
+    name, model_version = request.path_params["name"], request.path_params.get("version", VERSION)
     models: Mapping[str, Model] = request.app.state.models
     if name not in models:
         raise Refused(404, f"there is no model {name!r:.100}; there is {', '.join(models)}")
-    if asked != VERSION:
-        raise Refused(404, f"{name} has no version {asked!r:.100}; it has {VERSION}")
+    if model_version != VERSION:
+        raise Refused(404, f"{name} has no version {model_version!r:.100}; it has {VERSION}")
     return models[name]
 
 
 async def _body(request: Request, limits: Limits, deadline: float) -> bytes:
-    """Return a request's body; raises `Refused` for one that is too large, encoded, or not there by the deadline."""
+    """Return a request's body; raises `Refused` if it is too large, encoded, or incomplete at the deadline."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refused(415, "Content-Encoding: should be none")
-    if int(request.headers.get("Content-Length", "0")) > limits.request_bytes:  # h11 lets digits pass, 20 at most
+    if int(request.headers.get("Content-Length", "0")) > limits.request_bytes:  # h11 accepts only digits, at most 20
         raise _too_large(limits)
     try:
         with fail_after(deadline - asyncio.get_running_loop().time()):
@@ -209,7 +209,7 @@ def _too_large(limits: Limits) -> Refused:
 
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    # ASCII, since what is said of a client's text may hold half of a surrogate pair, which UTF-8 has not
+    # ASCII, because a message may quote half of a surrogate pair from a client's text, which UTF-8 cannot encode
     return Response(json.dumps(value), status, headers, "application/json")
 
 
@@ -229,7 +229,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    return _json({"error": "the client went away"}, 400)  # which nobody reads; the metrics count it
+    return _json({"error": "the client went away"}, 400)  # nobody reads this, but the metrics count it
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Dynamic batching: what waits while a model is busy is run together next."""
+"""Dynamic batching: requests that arrive while a model is busy are run together next."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class _Waiting:
 
 
 class Batcher:
-    """One model, run in a thread of its own, for requests that all have its input's shape.
+    """Runs one model in a thread of its own, for requests whose images all have the shape of its input.
 
-    An idle model runs a request at once: nothing waits for company. What arrives meanwhile is taken together, in order,
-    as far as `limits.batch` goes.
+    An idle model runs a request at once; no request waits for others to join it. Requests that arrive while the model
+    is busy are run as one batch next, in order, up to `limits.batch` images.
     """
 
     def __init__(self, run: Run, limits: Limits, metrics: ModelMetrics) -> None:
@@ -44,10 +44,10 @@ class Batcher:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one of the model's places.
+        """Hold one of the model's `limits.queue` places for a request.
 
-        Raises `Refused` where all are taken, and in place of being cancelled, which is what happens to a request that
-        is still there when the server's grace is over.
+        Raises `Refused` if all places are occupied. Turns a cancellation, which ends requests that are still open when
+        the server's grace period is over, into `Refused`.
         """
         if self._held >= self._limits.queue:
             raise Refused(503, f"busy: {self._limits.queue} requests are being answered already; try again later")
@@ -55,26 +55,27 @@ class Batcher:
         try:
             yield
         except asyncio.CancelledError as error:
-            raise Refused(503, "the server stops, and its grace is over") from error
+            raise Refused(503, "the server is stopping, and its grace period is over") from error
         finally:
             self._held -= 1
 
     async def infer(self, pixels: np.ndarray, outputs: Sequence[str], deadline: float) -> dict[str, np.ndarray]:
-        """Return the named outputs, `(n, ...)` each, of pixels `(n, height, width, channels) uint8`.
+        """Return the named outputs, `(n, ...)` each, for pixels `(n, height, width, channels) uint8`.
 
-        `n` is at most `limits.batch`. Raises `Refused` where the model has not begun by `deadline`, in the loop's time.
+        `n` is at most `limits.batch`. Raises `Refused` if the model has not started on them by `deadline`, in the event
+        loop's time.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(pixels, outputs, deadline, loop.create_future())
         self._waiting.append(waiting)
         if self._work is None or self._work.done():
-            self._work = loop.create_task(self._work_off())
+            self._work = loop.create_task(self._run_waiting())
         return await waiting.answer
 
-    async def _work_off(self) -> None:
+    async def _run_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            batch = self._take(loop.time())
+            batch = self._next_batch(loop.time())
             if not batch:
                 continue
             try:
@@ -86,21 +87,21 @@ class Batcher:
                 for waiting, answer in zip(batch, answers, strict=True):
                     _settle(waiting.answer, answer)
 
-    def _take(self, now: float) -> list[_Waiting]:
-        """Return what runs together next; who has waited too long is told so."""
+    def _next_batch(self, now: float) -> list[_Waiting]:
+        """Remove and return the requests to run together next; those past their deadline are refused."""
         batch: list[_Waiting] = []
         images = 0
         while self._waiting and images + len(self._waiting[0].pixels) <= self._limits.batch:
             waiting = self._waiting.popleft()
             if waiting.deadline < now:
                 _settle(waiting.answer, Refused(503, "expired: the model was busy until the deadline; try again later"))
-            elif not waiting.answer.done():  # cancelled where the server stops and its grace is over
+            elif not waiting.answer.done():  # it is done if it was cancelled, at the end of the grace period
                 batch.append(waiting)
                 images += len(waiting.pixels)
         return batch
 
     def _infer(self, batch: Sequence[_Waiting]) -> list[dict[str, np.ndarray]]:
-        """Run a batch, in the thread; only outputs that someone asked for are computed."""
+        """Run a batch, in the model's thread, and return each request's outputs; others are not computed."""
         pixels = np.concatenate([waiting.pixels for waiting in batch]) if len(batch) > 1 else batch[0].pixels
         names = sorted({name for waiting in batch for name in waiting.outputs})
         self._metrics.batch_images.observe(len(pixels))

@@ -1,4 +1,4 @@
-"""How much a server takes, and how it says no."""
+"""How much a server accepts, and the error for requests that it refuses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken of clients.
+    """Upper limits on what a server accepts.
 
-    `batch`: images of a request, and of one run of the model. `queue`: requests that a model holds at once, from
-    their first byte to their answer. `deadline_seconds`: from a request's first byte until the model begins with it.
-    `request_bytes`: of a request's body.
+    `batch`: images per request, and per run of the model. `queue`: requests per model at a time, from their first byte
+    to their answer. `deadline_seconds`: from a request's first byte until the model starts on it. `request_bytes`: size
+    of a request's body.
     """
 
     batch: int = 32
@@ -21,7 +21,7 @@ class Limits:
 
 
 class Refused(Exception):  # noqa: N818
-    """A request that gets `{"error": ...}` with an HTTP status instead of an answer."""
+    """Raised for a request that is answered with `{"error": ...}` and this HTTP status."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""The metrics that Prometheus reads at /metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """What is measured of one model."""
+    """The metrics of one model: waiting requests, images per batch, seconds per run."""
 
     waiting: Gauge
     batch_images: Histogram
@@ -23,7 +23,7 @@ class ModelMetrics:
 
 
 class Metrics:
-    """A registry of its own, so that a process may have several servers."""
+    """The metrics of one server, in their own registry, so that a process can have several servers."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,44 +34,44 @@ class Metrics:
         )
         self._seconds = Histogram(
             "compress_request_seconds",
-            "From a request's headers to its answer.",
+            "Time from a request's headers to its answer.",
             request,
             buckets=SECONDS,
             registry=self.registry,
         )
         self._waiting = Gauge(
-            "compress_queue_requests", "Requests that wait for the model.", ["model"], registry=self.registry
+            "compress_queue_requests", "Requests waiting for the model.", ["model"], registry=self.registry
         )
         self._images = Histogram(
-            "compress_batch_images", "Images of one run of a model.", ["model"], buckets=IMAGES, registry=self.registry
+            "compress_batch_images", "Images per run of the model.", ["model"], buckets=IMAGES, registry=self.registry
         )
         self._inference = Histogram(
             "compress_inference_seconds",
-            "One run of a model by ONNX Runtime.",
+            "Time of one run of the model in ONNX Runtime.",
             ["model"],
             buckets=SECONDS,
             registry=self.registry,
         )
 
     def of_model(self, name: str) -> ModelMetrics:
-        """Return what is measured of one model."""
+        """Return the metrics of one model."""
         return ModelMetrics(self._waiting.labels(name), self._images.labels(name), self._inference.labels(name))
 
     def counting(self, app: ASGIApp, models: Collection[str]) -> ASGIApp:
-        """Return an application whose requests are counted and timed; what is not a model has the name ""."""
+        """Return `app` with its requests counted and timed; those that name none of `models` have the label ""."""
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             start = time.perf_counter()
             status = 0
 
-            async def seen(message: Message) -> None:
+            async def send_and_note_status(message: Message) -> None:
                 nonlocal status
                 if message["type"] == "http.response.start":
                     status = message["status"]
                 await send(message)
 
             try:
-                await app(scope, receive, seen)
+                await app(scope, receive, send_and_note_status)
             finally:
                 name = scope.get("path_params", {}).get("name", "")
                 labels = (name if name in models else "", getattr(scope.get("endpoint"), "__name__", ""))

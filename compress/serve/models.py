@@ -1,4 +1,4 @@
-"""The models of a server: bundles, checked and loaded, and what the protocol says of each."""
+"""The models of a server: bundles, checked and loaded, with their descriptions in the protocol's terms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from compress.serve.limits import Limits
 from compress.serve.metrics import Metrics
 from compress.serve.protocol import VERSION
 
-PLATFORM = "onnxruntime_onnx"  # Triton's name
+PLATFORM = "onnxruntime_onnx"  # as Triton calls it
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Model:
         }
 
     def config(self) -> dict[str, Any]:
-        """Return the model's configuration as Triton has it (model_config.proto)."""
+        """Return the model's configuration in Triton's format (model_config.proto)."""
         shape, classes = self.classifier.input_shape, len(self.classifier.labels)
         return {
             "name": self.classifier.name,
@@ -61,9 +61,9 @@ class Model:
 
 
 def load_models(bundles: Sequence[Path], threads: int, limits: Limits, metrics: Metrics) -> dict[str, Model]:
-    """Return the models of bundles by name, each file's hash compared.
+    """Return the models of bundles by name, after comparing the hash of every file.
 
-    Raises `BadInputError` for what is no bundle or damaged, and for two bundles of one name.
+    Raises `BadInputError` if a folder is not a bundle or is damaged, or if two bundles have the same name.
     """
     models: dict[str, Model] = {}
     for folder in bundles:
@@ -71,7 +71,7 @@ def load_models(bundles: Sequence[Path], threads: int, limits: Limits, metrics: 
         classifier = load(folder, threads=threads, spinning=False)
         name = classifier.name
         if name in models:
-            raise BadInputError(f"{folder}: is named {name}, as another bundle is; should have a name of its own")
+            raise BadInputError(f"{folder}: is named {name}, like another bundle; each should have its own name")
         classifier.run(np.zeros((1, *classifier.input_shape), np.uint8))  # the first run is slow
         batcher = Batcher(partial(_run, classifier.session), limits, metrics.of_model(name))
         models[name] = Model(classifier, batcher, limits)

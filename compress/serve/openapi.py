@@ -1,4 +1,4 @@
-"""The description at /openapi.json: every URL with what goes in and comes out, as OpenAPI 3.1."""
+"""The description at /openapi.json: every URL with its requests and responses, as OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ERRORS = {
     "413": "The body is too large.",
     "415": "The body is encoded.",
     "500": "The model could not be run.",
-    "503": "Too busy, or about to stop: try again later.",
+    "503": "The server is too busy or about to stop: try again later.",
 }
 
 
@@ -25,7 +25,7 @@ def description(models: Collection[str]) -> dict[str, Any]:
     """Return the OpenAPI document of a server with these models."""
     schemas = _schemas()
     paths: dict[str, Any] = {
-        "/": {"get": _operation("A page to try the models", {"text/html": {"schema": TEXT}})},
+        "/": {"get": _operation("A page to try out the models", {"text/html": {"schema": TEXT}})},
         "/metrics": {"get": _operation("Metrics for Prometheus", {"text/plain": {"schema": TEXT}})},
         "/openapi.json": {"get": _operation("This description", _json({"type": "object"}))},
         "/v2": {"get": _operation("The server", _named("ServerMetadata"))},
@@ -53,7 +53,7 @@ def description(models: Collection[str]) -> dict[str, Any]:
 
 
 def _of_a_model() -> dict[str, Any]:
-    """Return the operations of a model by what ends their URL."""
+    """Return the operations on a model, by the end of their URL."""
     json_length = {"name": JSON_LENGTH, "in": "header", "schema": {"type": "integer", "minimum": 1}}
     top = {"name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}}
     answers = {**_named("InferenceResponse"), "application/octet-stream": {"schema": BINARY}}
@@ -65,7 +65,7 @@ def _of_a_model() -> dict[str, Any]:
         "/config": {"get": _operation("A model's configuration", _json({"type": "object"}), "404")},
         "/infer": {
             "post": {
-                **_operation("The outputs of pixels", answers, *failures),
+                **_operation("A model's outputs for pixels", answers, *failures),
                 "parameters": [json_length],
                 "requestBody": {
                     "required": True,
@@ -122,7 +122,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """Return the schema of an object that has all its properties, or at least the required ones."""
+    """Return the schema of an object with these properties; without `required`, all of them are required."""
     return {"type": "object", "properties": properties, "required": list(required or properties)}
 
 

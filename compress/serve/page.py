@@ -1,4 +1,4 @@
-"""The page at /, one file without anything from elsewhere, and the headers that hold it to that."""
+"""The page at /, a single file that loads nothing from elsewhere, and the headers that enforce this."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = Path(__file__).with_name("page.html").read_text("utf-8")
 
 
 def _hash_of(tag: str) -> str:
-    """Return what a policy calls the one script or style of the page."""
+    """Return the hash by which a content security policy allows the page's only script or style."""
     [content] = re.findall(f"<{tag}>(.*?)</{tag}>", PAGE, re.DOTALL)
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 

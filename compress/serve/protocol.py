@@ -1,7 +1,7 @@
-"""The Open Inference Protocol 2 over HTTP with the binary tensor data extension: a body to pixels, outputs to a body.
+"""The Open Inference Protocol 2 over HTTP with binary tensor data: from a request to pixels, from outputs to an answer.
 
-As https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md, 2023) and Triton
-(docs/protocol/extension_binary_data.md, 2020) have it. Nothing that a client says of a size is taken for true.
+The protocol is https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md, 2023), the
+extension Triton's (docs/protocol/extension_binary_data.md, 2020). No size that a client states is trusted.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from compress.onnx_tools.signature import INPUT, OUTPUTS
 from compress.serve.limits import Refused
 
 JSON_LENGTH = "Inference-Header-Content-Length"
-VERSION = "1"  # of every model: a bundle has one
+VERSION = "1"  # of every model: a bundle holds only one version
 NUMBER = re.compile("[0-9]{1,18}")
 JSON_BYTES, JSON_BYTES_A_VALUE = 64 << 10, 8  # at most, of a request: of all but the values, and of each value
 MAX_REASON = 300  # characters of an error
 
 
 class _Part(BaseModel):
-    # What is not known is ignored, and lists are bounded: errors for a million wrong parts would take gigabytes
+    # Unknown keys are ignored, and lists are bounded: errors about a million wrong parts would take gigabytes
     model_config = ConfigDict(frozen=True, strict=True)
 
 
 class InputParameters(_Part):
-    """`binary_data_size`: bytes of the tensor, which then follow the JSON. There is no shared memory."""
+    """`binary_data_size`: size of a tensor whose bytes follow the JSON. Shared memory is not supported."""
 
     binary_data_size: int | None = Field(None, ge=0)
     shared_memory_region: None = None
 
 
 class Input(_Part):
-    """A tensor: its values are `data`, flat or nested as its shape, or follow the JSON."""
+    """A tensor, whose values are in `data`, flat or nested like its shape, or follow the JSON."""
 
     name: str
     shape: list[int] = Field(max_length=8)
@@ -50,7 +50,7 @@ class Input(_Part):
 
 
 class OutputParameters(_Part):
-    """`binary_data`: whether the tensor shall follow the answer's JSON. No classification, no shared memory."""
+    """`binary_data`: whether the tensor should follow the answer's JSON. The other parameters are not supported."""
 
     binary_data: bool | None = None
     classification: None = None
@@ -58,20 +58,20 @@ class OutputParameters(_Part):
 
 
 class Output(_Part):
-    """An output that is asked for."""
+    """An output that the client wants."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
 
 
 class RequestParameters(_Part):
-    """`binary_data_output`: whether all outputs shall follow the answer's JSON."""
+    """`binary_data_output`: whether all outputs should follow the answer's JSON."""
 
     binary_data_output: bool = False
 
 
 class InferenceRequest(_Part):
-    """The JSON of a request; without `outputs`, all are asked for."""
+    """The JSON of a request; without `outputs`, the client wants all of them."""
 
     id: str | None = None
     parameters: RequestParameters = RequestParameters()
@@ -80,18 +80,19 @@ class InferenceRequest(_Part):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request that was found good: pixels `(n, height, width, channels) uint8`, and of each output if as binary."""
+class Query:
+    """A valid request: pixels `(n, height, width, channels) uint8`, and for each output whether it should be binary."""
 
     id: str | None
     pixels: np.ndarray
     outputs: Mapping[str, bool]
 
 
-def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, int, int], max_images: int) -> Asked:
-    """Return what a request asks for; raises `Refused` with the first thing that is wrong.
+def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, int, int], max_images: int) -> Query:
+    """Return what a request asks for; raises `Refused`, which names the first thing that is wrong.
 
-    `json_length` is the header of that name: how many bytes of the body are JSON, all where there is none.
+    `json_length` is the header Inference-Header-Content-Length, the size of the JSON in bytes; if it is None, the whole
+    body is JSON.
     """
     length = _json_length(json_length, len(body))
     max_json_bytes = JSON_BYTES + JSON_BYTES_A_VALUE * max_images * math.prod(input_shape)
@@ -106,11 +107,11 @@ def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, i
     if names != [INPUT]:
         raise _bad(f"inputs: are {names}; should be ['{INPUT}']")
     pixels = _pixels(request.inputs[0], memoryview(body)[length:], input_shape, max_images)
-    return Asked(request.id, pixels, _outputs(request))
+    return Query(request.id, pixels, _outputs(request))
 
 
-def write_answer(name: str, asked: Asked, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
-    """Return an answer's body and headers, of outputs `(n, classes) float32`."""
+def write_answer(name: str, asked: Query, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
+    """Return the body and headers of an answer; `outputs` are `(n, classes) float32` by name."""
     described: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for output, as_binary in asked.outputs.items():
@@ -122,7 +123,7 @@ def write_answer(name: str, asked: Asked, outputs: Mapping[str, np.ndarray]) -> 
         elif np.isfinite(values).all():
             described.append({**tensor, "data": values.ravel().tolist()})
         else:
-            raise Refused(500, f"{output}: is not finite, which JSON cannot say; ask for it as binary data")
+            raise Refused(500, f"{output}: is not finite, which JSON cannot express; request it as binary data")
     answer = {"model_name": name, "model_version": VERSION, "outputs": described}
     text = json.dumps(answer if asked.id is None else {**answer, "id": asked.id}).encode()
     if not binary:
@@ -145,26 +146,26 @@ def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int]
         right = ", ".join(map(str, input_shape))
         raise _bad(f"{INPUT}: shape is {tensor.shape}; should be [1 to {max_images}, {right}]")
     count = math.prod(tensor.shape)
-    said = tensor.parameters.binary_data_size
-    if (said is None) == (tensor.data is None):
+    size = tensor.parameters.binary_data_size
+    if (size is None) == (tensor.data is None):
         raise _bad(f"{INPUT}: should have either data or parameters.binary_data_size")
     if tensor.data is not None:
         if binary:
             raise _bad(f"{len(binary)} bytes follow the JSON, but no input has parameters.binary_data_size")
         values: bytes | memoryview = _values(tensor.data, tensor.shape, count)
-    elif said != count or len(binary) != count:
-        raise _bad(f"{INPUT}: binary_data_size is {said}, and {len(binary)} bytes follow the JSON; should be {count}")
+    elif size != count or len(binary) != count:
+        raise _bad(f"{INPUT}: binary_data_size is {size}, and {len(binary)} bytes follow the JSON; should be {count}")
     else:
         values = binary
     return np.frombuffer(values, np.uint8).reshape(tensor.shape)
 
 
 def _values(data: list[Any], shape: Sequence[int], count: int) -> bytes:
-    """Return the numbers of a list, flat or nested as the shape, row by row."""
+    """Return the numbers of a list, flat or nested like `shape`, in row-major order as bytes."""
     rows: list[Any] = [data]
     for size in shape if data and isinstance(data[0], list) else [count]:
         if not all(isinstance(row, list) and len(row) == size for row in rows):
-            raise _bad(f"{INPUT}: data should be {count} numbers, in one list or in lists as the shape {list(shape)}")
+            raise _bad(f"{INPUT}: data should be {count} numbers, in one list or nested like the shape {list(shape)}")
         rows = list(chain.from_iterable(rows))
     if set(map(type, rows)) != {int} or min(rows) < 0 or max(rows) > 255:
         raise _bad(f"{INPUT}: data should be integers from 0 to 255")
@@ -172,15 +173,15 @@ def _values(data: list[Any], shape: Sequence[int], count: int) -> bytes:
 
 
 def _outputs(request: InferenceRequest) -> dict[str, bool]:
-    """Return the outputs asked for, in that order, and whether each shall be binary."""
-    asked = request.outputs or [Output(name=name) for name in OUTPUTS]
-    names = [output.name for output in asked]
+    """Return the outputs that a request wants, in its order, with whether each should be binary."""
+    wanted = request.outputs or [Output(name=name) for name in OUTPUTS]
+    names = [output.name for output in wanted]
     if not set(names) <= set(OUTPUTS) or len(set(names)) < len(names):
         raise _bad(f"outputs: are {names}; should be of {list(OUTPUTS)}, each once")
     default = request.parameters.binary_data_output
     return {
         output.name: default if output.parameters.binary_data is None else output.parameters.binary_data
-        for output in asked
+        for output in wanted
     }
 
 

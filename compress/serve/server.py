@@ -1,4 +1,4 @@
-"""The server itself: a socket, signals, and an orderly end."""
+"""The server process: its socket, its signals, and an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from compress.serve.limits import Limits
 from compress.serve.metrics import Metrics
 from compress.serve.models import load_models
 
-CONNECTIONS = 1000  # more than that are told 503
+CONNECTIONS = 1000  # further ones are answered with 503
 HEADER_BYTES = 64 << 10
 KEEP_ALIVE_SECONDS = 60
 
 
 def serve(bundles: Sequence[Path], host: str, port: int, threads: int, limits: Limits, grace_seconds: int) -> None:
-    """Serve bundles until SIGTERM or SIGINT, then answer what was accepted, for `grace_seconds` at most.
+    """Serve bundles until SIGTERM or SIGINT, then finish the accepted requests within `grace_seconds`.
 
-    Raises `BadInputError` as `load_models`, and `MachineError` where the port cannot be listened on.
+    Raises what `load_models` raises, and `MachineError` if the server cannot listen on the port.
     """
     metrics = Metrics()
     models = load_models(bundles, threads, limits, metrics)
@@ -34,7 +34,7 @@ def serve(bundles: Sequence[Path], host: str, port: int, threads: int, limits: L
     server = uvicorn.Server(
         uvicorn.Config(
             build_app(models, limits, metrics, stopping=lambda: server.should_exit),
-            http="h11",  # in pure Python, and the one that bounds the headers
+            http="h11",  # pure Python, and the only implementation that limits the size of headers
             h11_max_incomplete_event_size=HEADER_BYTES,
             ws="none",
             lifespan="off",
@@ -48,7 +48,7 @@ def serve(bundles: Sequence[Path], host: str, port: int, threads: int, limits: L
         )
     )
 
-    def stop(*_: object) -> None:  # uvicorn raises the signal once more when it has stopped: that is no error here
+    def stop(*_: object) -> None:  # uvicorn raises the signal again after it has stopped, which is not an error here
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,14 +59,14 @@ def serve(bundles: Sequence[Path], host: str, port: int, threads: int, limits: L
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, on a free port for 0; raises `MachineError` where it cannot."""
+    """Return a listening socket; port 0 picks a free port. Raises `MachineError` if it cannot listen."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.create_server(address[:2], family=family, backlog=CONNECTIONS)
-    except (OSError, UnicodeError) as error:  # a name of too long a part is no Unicode to the codec of host names
+    except (OSError, UnicodeError) as error:  # the host name codec raises UnicodeError for a part that is too long
         why = getattr(error, "strerror", None) or error
         raise MachineError(f"--host {host} --port {port}: cannot listen there: {why}") from error
-    # connections inherit it; asyncio would set it only where the socket names its protocol, and answers, which are sent
-    # in two parts, would wait 40 ms for the client's acknowledgement of the first
+    # Connections inherit this option; asyncio sets it only if the socket states its protocol. Without it, an answer,
+    # which is sent in two parts, would wait 40 ms for the client's acknowledgement of the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from compress.serve.limits import Refused
-from compress.serve.protocol import JSON_LENGTH, Asked, read_request, write_answer
+from compress.serve.protocol import JSON_LENGTH, Query, read_request, write_answer
 
 SHAPE = (2, 2, 1)
 VALUES = [0, 1, 254, 255, 4, 5, 6, 7]
 IMAGE = {"name": "image", "datatype": "UINT8", "shape": [2, 2, 2, 1]}
 
 
-def read(body: bytes, json_length: str | None = None) -> Asked:
+def read(body: bytes, json_length: str | None = None) -> Query:
     return read_request(body, json_length, SHAPE, max_images=3)
 
 
@@ -56,7 +56,7 @@ def test_an_output_says_for_itself_how_it_comes() -> None:
 def test_an_answer_has_its_binary_tensors_behind_its_json_in_their_order() -> None:
     outputs = {name: np.array([[0.1, -0.0]], np.float32) for name in ("logits", "probabilities")}
 
-    body, headers = write_answer("m", Asked("\ud800", np.zeros(0), {"probabilities": True, "logits": False}), outputs)
+    body, headers = write_answer("m", Query("\ud800", np.zeros(0), {"probabilities": True, "logits": False}), outputs)
 
     length = int(headers[JSON_LENGTH])
     answer = json.loads(body[:length])
@@ -107,8 +107,8 @@ BAD: dict[str, tuple[bytes, str | None, str]] = {
     "a dimension of 30 digits": (text({**IMAGE, "shape": [10**30, 2, 2, 1], "data": VALUES}), None, "[1 to 3,"),
     "too few numbers": (text({**IMAGE, "data": VALUES[:-1]}), None, "should be 8 numbers"),
     "too many numbers": (text({**IMAGE, "data": [*VALUES, 1]}), None, "should be 8 numbers"),
-    "nested otherwise": (text({**IMAGE, "data": [VALUES[:4], VALUES[4:]]}), None, "lists as the shape"),
-    "nested in part": (text({**IMAGE, "data": [[[[1], [2]], [[3], 4]], 5]}), None, "lists as the shape"),
+    "nested otherwise": (text({**IMAGE, "data": [VALUES[:4], VALUES[4:]]}), None, "nested like the shape"),
+    "nested in part": (text({**IMAGE, "data": [[[[1], [2]], [[3], 4]], 5]}), None, "nested like the shape"),
     "nested too deep": (text({**IMAGE, "data": [[[[[1]]] * 2] * 2] * 2}), None, "integers from 0 to 255"),
     "too large": (text({**IMAGE, "data": [*VALUES[:-1], 256]}), None, "integers from 0 to 255"),
     "negative": (text({**IMAGE, "data": [*VALUES[:-1], -1]}), None, "integers from 0 to 255"),
@@ -180,10 +180,10 @@ def test_outputs_that_json_cannot_say_are_refused_unless_they_are_binary() -> No
     outputs = {"logits": np.array([[np.nan, 1]], np.float32)}
 
     with pytest.raises(Refused, match="not finite") as refused:
-        write_answer("m", Asked(None, np.zeros(0), {"logits": False}), outputs)
+        write_answer("m", Query(None, np.zeros(0), {"logits": False}), outputs)
 
     assert refused.value.status == 500
-    assert write_answer("m", Asked(None, np.zeros(0), {"logits": True}), outputs)[0].endswith(
+    assert write_answer("m", Query(None, np.zeros(0), {"logits": True}), outputs)[0].endswith(
         outputs["logits"].tobytes()
     )
 

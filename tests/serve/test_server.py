@@ -87,7 +87,7 @@ def test_without_the_extra_one_line_says_how_to_install_it(
 
 
 BAD = {
-    "two bundles of one name": (["digits", "same"], "same: is named digits, as another bundle is"),
+    "two bundles of one name": (["digits", "same"], "same: is named digits, like another bundle"),
     "no bundle": (["none"], "should be a bundle, such as exported/NAME"),
     "damaged": (["damaged"], "labels.txt: not as written"),
     "port that is none": (["digits", "--port", "65536"], "--port"),
