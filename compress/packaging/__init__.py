@@ -1,1 +1,1 @@
-"""A bundle in the layouts of other servers and hubs, written on request: one module per format, in formats/."""
+"""Writing a bundle in the layouts of other servers and hubs, on request: one module per format, in formats/."""

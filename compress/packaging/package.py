@@ -1,4 +1,4 @@
-"""From a bundle to the folder that another server takes."""
+"""Writing a bundle into a folder that another server or hub can use."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from compress.files import put_in_place, sha256_file
 from compress.packaging.source import Source
 
 FORMATS = "compress.packaging.formats"
-RECORD = "packaged.json"  # in each layout: from which bundle, and what was written
+RECORD = "packaged.json"  # in each layout: the bundle it was made from, and the files that were written
 
 
 def package(bundle: Path, format: str, out: Path | None = None) -> Path:
     """Write a bundle in a format of formats/ and return the folder, by default `BUNDLE-FORMAT` beside the bundle.
 
-    The bundle is verified first, see `compress.bundle.verify`. A reader of the folder sees the old layout or the new,
-    never half. Raises `BadInputError` for a bundle that does not verify, for a folder that holds anything but what an
-    earlier call wrote there, and for one that cannot be written; `MachineError` for a full disk.
+    The bundle is verified first, see `compress.bundle.verify`. Readers of the folder see either the old or the new
+    layout, never a mix. Raises `BadInputError` if the bundle does not verify, if the folder holds anything that an
+    earlier call did not write, or if it cannot be written; `MachineError` if the disk is full.
     """
     target = out.absolute() if out else bundle.resolve().with_name(f"{bundle.resolve().name}-{format}")
     try:
-        if target.exists() and (strange := _not_ours(target)):
-            raise BadInputError(f"{target}: {strange}; --out should be another folder, or move it away")
+        if target.exists() and (obstacle := _not_ours(target)):
+            raise BadInputError(f"{target}: {obstacle}; --out should be another folder, or move it away")
         for _ in verify(bundle):
             pass
         source = Source(bundle, read_manifest(bundle), read_labels(bundle))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
-            new = Path(beside) / target.name
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+            new = Path(temporary) / target.name
             new.mkdir()
             plugins.find(FORMATS, format).write(source, new)
             _record(source, format, new)
@@ -55,7 +55,7 @@ def _record(source: Source, format: str, folder: Path) -> None:
 
 
 def _not_ours(folder: Path) -> str:
-    """Return what in a folder would be lost if a layout took its place; an empty text for a layout as we wrote it."""
+    """Return a text on what in a folder would be lost if it were replaced; empty if this command wrote all of it."""
     try:
         recorded = dict(json.loads((folder / RECORD).read_bytes())["files"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -65,6 +65,6 @@ def _not_ours(folder: Path) -> str:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file below a folder, by its path in it, the record left out."""
+    """Return `{relative path: sha256}` of every file below a folder except the record."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / RECORD)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

@@ -1,4 +1,4 @@
-"""What every layout is made from: a bundle that was found to be whole."""
+"""The source of every layout: a bundle that has been verified."""
 
 from __future__ import annotations
 
@@ -25,42 +25,45 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What the model is called."""
+        """The name of the model."""
         return self.manifest["name"]
 
     @property
     def input_shape(self) -> list[int]:
-        """The shape of one image, without the batch: (height, width, channels), to which the model was held."""
+        """The shape of one image, (height, width, channels), which verification has compared with the model."""
         image = self.manifest["image"]
         return [image["size"], image["size"], image["channels"]]
 
     @property
     def files(self) -> list[str]:
-        """The names of all files, `variants/` included; what a user has put beside them is none of the bundle's."""
+        """The names of the bundle's files, including `variants/`, but not of files that a user has added."""
         return [*self.manifest["files"], MANIFEST, SUMS]
 
     def version(self, library: str) -> str:
-        """Return the version of a library that the bundle was made and measured with; raises `BadInputError`."""
+        """Return the version of a library with which the bundle was made and measured.
+
+        Raises `BadInputError` if the manifest does not state it.
+        """
         if library not in self.manifest["versions"]:
             raise BadInputError(f"{self.folder / MANIFEST}: versions: has no {library}")
         return self.manifest["versions"][library]
 
     def requirement(self, library: str) -> str:
-        """Return what pip takes for a library as the bundle was measured with it; raises `BadInputError`."""
+        """Return the pip requirement for the same library and version as in `version`; raises `BadInputError`."""
         distribution = distribution_of(library, self.manifest["versions"])
         return f"{distribution}=={self.version(distribution)}"
 
     def copy(self, names: Iterable[str], out: Path) -> None:
-        """Copy files into a folder, under the names that they have in the bundle."""
+        """Copy files into a folder under their names in the bundle."""
         for name in names:
             self.copy_as(name, out / name)
 
     def copy_as(self, name: str, path: Path) -> None:
-        """Copy one file to a path; raises `BadInputError` as `read_part`."""
+        """Copy a file to a path; raises `BadInputError` like `read_part`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(read_part(self.folder, name))
 
     def render(self, template: str, path: Path, **values: Any) -> None:
-        """Write a text from a template of this room, which sees the bundle as `bundle`."""
+        """Write a template of this package to a path; the template sees this source as `bundle`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render(HERE / f"{template}.jinja", bundle=self, **values), "utf-8")

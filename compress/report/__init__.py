@@ -1,1 +1,1 @@
-"""What is known of a run's models: built once, chosen from, shown as tables, and read again from report.json."""
+"""The report on a run's models: built once, used to choose a model, shown as tables, and read from report.json."""

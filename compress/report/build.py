@@ -1,4 +1,4 @@
-"""The report, built part by part: what was run, what each model reaches, and what the choice and the files add."""
+"""Building the report part by part: what was run, the measurements of each model, the choice, and file sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Probabilities = Mapping[str, np.ndarray]  # by split: (n, classes) float32
 
 
 def run_facts(name: str, data: Dataset, timings: Timings, context: Context) -> schema.Run:
-    """Return what was run, under the name of its bundle."""
+    """Return the facts of a run; `name` is that of its bundle."""
     return schema.Run(
         name=name,
         data=data.name,
@@ -40,13 +40,13 @@ def run_facts(name: str, data: Dataset, timings: Timings, context: Context) -> s
 def measured_models(
     models: Sequence[OnnxModel], probabilities: Mapping[str, Probabilities], timings: Timings, data: Dataset
 ) -> tuple[schema.Measured, ...]:
-    """Return what each model costs, reaches and takes. `probabilities` is by model id; the teacher comes first."""
+    """Return each model with its cost, accuracy and latency; the teacher is the first, `probabilities` are by id."""
     teacher = probabilities[models[0].id]
     return tuple(_measured(model, probabilities[model.id], teacher, timings, data) for model in models)
 
 
 def with_sizes(models: Sequence[schema.Measured], folder: Path) -> tuple[schema.Model, ...]:
-    """Return measured models with the sizes of their files in a bundle's folder."""
+    """Return measured models with the sizes of their files, which are in a bundle's `folder`."""
     contents = {model.id: (folder / model.file).read_bytes() for model in models}
     return tuple(
         schema.Model(
@@ -59,9 +59,9 @@ def with_sizes(models: Sequence[schema.Measured], folder: Path) -> tuple[schema.
 
 
 def balance_report(method: str, teacher: schema.Measured, unbalanced: Unbalanced, data: Dataset) -> schema.Balance:
-    """Return how classes were balanced and, where they were, the teacher's recall of each without and with it.
+    """Return how classes were balanced and, if they were, the teacher's recall on each class without and with it.
 
-    A class without test images has no recall (None).
+    The recall on a class without test images is None.
     """
     train = np.bincount(data.labels("train"), minlength=len(data.classes))
     rows = tuple(
@@ -78,7 +78,7 @@ def balance_report(method: str, teacher: schema.Measured, unbalanced: Unbalanced
 
 
 def trainings_of(networks: Sequence[Network]) -> dict[str, tuple[schema.Training, ...]]:
-    """Return how each network was trained, by its name; its trainings in order of time."""
+    """Return how each network was trained, by name; a network's trainings are in order of time."""
     return {
         network.name: tuple(_training(network, name, precision) for name, precision in network.precision.items())
         for network in networks
@@ -129,7 +129,7 @@ def _training(network: Network, name: str, precision: str) -> schema.Training:
 
 
 def _data_summary(data: Dataset) -> schema.Data:
-    """Return what of data.json concerns the report's figures."""
+    """Return the part of data.json that matters for the report's figures."""
     description = description_of(data)
     return schema.Data(
         warnings=tuple(warnings(description)),
@@ -170,7 +170,7 @@ def _latencies(model: str, timings: Timings) -> tuple[schema.Latency, ...]:
 
 def _latency(row: Latencies) -> schema.Latency:
     p50_ms = percentile_ms(row.samples_ns, 50)
-    assert p50_ms is not None  # one call carries a median
+    assert p50_ms is not None  # a single call is enough for a median
     return schema.Latency(
         provider=row.provider,
         threads=row.threads,

@@ -1,4 +1,4 @@
-"""Which model to deploy, from what was measured of each."""
+"""The choice of the model to deploy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from compress.report.schema import Measured
 
 
 def choose(models: Sequence[Measured], max_drop: float) -> str:
-    """Return the id of the fastest model among those within `max_drop` points of the first on validation.
+    """Return the id of the fastest model whose validation accuracy is within `max_drop` points of the first model's.
 
-    The fastest is that with the lowest p50 on the CPU at batch 1 with 1 thread. The test split has no say in it.
+    The fastest is the one with the lowest p50 on the CPU at batch 1 with 1 thread. The test split is not used.
     """
     floor = models[0].validation.accuracy - max_drop / 100
-    good = [model for model in models if model.validation.accuracy >= floor - 1e-9]
-    return min(good, key=lambda model: model.p50_ms()).id
+    eligible = [model for model in models if model.validation.accuracy >= floor - 1e-9]
+    return min(eligible, key=lambda model: model.p50_ms()).id

@@ -1,4 +1,4 @@
-"""report.json as a file: as it is written, and as it is read, from wherever it may come."""
+"""Writing report.json, and reading it from untrusted files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from compress.errors import BadInputError
 from compress.report.schema import SCHEMA, Report
 
 FILE = "report.json"
-MAX_BYTES = 64 << 20  # with 1,000 classes and 20 models a report has a tenth of that
+MAX_BYTES = 64 << 20  # a report on 20 models of 1,000 classes has a tenth of that
 
 
 def to_text(report: Report) -> str:
-    """Return a report as the text of report.json."""
+    """Return the text of report.json."""
     return json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
 def read(path: Path) -> Report:
-    """Return the report in a file that may come from anywhere.
+    """Return the report in an untrusted file.
 
-    Raises `BadInputError` with the first thing that is wrong: the file, the key, its value, and what would be right.
+    Raises `BadInputError`, which names the first thing that is wrong: the key, its value, and what would be right.
     """
     try:
         status = path.stat()

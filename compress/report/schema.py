@@ -1,7 +1,7 @@
-"""report.json, schema 1, as a type: what a run's models reach, cost and take, and how they were made.
+"""report.json, schema 1, as a type: the accuracy, cost and latency of a run's models, and how they were made.
 
-Keys are only ever added, each with a default: older reports stay readable, and a key that is not known is ignored.
-Fractions are from 0 to 1, intervals at 95 %; what cannot be told is None.
+Keys are only ever added, each with a default, so that older reports stay readable; unknown keys are ignored. Fractions
+are between 0 and 1, intervals at 95 %; a figure that cannot be given is None.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Interval = tuple[Fraction, Fraction]
 
 
 class _Part(BaseModel, frozen=True, strict=True, allow_inf_nan=False, validate_by_name=True, serialize_by_alias=True):
-    """What holds for every part: no number is NaN, no type is converted."""
+    """The base of every part: no number is NaN, and no type is converted."""
 
 
 class Host(_Part):
-    """The machine on which latencies were measured, as `machine.host` tells it."""
+    """The machine on which latencies were measured, as described by `machine.host`."""
 
     processor: str
     machine: str
@@ -37,7 +37,7 @@ class Host(_Part):
 
 
 class Run(_Part):
-    """What was run: on which data, with which seed, by which versions of libraries, where."""
+    """The facts of a run: its data, seed, versions of libraries, and machine."""
 
     name: str
     data: str
@@ -58,7 +58,7 @@ class LeftOut(_Part):
 
 
 class Data(_Part):
-    """What of data.json concerns the figures; leaks count images, or groups, by pair of splits (`train/test`)."""
+    """The part of data.json that matters for the figures; leaks are counts by pair of splits (`train/test`)."""
 
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
@@ -67,7 +67,7 @@ class Data(_Part):
 
 
 class BalancedClass(_Part):
-    """The teacher's recall of a class of `train` training and `n` test images, without and with balance."""
+    """The teacher's recall on a class with `train` training and `n` test images, without and with balancing."""
 
     name: str = Field(alias="class")
     train: Count
@@ -77,14 +77,14 @@ class BalancedClass(_Part):
 
 
 class Balance(_Part):
-    """How classes were balanced, and what that did for each; no rows where they were not."""
+    """How classes were balanced, and the effect on each class; no rows if they were not."""
 
     method: str
     recall: tuple[BalancedClass, ...]
 
 
 class ClassMetrics(_Part):
-    """How a model does on the `n` images of one class; None without images."""
+    """A model's scores on the `n` images of one class; None if there are no images."""
 
     n: Count
     precision: Fraction | None
@@ -94,9 +94,10 @@ class ClassMetrics(_Part):
 
 
 class Metrics(_Part):
-    """How a model does on the `n` images of a split.
+    """A model's scores on the `n` images of a split.
 
-    Precision, recall and F1 are macro averages, `log_loss` is in nats, `confusion` is by true, then predicted class.
+    Precision, recall and F1 are macro averages, `log_loss` is in nats, `confusion` is indexed by true, then predicted
+    class.
     """
 
     n: Count
@@ -119,7 +120,7 @@ class Metrics(_Part):
 
 
 class PairedTest(_Part):
-    """A model against the teacher, image by image; `drop_ci95` is in percentage points."""
+    """A model compared with the teacher image by image; `drop_ci95` is in percentage points."""
 
     only_teacher_right: Count
     only_model_right: Count
@@ -128,7 +129,10 @@ class PairedTest(_Part):
 
 
 class Comparison(_Part):
-    """How a model differs from the teacher: the drop in points, the flips as a fraction; no test with itself."""
+    """How a model differs from the teacher: drop in percentage points, changed answers as a fraction, a paired test.
+
+    The teacher has no test against itself.
+    """
 
     drop_vs_teacher: float
     flips_vs_teacher: Fraction
@@ -136,11 +140,11 @@ class Comparison(_Part):
 
 
 class HeldOut(Comparison, Metrics):  # pydantic takes the fields of the last base first
-    """How a model does on a split that was not trained on, by itself and against the teacher."""
+    """A model's scores on a split that was not trained on, by themselves and compared with the teacher's."""
 
 
 class Latency(_Part):
-    """A model's latency in one setting, from `runs` calls of `batch` images; a percentile of too few calls is None."""
+    """A model's latency in one setting, over `runs` calls of `batch` images; percentiles of too few calls are None."""
 
     provider: str
     threads: Count
@@ -153,7 +157,7 @@ class Latency(_Part):
 
 
 class Measured(_Part):
-    """What a model costs, reaches and takes: all from which the one to deploy is chosen."""
+    """A model with its cost, accuracy and latency, from which the one to deploy is chosen."""
 
     id: str
     stage: str
@@ -168,7 +172,7 @@ class Measured(_Part):
     latency: tuple[Latency, ...]
 
     def p50_ms(self, threads: int = 1, batch: int = 1) -> float:
-        """Return the median latency on the CPU in milliseconds; raises `KeyError` for a setting not measured."""
+        """Return the median latency on the CPU in milliseconds; raises `KeyError` if the setting was not measured."""
         return {(row.provider, row.threads, row.batch): row.p50_ms for row in self.latency}[CPU, threads, batch]
 
     @model_validator(mode="after")
@@ -179,21 +183,21 @@ class Measured(_Part):
 
 
 class Model(Measured):
-    """A model of the bundle: as measured, and the size of its file, as it is and compressed by Zstandard."""
+    """A measured model with the size of its file in the bundle, plain and compressed with Zstandard."""
 
     size_bytes: Count
     size_zstd_bytes: Count
 
 
 class Skip(_Part):
-    """What this machine could not do, and why."""
+    """A measurement that this machine could not make, and why."""
 
     what: str
     why: str
 
 
 class Stage(_Part):
-    """How a stage went: the key of its result, whether that was there before, and what making it took."""
+    """A stage: the key of its result, whether that came from the cache, and the time and memory of making it."""
 
     name: str
     key: str
@@ -203,7 +207,7 @@ class Stage(_Part):
 
 
 class Epoch(_Part):
-    """An epoch, from 1: the rate at its end, the mean training loss, and how the validation images did (nats)."""
+    """An epoch, from 1: learning rate at its end, mean training loss, validation scores (cross entropy in nats)."""
 
     epoch: Count
     learning_rate: float
@@ -213,7 +217,7 @@ class Epoch(_Part):
 
 
 class Training(_Part):
-    """One of a network's trainings: in which precision, epoch by epoch, and what in it should be looked at."""
+    """One of a network's trainings: its precision, its epochs, and warnings about its course."""
 
     name: str
     precision: str
@@ -222,7 +226,7 @@ class Training(_Part):
 
 
 class Report(_Part):
-    """The whole report. The teacher is the first of `models`; `training` is by the network's name, in order of time."""
+    """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time."""
 
     schema_: Literal[1] = Field(alias="schema")
     run: Run
@@ -236,7 +240,7 @@ class Report(_Part):
 
     @property
     def teacher(self) -> Model:
-        """The model with which the others are compared."""
+        """The teacher, with which the other models are compared."""
         return self.models[0]
 
     @property

@@ -1,4 +1,4 @@
-"""What probabilities say of a model: by themselves, and beside the teacher's."""
+"""The scores of a model, computed from its probabilities: by themselves, and compared with the teacher's."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from compress.metrics.intervals import paired_difference, wilson
 from compress.report.schema import ClassMetrics, Comparison, Metrics, PairedTest
 
 DIGITS = 6  # decimals of a fraction in the report
-TOP_5_FROM = 10  # classes from which top-5 accuracy says something
-CONFUSION_UP_TO = 100  # classes
+TOP_5_FROM = 10  # classes; with fewer, top-5 accuracy says little
+CONFUSION_UP_TO = 100  # classes; with more, the matrix is left out
 
 
 def split_metrics(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Metrics:
-    """Return what one split's images say of a model.
+    """Return the metrics of a model on the images of a split.
 
-    `labels` is `(n,) int64`, `probabilities` `(n, classes) float32`. What cannot be told is None: top-5 accuracy below
-    10 classes, the confusion matrix above 100, scores of a class without images.
+    `labels` is `(n,) int64`, `probabilities` is `(n, classes) float32`. None stand for top-5 accuracy with fewer than
+    10 classes, the confusion matrix with more than 100, and the scores of a class without images.
     """
     correct, n = accuracy_counts(labels, probabilities)
     top_5 = top_k_count(labels, probabilities, 5) if len(classes) >= TOP_5_FROM else None
@@ -55,7 +55,7 @@ def split_metrics(labels: np.ndarray, probabilities: np.ndarray, classes: Sequen
 def versus_teacher(labels: np.ndarray, probabilities: np.ndarray, teacher: np.ndarray) -> Comparison:
     """Return how a model differs from the teacher on the same images.
 
-    `probabilities` and `teacher` are `(n, classes) float32`; where they are one, there is nothing to test (None).
+    `probabilities` and `teacher` are `(n, classes) float32`. If they are the same array, there is no test (None).
     """
     only_teacher, only_model = only_right(labels, teacher, probabilities)
     n = len(labels)
@@ -73,15 +73,15 @@ def versus_teacher(labels: np.ndarray, probabilities: np.ndarray, teacher: np.nd
 
 
 def rounded(value: float) -> float:
-    """Return a figure with as many decimals as the report gives."""
+    """Return a figure rounded to the decimals that the report gives."""
     return round(value, DIGITS)
 
 
 def _class_table(
-    right: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
+    correct: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> dict[str, ClassMetrics]:
-    """Return a row for each class; the counts are `(classes,)`, as `class_scores` takes them."""
-    scores = class_scores(right, true, predicted)
+    """Return a row for each class; the counts are `(classes,)`, as in `class_scores`."""
+    scores = class_scores(correct, true, predicted)
     table: dict[str, ClassMetrics] = {}
     for label, name in enumerate(classes):
         n = int(true[label])
@@ -91,7 +91,7 @@ def _class_table(
             precision=row["precision"],
             recall=row["recall"],
             f1=row["f1"],
-            recall_ci95=_interval(wilson(int(right[label]), n)) if n else None,
+            recall_ci95=_interval(wilson(int(correct[label]), n)) if n else None,
         )
     return table
 

@@ -1,4 +1,4 @@
-"""The report as a table on the terminal."""
+"""The report as tables and lines on the terminal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.text import Text
 
 from compress.report.schema import Metrics, Report
 
-RAREST = 3  # classes shown of those that were balanced
+RAREST = 3  # balanced classes shown
 MAX_ROWS = 40  # classes
-CONFUSED = 3  # pairs of classes shown
+CONFUSED = 3  # most confused pairs of classes shown
 
 
 def report_table(report: Report) -> Table:
-    """Return a report's models as a table; the deployed one is marked."""
+    """Return a table of a report's models, in which the deployed model is marked."""
     title = f"{report.run.name}: {report.run.n_test} test images, seed {report.run.seed}"
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading in ("model", "accuracy", "95 %", "drop", "zeros", "size", "p50", "faster"):
@@ -42,7 +42,7 @@ def report_table(report: Report) -> Table:
 
 
 def balance_lines(report: Report) -> list[str]:
-    """Return a line for each of the rarest classes: the teacher's recall without and with balance."""
+    """Return a line for each of the rarest classes: the teacher's recall without and with balancing."""
     rows = sorted(report.balance.recall, key=lambda row: row.train)[:RAREST]
     return [
         f"{report.balance.method}: {row.name} ({row.train} training images): "
@@ -65,7 +65,7 @@ def comparison_lines(report: Report) -> list[str]:
 
 
 def metrics_table(metrics: Metrics) -> Table:
-    """Return what `split_metrics` gave as a table of the classes."""
+    """Return a table of metrics, one row per class."""
     title = f"accuracy {metrics.accuracy:.4f} {_between(metrics.accuracy_ci95)} on {metrics.n:,} images"
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False)
     for heading in ("class", "images", "precision", "recall", "95 %", "F1"):
@@ -81,7 +81,7 @@ def metrics_table(metrics: Metrics) -> Table:
 
 
 def metrics_lines(metrics: Metrics) -> list[str]:
-    """Return lines on the whole: macro F1, calibration, and which classes are taken for which."""
+    """Return lines on all classes together: macro F1, calibration, and the pairs that are confused most often."""
     lines = [
         f"macro F1 {metrics.f1:.4f} {_between(metrics.f1_ci95)}, log loss {metrics.log_loss:.4f} nats, "
         f"expected calibration error {metrics.calibration_error:.4f}"

@@ -2,6 +2,6 @@
 
     write(bundle: Source, out: Path) -> None
 
-writes the layout into the empty folder `out`, from a bundle that was found to be whole. Raises `BadInputError` for a
-bundle that lacks what the format needs, and `MachineError` if this machine lacks it.
+writes the layout of a verified bundle into the empty folder `out`. Raises `BadInputError` if the bundle lacks something
+that the format needs, and `MachineError` if this machine does.
 """

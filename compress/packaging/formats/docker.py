@@ -1,4 +1,4 @@
-"""A Docker build context: the bundle, this package's own files, and a Dockerfile that serves the one with the other."""
+"""A Docker build context: a bundle, this package's own files, and a Dockerfile for a server of the bundle."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 from compress.errors import MachineError
 from compress.packaging.source import Source
 
-# What serve, predict and verify import, of what this package declares for all its commands: no TensorFlow.
+# Those of this package's requirements that serve, predict and verify import: no TensorFlow
 NEEDED = ("numpy", "onnx", "onnxruntime", "pillow", "pydantic", "typer")
 EXTRA = re.compile(r"""(;| and) extra == ["']serve["']$""")
 
 
 def write(bundle: Source, out: Path) -> None:
-    """Write the build context: `docker build --tag NAME OUT` builds the image of a server of this bundle.
+    """Write the build context: `docker build --tag NAME OUT` builds the image of a server for this bundle.
 
-    This package comes as it is here, and bare of its dependencies: it is on no index, and most of them train. Raises
-    `MachineError` where it is not installed, so that nobody knows which versions it needs.
+    This package is copied as it is here, because no package index has it, and without most of its dependencies, which
+    only training needs. Raises `MachineError` if it is not installed, because its requirements are then unknown.
     """
     (out / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements()), "utf-8")
     bundle.copy(bundle.files, out / "bundle")
     package = Path(str(resources.files("compress")))
     shutil.copytree(package, out / "app" / "compress", ignore=shutil.ignore_patterns("__pycache__"))
     version = importlib.metadata.version("compress")
-    metadata = out / "app" / f"compress-{version}.dist-info" / "METADATA"  # by which the package knows its own version
+    metadata = out / "app" / f"compress-{version}.dist-info" / "METADATA"  # where the package looks up its version
     metadata.parent.mkdir()
     metadata.write_text(f"Metadata-Version: 2.1\nName: compress\nVersion: {version}\n", "utf-8")
     python = ".".join(bundle.version("python").split(".")[:2])
@@ -36,7 +36,7 @@ def write(bundle: Source, out: Path) -> None:
 
 
 def requirements() -> list[str]:
-    """Return what serving needs, each with the bounds that this package declares, as pip takes them."""
+    """Return the pip requirements of a server, with the version bounds that this package declares."""
     try:
         declared = importlib.metadata.requires("compress")
     except importlib.metadata.PackageNotFoundError:

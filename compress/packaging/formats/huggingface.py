@@ -1,7 +1,7 @@
-"""A repository for the Hugging Face Hub: the bundle as it is, and beside it what the Hub's tools look for.
+"""A repository for the Hugging Face Hub: the bundle as it is, and the files that the Hub's tools look for.
 
-The files in `onnx/` have the names that Transformers.js looks for. The bundle's own files stay as they are:
-`python -m compress verify` holds for a clone of the repository.
+The files in `onnx/` have the names that Transformers.js looks for. The bundle's own files stay as they are, so that a
+clone of the repository passes `python -m compress verify`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from compress.packaging.source import Source
 
 
 def write(bundle: Source, out: Path) -> None:
-    """Write the repository's folder: `hf upload USER/NAME OUT` brings it to the Hub."""
+    """Write the repository's folder, which `hf upload USER/NAME OUT` uploads to the Hub."""
     bundle.copy(bundle.files, out)
     network = bundle.manifest["deployed"].rpartition("-")[0]
     variants = {f"variants/{network}-{row.name}.onnx": row.hub_file for row in PRECISIONS.values()}
-    there = {variant: name for variant, name in variants.items() if variant in bundle.files}
-    for variant, name in there.items():
+    existing = {variant: name for variant, name in variants.items() if variant in bundle.files}
+    for variant, name in existing.items():
         bundle.copy_as(variant, out / "onnx" / name)
-    bundle.render("onnx_readme.md", out / "onnx" / "README.md", variants=there)
+    bundle.render("onnx_readme.md", out / "onnx" / "README.md", variants=existing)
     _write_json(out / "config.json", _config(bundle))
     _write_json(out / "preprocessor_config.json", preprocessor(bundle))
 
 
 def _config(bundle: Source) -> dict[str, Any]:
-    """Return what a PretrainedConfig of transformers says of a classifier; the architecture is none of its own."""
+    """Return the keys of transformers' PretrainedConfig for a classifier; transformers has no such architecture."""
     height, _, channels = bundle.input_shape
     return {
         "model_type": "onnx",
@@ -43,9 +43,9 @@ def _config(bundle: Source) -> dict[str, Any]:
 
 
 def preprocessor(bundle: Source) -> dict[str, Any]:
-    """Return the preparation in the words of transformers' image processors, and as preparation.py takes it.
+    """Return the preparation as settings of transformers' image processors, and as those of preparation.py.
 
-    Nothing is scaled or normalized: the graph takes bytes. For `pad` there are no such words.
+    Nothing is scaled or normalized, because the model takes bytes. Image processors have no setting for `pad`.
     """
     image, (height, width, channels) = bundle.manifest["image"], bundle.input_shape
     size = {"height": height, "width": width}

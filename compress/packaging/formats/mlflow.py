@@ -1,7 +1,7 @@
 """An MLflow model: `mlflow.pyfunc.load_model(FOLDER).predict(pixels)` and `mlflow.onnx.load_model(FOLDER)`.
 
-`MLmodel` is what mlflow 3.17's `mlflow.onnx.save_model` writes, with what it would take from its own environment (its
-version, the time) left out.
+`MLmodel` is what `mlflow.onnx.save_model` of mlflow 3.17 writes, without the parts that depend on where it runs
+(mlflow's version, the time).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from compress.bundle.manifest import seal
 from compress.packaging.source import Source
 
 BESIDE = (LABELS, MANIFEST, "preparation.py", "README.md", "LICENSE")
-MLFLOW = "mlflow>=2.22,<4"  # the first and the last of it give the golden logits, bit by bit
+MLFLOW = "mlflow>=2.22,<4"  # the first and the last release in this range give the golden logits, bit by bit
 RUNTIME = ("numpy", "onnx", "onnxruntime")  # what mlflow.onnx imports
 
 
 def write(bundle: Source, out: Path) -> None:
-    """Write the model's folder; its environment has the versions that the model was measured with."""
+    """Write the model's folder; its environment states the versions with which the model was measured."""
     bundle.copy((MODEL, *BESIDE), out)
     values = {
         "python": bundle.version("python"),
@@ -36,6 +36,6 @@ def write(bundle: Source, out: Path) -> None:
 
 
 def _tensor(tensor: dict[str, Any], shape: list[int]) -> dict[str, Any]:
-    """Return an input or output, any number of arrays of `shape`, as a column of MLflow's schema."""
+    """Return an input or output, a batch of arrays of `shape`, as a column of MLflow's schema."""
     spec = {"dtype": tensor["type"], "shape": [-1, *shape]}
     return {"name": tensor["name"], "type": "tensor", "tensor-spec": spec}

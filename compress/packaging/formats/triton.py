@@ -16,7 +16,7 @@ TYPES = {INPUT_TYPE: "TYPE_UINT8", OUTPUT_TYPE: "TYPE_FP32"}
 
 
 def write(bundle: Source, out: Path) -> None:
-    """Write a repository of one model into a folder: `tritonserver --model-repository=OUT` serves it."""
+    """Write a repository with one model, which `tritonserver --model-repository=OUT` serves."""
     model = out / bundle.name
     bundle.copy_as(MODEL, model / "1" / MODEL)
     bundle.copy_as(LABELS, model / LABELS)
