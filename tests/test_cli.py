@@ -69,7 +69,7 @@ BAD_INPUT = [
     ("workspace below a file", ["all", "--set", "workspace=broken.toml/x"], "cannot be written"),
     ("exported below a file", ["all", "--set", "exported=broken.toml/x"], "cannot be written"),
     ("workspace that is empty", ["all", "--set", "workspace="], "workspace"),
-    ("bundle name that is taken", ["all", "--set", "deploy.name=taken"], "is no bundle"),
+    ("bundle name that is taken", ["all", "--set", "deploy.name=taken"], "is not a bundle"),
     (
         "images too small for the teacher, in plan",
         ["plan", "--set", "image.size=16"],

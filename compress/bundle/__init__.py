@@ -1,1 +1,1 @@
-"""What lands in exported/NAME: models, texts, manifest, and how they are verified, loaded and published."""
+"""The bundle in exported/NAME: its models, texts and manifest, and how it is written, verified, loaded, published."""

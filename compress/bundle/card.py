@@ -1,4 +1,4 @@
-"""A bundle's texts for people: README.md, which is the model card, and LICENSE."""
+"""The texts in a bundle for people to read: README.md, which is the model card, and LICENSE."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES_SHOWN = 40  # in the README
 
 
 def readme(report: Report, data: Dataset, manifest: Mapping[str, Any]) -> str:
-    """Return the model card, which a hub of models can read: the figures of a report, and how to use the model."""
+    """Return the model card, in the format of model hubs: the report's figures, and how to use the model."""
     height, width, channels = data.image_shape
     return render(
         TEMPLATES["readme.md"],
@@ -34,5 +34,5 @@ def readme(report: Report, data: Dataset, manifest: Mapping[str, Any]) -> str:
 
 
 def license_text(report: Report, license_id: str) -> str:
-    """Return what may be done with the model, of the licence named or of none, and with the programs beside it."""
+    """Return the text of LICENSE: the model's licence (an empty `license_id` reserves all rights) and the programs'."""
     return render(TEMPLATES["license"], report=report, license_id=license_id)

@@ -1,4 +1,4 @@
-"""A bundle that classifies images: needs onnxruntime, numpy and Pillow, and starts in a fraction of a second."""
+"""Classifying images with a bundle. Needs only onnxruntime, NumPy and Pillow, and starts in a fraction of a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS, PROBABILITIES
 
-BATCH = 32  # images at a time
+BATCH = 32  # images per run of the model
 MAX_SIZE = 1024  # pixels of a side, as image.size has it
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
@@ -26,7 +26,7 @@ ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of an image: the most probable label, and the `top` ones, each with its probability."""
+    """A model's answer for an image: the most probable label, and the `top` most probable ones with probabilities."""
 
     label: str
     probability: float
@@ -35,7 +35,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A bundle, loaded.
+    """A loaded bundle.
 
     `labels` are the classes in the order of the outputs, `preparation` the settings of `preparation.prepare`,
     `input_shape` is (height, width, channels).
@@ -48,10 +48,10 @@ class Classifier:
     session: Any
 
     def pixels(self, image: ImageLike) -> np.ndarray:
-        """Return what the network sees of an image, `input_shape uint8`.
+        """Return an image as the model's input, `input_shape uint8`.
 
         `image` is a path, the bytes of an image file, a Pillow image, or pixels `(height, width)` or `(height, width,
-        1, 3 or 4) uint8`. Raises `BadInputError` for what is none or cannot be decoded.
+        1, 3 or 4) uint8`. Raises `BadInputError` if `image` is not an image or cannot be decoded.
         """
         try:
             return prepare(_opened(image), **self.preparation)
@@ -60,41 +60,41 @@ class Classifier:
             raise BadInputError(f"{where}: {error}") from error
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits and probabilities, both `(batch, classes) float32`, of `(batch, *input_shape) uint8`.
+        """Return logits and probabilities, both `(batch, classes) float32`, for `(batch, *input_shape) uint8`.
 
-        Raises `BadInputError` where the model fails.
+        Raises `BadInputError` if the model fails to run.
         """
         try:
             logits, probabilities = self.session.run(OUTPUTS, {INPUT: pixels})
-        except Exception as error:  # onnxruntime has a class for every status, and raises others too
+        except Exception as error:  # onnxruntime has one type per status, and raises others too
             raise BadInputError(f"{self.name}: fails to run: {first_line(error)}") from error
         return logits, probabilities
 
     def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 1) -> list[Prediction]:
-        """Return a prediction for each image, as `pixels` takes them, with the `top` most probable labels.
+        """Return a prediction with the `top` most probable labels for each image.
 
-        One image may be given without a list around it. Raises as `pixels`.
+        Images are given as for `pixels`; a single one needs no list around it. Raises what `pixels` and `run` raise.
         """
-        one = isinstance(images, str | os.PathLike | bytes | Image.Image | np.ndarray)
-        listed: Sequence[ImageLike] = [images] if one else images  # type: ignore[assignment,list-item]
+        is_single = isinstance(images, str | os.PathLike | bytes | Image.Image | np.ndarray)
+        sequence: Sequence[ImageLike] = [images] if is_single else images  # type: ignore[assignment,list-item]
         predictions: list[Prediction] = []
-        for start in range(0, len(listed), BATCH):
-            batch = np.stack([self.pixels(image) for image in listed[start : start + BATCH]])
+        for start in range(0, len(sequence), BATCH):
+            batch = np.stack([self.pixels(image) for image in sequence[start : start + BATCH]])
             predictions += [self.prediction(row, top) for row in self.run(batch)[1]]
         return predictions
 
     def prediction(self, probabilities: np.ndarray, top: int = 1) -> Prediction:
-        """Return what probabilities `(classes,)` say, the most probable first, equal ones in the labels' order."""
+        """Return the prediction for probabilities `(classes,)`; labels of equal probability keep their order."""
         order = np.argsort(-probabilities, kind="stable")[:top]
-        named = tuple((self.labels[i], float(probabilities[i])) for i in order)
-        return Prediction(*named[0], named)
+        best = tuple((self.labels[i], float(probabilities[i])) for i in order)
+        return Prediction(*best[0], best)
 
 
 def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Classifier:
-    """Return the classifier of a bundle's folder.
+    """Return the classifier in a bundle's folder.
 
-    `threads`, `provider` and `spinning` are those of `session_of`. Raises `BadInputError` for a folder that is
-    no bundle, and for a model that does not fit its manifest and labels. Hashes are not compared: `verify` does that.
+    `threads`, `provider` and `spinning` are those of `session_of`. Raises `BadInputError` if the folder is not a bundle
+    or the model does not fit its manifest and labels. It compares no hashes; `verify` does.
     """
     folder = Path(bundle)
     manifest, labels = read_json(folder, MANIFEST), read_labels(folder)
@@ -109,17 +109,17 @@ def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CP
 
 
 def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
-    """Return a session of a model that may come from anywhere; raises `BadInputError` where there can be none.
+    """Return a session for an untrusted model; raises `BadInputError` if it cannot be loaded.
 
-    ONNX Runtime loads no external data where it is given bytes; a model that asks for it is refused before it is asked.
+    A model with external data is refused before ONNX Runtime sees it, which could not load that data from bytes anyway.
     """
-    if b"location" in model:  # the key of external data, if it is not part of a name or a weight
+    if b"location" in model:  # the key of external data, unless these bytes are part of a name or a weight
         from compress.onnx_tools.check import check_self_contained
 
         check_self_contained(model, str(path))
     try:
         return session_of(model, threads=threads, provider=provider, spinning=spinning)
-    except Exception as error:  # onnxruntime has a class for every status, and raises others too
+    except Exception as error:  # onnxruntime has one type per status, and raises others too
         raise BadInputError(f"{path}: cannot be loaded: {first_line(error)}") from error
 
 
@@ -138,8 +138,8 @@ def _opened(image: ImageLike) -> Image.Image:
 
 
 def _checked_preparation(image: Any, where: Path) -> dict[str, Any]:
-    """Return the settings of `prepare`; by hand, since a library that checks would take longer than the prediction."""
-    right = (
+    """Return the settings of `prepare`, checked by hand: importing pydantic would take longer than the prediction."""
+    is_valid = (
         isinstance(image, dict)
         and image.keys() == {"size", "fit", "channels", "background"}
         and type(image["size"]) is int
@@ -150,7 +150,7 @@ def _checked_preparation(image: Any, where: Path) -> dict[str, Any]:
         and len(image["background"]) == 3
         and all(type(value) is int and 0 <= value <= 255 for value in image["background"])
     )
-    if not right:
+    if not is_valid:
         raise BadInputError(f"{where}: image = {image!r:.200}: should be size, fit, channels and background")
     return image
 
@@ -161,10 +161,10 @@ def _check_signature(session: Any, shape: tuple[int, int, int], classes: int, pa
     ]
     expected = [(INPUT, "tensor(uint8)", list(shape))]
     expected += [(name, "tensor(float)", [classes]) for name in OUTPUTS]
-    for got, right in zip(found, expected, strict=False):
-        if got != right:
+    for actual, wanted in zip(found, expected, strict=False):
+        if actual != wanted:
             raise BadInputError(
-                f"{path}: has {' '.join(map(str, got))}; should have {' '.join(map(str, right))}, a batch of it"
+                f"{path}: has {' '.join(map(str, actual))}; should have {' '.join(map(str, wanted))}, in a batch"
             )
     if len(found) != len(expected):
         raise BadInputError(

@@ -2,7 +2,7 @@
 
     python classify.py IMAGE...
 
-This file lies in every bundle, beside the model and preparation.py.
+Every bundle contains this file, beside its model and preparation.py.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import onnxruntime
-from preparation import (  # type: ignore[import-not-found]  # in the bundle it is there
+from preparation import (  # type: ignore[import-not-found]  # beside this file in a bundle
     UnreadableImageError,
     open_image,
     prepare,

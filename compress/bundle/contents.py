@@ -1,4 +1,4 @@
-"""Reading a bundle that may come from anywhere: nothing outside of its folder, and no more than a file may hold."""
+"""Reading untrusted bundles: never a file outside the bundle's folder, and none beyond a limit of size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from compress.errors import BadInputError
 
 MODEL, MANIFEST, LABELS, GOLDEN, SUMS = "model.onnx", "manifest.json", "labels.txt", "golden.npz", "SHA256SUMS"
-NAME = re.compile(r"(variants/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a file in a bundle
+NAME = re.compile(r"(variants/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of files in a bundle
 MAX_BYTES = {MODEL: 2 << 30, GOLDEN: 1 << 30}  # protobuf has no larger messages
 MAX_BYTES_ELSE = 64 << 20
 
@@ -20,7 +20,7 @@ MAX_BYTES_ELSE = 64 << 20
 def read_part(folder: Path, name: str) -> bytes:
     """Return the bytes of a bundle's file.
 
-    Raises `BadInputError` for a name that leads elsewhere, a link, what is no regular file, and one that is too large.
+    Raises `BadInputError` if `name` leads out of the folder or is a link, not a regular file, or too large a file.
     """
     path = folder / name
     max_bytes = MAX_BYTES.get(MODEL if name.startswith("variants/") else name, MAX_BYTES_ELSE)
@@ -31,34 +31,37 @@ def read_part(folder: Path, name: str) -> bytes:
             raise BadInputError(f"{path}: is a link; a bundle should hold its files itself")
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BadInputError(f"{path}: is no regular file")
+            raise BadInputError(f"{path}: is not a regular file")
         if status.st_size > max_bytes:
             raise BadInputError(f"{path}: has {status.st_size:,} bytes; should have {max_bytes:,} at most")
         return path.read_bytes()
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, up to Python 3.12
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a loop, up to Python 3.12
         why = getattr(error, "strerror", None) or error
         raise BadInputError(f"{path}: {why}; {folder} should be a bundle, such as exported/NAME") from error
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Return a bundle's JSON file, an object; raises `BadInputError` as `read_part`, and for what is none."""
+    """Return the object in a bundle's JSON file.
+
+    Raises `BadInputError` like `read_part`, and if the file does not hold a JSON object.
+    """
     try:
         value = json.loads(read_part(folder, name))
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{folder / name}: is no JSON: {error}") from error
+        raise BadInputError(f"{folder / name}: is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise BadInputError(f"{folder / name}: holds no object")
+        raise BadInputError(f"{folder / name}: is not a JSON object")
     return value
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
-    """Return the classes in order; raises `BadInputError` as `read_part`, and for what is no UTF-8."""
+    """Return the classes in order; raises `BadInputError` like `read_part`, and if the file is not UTF-8."""
     try:
         return tuple(read_part(folder, LABELS).decode("utf-8").splitlines())
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{folder / LABELS}: is no UTF-8") from error
+        raise BadInputError(f"{folder / LABELS}: is not UTF-8") from error
 
 
 def sums(digests: Mapping[str, str]) -> str:
-    """Return what `sha256sum -c` checks: a line for each file, of `{name: sha256}`."""
+    """Return the text that `sha256sum -c` reads, one line per file; `digests` is `{name: sha256}`."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))

@@ -1,4 +1,4 @@
-"""What a bundle makes of labelled images that it may never have seen."""
+"""Measuring a bundle on labelled images, which may be others than those it was made from."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from compress.errors import BadInputError
 from compress.report.schema import Metrics
 from compress.report.scores import split_metrics
 
-NAMED = 10  # unreadable images in the error
+MAX_NAMED = 10  # classes or unreadable images in an error message
 
 
 def evaluate(classifier: Classifier, samples: Samples, what: str) -> Metrics:
-    """Return the metrics of `split_metrics` on the test split of labelled images, or on all where there are no splits.
+    """Return the metrics of `split_metrics` on the test split of labelled images, or on all if there are no splits.
 
-    `what` is what messages call them. Raises `BadInputError` for classes that the bundle does not have, and for images
-    that cannot be read.
+    `what` names the images in messages. Raises `BadInputError` if the bundle does not know one of the classes, or an
+    image cannot be read.
     """
     index = {label: i for i, label in enumerate(classifier.labels)}
-    strange = [name for name in samples.classes if name not in index]
-    if strange:
-        known = ", ".join(map(repr, classifier.labels[:NAMED])) + (", ..." if len(classifier.labels) > NAMED else "")
-        raise BadInputError(f"{what}: has a class {strange[0]!r}; {classifier.name} knows {known}")
+    unknown = [name for name in samples.classes if name not in index]
+    if unknown:
+        known = ", ".join(map(repr, classifier.labels[:MAX_NAMED]))
+        more = ", ..." if len(classifier.labels) > MAX_NAMED else ""
+        raise BadInputError(f"{what}: has a class {unknown[0]!r}; {classifier.name} knows {known}{more}")
     chosen = np.arange(len(samples.labels))
     if samples.splits is not None:
         chosen = np.array([i for i, split in enumerate(samples.splits) if split == "test"])
@@ -35,10 +36,11 @@ def evaluate(classifier: Classifier, samples: Samples, what: str) -> Metrics:
     def classify(pixels: np.ndarray) -> None:
         probabilities.append(classifier.run(pixels)[1])
 
-    looks = survey(samples.images.take(chosen), classifier.preparation, classify, lambda *_: None)
-    bad = [look for look in looks if isinstance(look, Unreadable)]
+    findings = survey(samples.images.take(chosen), classifier.preparation, classify, lambda *_: None)
+    bad = [image for image in findings if isinstance(image, Unreadable)]
     if bad:
-        named = "; ".join(f"{one.name} {one.why}" for one in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
-        raise BadInputError(f"{what}: {len(bad)} of {len(looks)} images cannot be read: {named}")
+        named = "; ".join(f"{image.name} {image.why}" for image in bad[:MAX_NAMED])
+        more = "; ..." if len(bad) > MAX_NAMED else ""
+        raise BadInputError(f"{what}: {len(bad)} of {len(findings)} images cannot be read: {named}{more}")
     labels = np.array([index[name] for name in samples.classes])[samples.labels[chosen]]
     return split_metrics(labels, np.concatenate(probabilities), classifier.labels)

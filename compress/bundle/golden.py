@@ -1,4 +1,4 @@
-"""golden.npz: some images and the logits that the deployed model gave for them, to tell whether it still does."""
+"""golden.npz: some images with the logits of the deployed model, to check that it gives the same ones elsewhere."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ IMAGES = 16
 
 
 def write_golden(path: Path, model: bytes, precision: str, images: Images) -> None:
-    """Write up to 16 images, evenly spread over those given, with the logits and how far these may be off.
+    """Write up to 16 images, evenly spread over those given, with their logits and how far off these may be.
 
-    Arrays `images` (k, height, width, channels) uint8, `logits` (k, classes) float32, `tolerance` () float32.
+    The arrays are `images` (k, height, width, channels) uint8, `logits` (k, classes) float32, `tolerance` () float32.
     """
     chosen = images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)]
     logits = golden_logits(model, chosen)
@@ -31,18 +31,18 @@ def write_golden(path: Path, model: bytes, precision: str, images: Images) -> No
 
 
 def golden_logits(model: bytes, images: np.ndarray, provider: str = CPU) -> np.ndarray:
-    """Return a model's logits of all images in one batch, on one thread: the same bits on the same machine."""
+    """Return a model's logits for all images in one batch, on one thread: the same bits on the same machine."""
     session = session_of(model, threads=1, provider=provider, provider_options=find(provider).exact)
     return session.run([LOGITS], {INPUT: images})[0]
 
 
 def read_golden(folder: Path, shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return a bundle's golden images, their logits and the tolerance; raises `BadInputError` for what is none."""
+    """Return a bundle's golden images, logits and tolerance; raises `BadInputError` if the file does not hold them."""
     path = folder / GOLDEN
     data = read_part(folder, GOLDEN)
     arrays = read_members(io.BytesIO(data), len(data), ("images", "logits", "tolerance"), str(path))
     images, logits, tolerance = arrays["images"], arrays["logits"], arrays["tolerance"]
-    right = (
+    is_valid = (
         images.dtype == np.uint8
         and images.ndim == 4
         and images.shape[1:] == shape
@@ -52,6 +52,6 @@ def read_golden(folder: Path, shape: tuple[int, int, int], classes: int) -> tupl
         and tolerance.dtype == np.float32
         and len(images) > 0
     )
-    if not right:
+    if not is_valid:
         raise BadInputError(f"{path}: should hold images of {shape} and logits of {classes} classes for each")
     return images, logits, float(tolerance)

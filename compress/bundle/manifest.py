@@ -1,4 +1,4 @@
-"""manifest.json, schema 2: what a bundle is, as checked when it is verified."""
+"""manifest.json, schema 2: the description of a bundle, checked whenever the bundle is verified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
     "manifest_sha256",
 )  # in metadata_props
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,99}$")]  # servers make folders and addresses of it
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,99}$")]  # safe in the folders and URLs of servers
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+!_-]{1,64}$")]
 FileName = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
 
@@ -32,14 +32,14 @@ class _Part(BaseModel):
 
 
 class File(_Part):
-    """A file's size in bytes, and the sha256 of its bytes."""
+    """The size of a file in bytes, and its sha256."""
 
     size: int = Field(ge=0)
     sha256: Sha256
 
 
 class Tensor(_Part):
-    """An input or output; its first dimension is `batch`, any number of images."""
+    """An input or output; its first dimension is `batch`, the number of images, which is free."""
 
     name: TensorName
     type: TensorType
@@ -53,7 +53,7 @@ class Input(Tensor):
 
 
 class Preparation(_Part):
-    """How an image becomes an input: the settings of `prepare` in preparation.py."""
+    """The settings of `prepare` in preparation.py, which turns an image into the model's input."""
 
     size: int = Field(ge=1, le=1024)
     fit: Literal["crop", "pad", "stretch"]
@@ -62,7 +62,7 @@ class Preparation(_Part):
 
 
 class Data(_Part):
-    """What the model was trained on: a name, and a digest of all images, labels and splits (see data.json)."""
+    """The training data: its name, and a digest of all images, labels and splits (see data.json)."""
 
     name: str
     sha256: Sha256
@@ -71,8 +71,9 @@ class Data(_Part):
 class Manifest(_Part):
     """A bundle's manifest.
 
-    `onnxruntime` is the lowest release that runs the model, `parents` maps each stage of the run to the key of its
-    result, `machine` is where latencies were measured, `files` lists every file but manifest.json and SHA256SUMS.
+    `onnxruntime` is the lowest release that can run the model, `parents` maps each stage of the run to the key of its
+    result, `machine` describes where latencies were measured, `files` lists every file except manifest.json and
+    SHA256SUMS.
     """
 
     schema_: Literal[2] = Field(alias="schema")
@@ -94,23 +95,23 @@ class Manifest(_Part):
 
 
 def manifest_text(manifest: dict[str, Any]) -> str:
-    """Return a manifest as the text that its file holds."""
+    """Return the text of manifest.json."""
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
 def seal(manifest: dict[str, Any]) -> str:
-    """Return the digest of a manifest that each model of the bundle carries: of all but `deployed` and `files`."""
+    """Return the digest of all of a manifest except `deployed` and `files`; each model in the bundle carries it."""
     return sha256_json({key: value for key, value in manifest.items() if key not in ("deployed", "files")})
 
 
 def distribution_of(library: str, versions: Mapping[str, str]) -> str:
-    """Return the name under which `versions` list a library: ONNX Runtime's builds, as onnxruntime-gpu, have others."""
+    """Return the name of a library in `versions`; ONNX Runtime's builds, such as onnxruntime-gpu, have their own."""
     builds = (name for name in versions if name.startswith("onnxruntime-"))
     return next(builds, library) if library == "onnxruntime" and library not in versions else library
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a bundle's manifest; raises `BadInputError` with the first key that is wrong."""
+    """Return a bundle's manifest; raises `BadInputError`, which names the first key that is wrong."""
     manifest = read_json(folder, MANIFEST)
     try:
         Manifest.model_validate(manifest)

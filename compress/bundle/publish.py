@@ -1,4 +1,4 @@
-"""A finished bundle's way to exported/NAME."""
+"""Publishing a finished bundle to exported/NAME."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from compress.files import MANIFEST, list_files, put_in_place
 
 
 def check_writable(exported: Path, name: str) -> None:
-    """Raise `BadInputError` where a bundle cannot be written: known before the training, not after it.
+    """Raise `BadInputError` if a bundle could not be written to `exported/NAME`, so that this shows before training.
 
-    What stands at `exported/NAME` and is no bundle is somebody's, and is never replaced. Raises `MachineError` for a
-    full disk.
+    Whatever is there and is not a bundle is never replaced: it belongs to somebody. Raises `MachineError` if the disk
+    is full.
     """
     target = exported / name
     if target.exists() and not all((target / name).is_file() for name in ("model.onnx", MANIFEST)):
         raise BadInputError(
-            f"{target}: is there already and is no bundle; deploy.name should be another, or move it away"
+            f"{target}: is there already and is not a bundle; deploy.name should be another, or move it away"
         )
     try:
         exported.mkdir(parents=True, exist_ok=True)
@@ -33,10 +33,10 @@ def check_writable(exported: Path, name: str) -> None:
 
 
 def publish(bundle: Bundle, exported: Path) -> Path:
-    """Bring a bundle to `exported/NAME` and return that folder; one that is there already and whole is left alone.
+    """Copy a bundle to `exported/NAME` and return that folder; if the same bundle is there already, change nothing.
 
-    The new folder is written beside the old one and takes its place at once: no reader ever sees half a bundle.
-    Raises as `check_writable`.
+    The new folder is written beside the old one and takes its place in one step, so that no reader sees half a bundle.
+    Raises what `check_writable` raises.
     """
     check_writable(exported, bundle.name)
     target = exported / bundle.name
@@ -55,4 +55,4 @@ def _is_whole(target: Path, bundle: Bundle) -> bool:
     if not target.exists() or (target / MANIFEST).read_bytes() != (bundle.folder / MANIFEST).read_bytes():
         return False
     listed = json.loads((bundle.folder / MANIFEST).read_bytes())["files"]
-    return list_files(target).items() >= listed.items()  # a user's own file beside them does no harm
+    return list_files(target).items() >= listed.items()  # files that a user has added do no harm

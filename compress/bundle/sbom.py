@@ -1,4 +1,4 @@
-"""sbom.cdx.json: what a bundle is made of and was made with, in CycloneDX 1.6 (ECMA-424, 2024)."""
+"""sbom.cdx.json: the bill of materials of a bundle and of the tools that made it, in CycloneDX 1.6 (ECMA-424, 2024)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from compress.bundle.manifest import distribution_of
 from compress.report.schema import Metrics, Report
 
 SBOM = "sbom.cdx.json"
-RUNTIME = ("numpy", "onnxruntime", "pillow")  # what classify.py imports; all else was needed to make the model
+RUNTIME = ("numpy", "onnxruntime", "pillow")  # what classify.py imports; the others were needed to make the model
 
 
 def sbom(report: Report, manifest: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the bill of materials as JSON; the same bundle gives the same text, so it bears no date."""
+    """Return the bill of materials as JSON. It has no date, so that the same bundle gives the same text."""
     digest = files[MODEL]["sha256"]
     libraries = {name: version for name, version in manifest["versions"].items() if name != "python"}
     runtime = [distribution_of(name, libraries) for name in RUNTIME]

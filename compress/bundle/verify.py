@@ -1,4 +1,4 @@
-"""Whether a bundle is whole, is what it says, and gives on this machine what it gave where it was made."""
+"""Verifying that a bundle is complete and consistent, and gives the same outputs here as where it was made."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from compress.onnx_tools import providers
 from compress.onnx_tools.check import check_deployable
 from compress.onnx_tools.providers import CPU
 
-NAMED = 10  # files in an error
+MAX_NAMED = 10  # files in an error message
 
 
 def verify(folder: Path) -> Iterator[str]:
-    """Check a bundle from its bytes to its answers; yield a line for each check that passed, or was skipped.
+    """Check a bundle from its bytes to its outputs; yield a line for each check that passed or was skipped.
 
-    Raises `BadInputError` for a bundle that is damaged, incomplete, at odds with itself or unsafe, naming the file, and
-    `CompressError` where it is whole, but this machine gives other logits than it should.
+    Raises `BadInputError`, which names the file, if the bundle is damaged, incomplete, inconsistent or unsafe, and
+    `CompressError` if it is intact but gives other logits on this machine than it should.
     """
     manifest, contents = check_files(folder)
-    yield f"{len(contents)} files have the sizes and sha256 that {MANIFEST} and {SUMS} say"
+    yield f"{len(contents)} files have the sizes and sha256 that {MANIFEST} and {SUMS} state"
     models = {name: data for name, data in contents.items() if name.endswith(".onnx")}
     for name, data in models.items():
         _check_metadata(check_deployable(data, str(folder / name)), manifest, folder / name)
@@ -46,13 +46,14 @@ def verify(folder: Path) -> Iterator[str]:
 
 
 def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the manifest and each file's bytes.
+    """Return the manifest and each file's bytes, by name.
 
-    Raises `BadInputError`; of a file, manifest.json and SHA256SUMS, it names the one at odds.
+    A file's digest stands in manifest.json and in SHA256SUMS. Raises `BadInputError`, which names whichever of the
+    three disagrees with the other two.
     """
     manifest = read_manifest(folder)
     written = read_part(folder, MANIFEST)
-    if written != manifest_text(manifest).encode(errors="replace"):  # a lone surrogate, which no UTF-8 has
+    if written != manifest_text(manifest).encode(errors="replace"):  # for lone surrogates, which UTF-8 cannot encode
         raise BadInputError(f"{folder / MANIFEST}: is not as it was written")
     listed = {name: file["sha256"] for name, file in manifest["files"].items()}
     claimed = _claims(read_part(folder, SUMS))
@@ -69,7 +70,7 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     if not wrong and read_part(folder, SUMS) != sums(listed | {MANIFEST: hashlib.sha256(written).hexdigest()}).encode():
         wrong.append(SUMS)
     if wrong:
-        named = ", ".join(str(folder / name) for name in dict.fromkeys(wrong[:NAMED]))
+        named = ", ".join(str(folder / name) for name in dict.fromkeys(wrong[:MAX_NAMED]))
         raise BadInputError(f"{named}: not as written: its sha256 or size is another")
     if MODEL not in contents:
         raise BadInputError(f"{folder / MANIFEST}: files: has no {MODEL}")
@@ -84,7 +85,7 @@ def _claims(text: bytes) -> dict[str, str]:
 def _seal_of(model: bytes) -> str | None:
     try:
         properties = onnx.load_model_from_string(model).metadata_props
-    except Exception:  # said in full when the model itself is looked at
+    except Exception:  # the check of the model itself reports it
         return None
     return next((entry.value for entry in properties if entry.key == SEAL), None)
 
@@ -106,7 +107,7 @@ def _check_labels(labels: tuple[str, ...], manifest: Mapping[str, Any], folder: 
     for output in manifest["outputs"]:
         if output["shape"][1:] != [len(labels)]:
             raise BadInputError(
-                f"{folder / MANIFEST}: outputs: {output['name']} has not {len(labels)} classes, as labels.txt"
+                f"{folder / MANIFEST}: outputs: {output['name']} should have {len(labels)} classes, as in labels.txt"
             )
 
 
@@ -115,7 +116,7 @@ def _check_golden(
 ) -> str:
     try:
         logits = golden_logits(model, images, provider)
-    except Exception as error:  # onnxruntime lists providers whose libraries or device this machine lacks
+    except Exception as error:  # onnxruntime also lists providers whose libraries or device are missing here
         if provider == CPU:
             raise BadInputError(f"{folder / MODEL}: fails to run: {first_line(error)}") from error
         return f"skipped {provider}: {first_line(error)}"

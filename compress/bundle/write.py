@@ -1,4 +1,4 @@
-"""A bundle's files."""
+"""Writing the files of a bundle."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def write_models(
     license_id: str,
     context: Context,
 ) -> dict[str, Any]:
-    """Write model.onnx, variants/ and golden.npz; return all of the manifest but `files`, which seals each model.
+    """Write model.onnx, variants/ and golden.npz; return the manifest, still without `files`.
 
-    `deployed` is the id of the model that becomes model.onnx. Raises `BadInputError` for a model that cannot be
-    deployed everywhere, see `check_deployable`.
+    Each model is sealed with a digest of the manifest. `deployed` is the id of the model that becomes model.onnx.
+    Raises `BadInputError` if a model cannot be deployed everywhere, see `check_deployable`.
     """
     (out / "variants").mkdir(parents=True)
     parsed = {model.id: check_deployable(model.file.read_bytes(), model.id) for model in models}
@@ -53,7 +53,7 @@ def write_models(
 
 
 def write_texts(out: Path, report: Report, manifest: Mapping[str, Any], data: Dataset, config_toml: str) -> None:
-    """Write what prepares and names, all evidence, and last manifest.json and SHA256SUMS, beside the models."""
+    """Write the other files: programs, labels, texts, evidence, and last manifest.json and SHA256SUMS."""
     shutil.copyfile(data.folder / DESCRIPTION, out / DESCRIPTION)
     for name, source in programs().items():
         shutil.copyfile(source, out / name)
@@ -74,7 +74,7 @@ def write_texts(out: Path, report: Report, manifest: Mapping[str, Any], data: Da
 
 
 def _manifest(run: Run, deployed: onnx.ModelProto, data: Dataset, license_id: str, context: Context) -> dict[str, Any]:
-    """Return all of the manifest but `deployed` and `files`: what every model of the bundle is sealed with."""
+    """Return the manifest without `deployed` and `files`, the part that every model in the bundle is sealed with."""
     outputs = [{"name": name, "type": OUTPUT_TYPE, "shape": [BATCH_DIMENSION, len(data.classes)]} for name in OUTPUTS]
     return {
         "schema": SCHEMA,
@@ -100,7 +100,7 @@ def _manifest(run: Run, deployed: onnx.ModelProto, data: Dataset, license_id: st
 
 
 def _with_metadata(model: onnx.ModelProto, manifest: Mapping[str, Any], data: Dataset) -> bytes:
-    """Return a model's file that says by itself what its outputs are and how images are prepared."""
+    """Return the bytes of a model whose metadata hold its class names and how images are prepared."""
     height, width, channels = data.image_shape
     properties = {
         CLASS_NAMES: json.dumps(data.classes, ensure_ascii=False),
@@ -113,6 +113,6 @@ def _with_metadata(model: onnx.ModelProto, manifest: Mapping[str, Any], data: Da
 
 
 def programs() -> dict[str, Path]:
-    """Return the Python files that a bundle carries, by name."""
+    """Return `{name: path}` of the Python files that are copied into a bundle."""
     here = Path(__file__).parent
     return {"classify.py": here / "classify.py", "preparation.py": here.parent / "data" / "preparation.py"}

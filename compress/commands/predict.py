@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: should be a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r}: should be a whole number, 1 or more")
     return int(text)
 
 

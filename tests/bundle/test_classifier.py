@@ -121,8 +121,8 @@ def test_predict_prints_a_line_an_image_and_goes_on_after_a_bad_one(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--top", "0", "a.png"], "--top: '0': should be a whole number of at least 1"),
-        (["--top", "two", "a.png"], "--top: 'two': should be a whole number of at least 1"),
+        (["--top", "0", "a.png"], "--top: '0': should be a whole number, 1 or more"),
+        (["--top", "two", "a.png"], "--top: 'two': should be a whole number, 1 or more"),
         (["--jsn", "a.png"], "--jsn"),
         ([], "IMAGE"),
     ],

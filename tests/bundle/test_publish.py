@@ -72,7 +72,7 @@ def test_what_is_no_bundle_is_never_replaced(bundle: Bundle, tmp_path: Path, kin
     photo.parent.mkdir(exist_ok=True)
     photo.write_bytes(b"mine")
 
-    with pytest.raises(BadInputError, match="is no bundle"):
+    with pytest.raises(BadInputError, match="is not a bundle"):
         publish(bundle, tmp_path)
 
     assert photo.read_bytes() == b"mine"
