@@ -1,4 +1,4 @@
-"""Magnitude pruning: the smallest weights of each kernel become zero while training goes on.
+"""Magnitude pruning: the smallest weights of each kernel are set to zero during training.
 
 Zhu and Gupta, "To prune, or not to prune" (2017), through TensorFlow Model Optimization.
 """
@@ -18,10 +18,10 @@ PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
 def with_masks(
     model: Any, sparsity: float, initial_sparsity: float, end_step: int, updates: int, dense_ends: bool = False
 ) -> Any:
-    """Return a model that shares `model`'s layers, each kernel under a mask that grows to `sparsity` by `end_step`.
+    """Return a model that shares `model`'s layers and masks each kernel, up to `sparsity` zeros at `end_step`.
 
-    The masks are computed `updates` times, evenly spread: each time sorts every weight, which costs as much as several
-    steps. With `dense_ends` the first and the last kernel stay as they are. Train it with `callback()`.
+    The masks are computed `updates` times, evenly spread; each update sorts every weight, which costs as much as
+    several steps. With `dense_ends`, the first and the last kernel stay unmasked. Train the model with `callback()`.
     """
     frequency = max(1, end_step // updates)
     pruned = [layer.name for layer in model.layers if isinstance(layer, PRUNED_LAYERS)]
@@ -35,7 +35,7 @@ def with_masks(
             initial_sparsity=initial_sparsity,
             final_sparsity=_not_below(sparsity, math.prod(layer.kernel.shape)),
             begin_step=0,
-            end_step=end_step // frequency * frequency,  # so that the last update is one that falls due
+            end_step=end_step // frequency * frequency,  # a multiple, so that the last update takes place
             frequency=frequency,
         )
         return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
@@ -44,12 +44,12 @@ def with_masks(
 
 
 def callback() -> Any:
-    """Return the Keras callback that a model with masks is trained with."""
+    """Return the Keras callback with which a model with masks has to be trained."""
     return tfmot.sparsity.keras.UpdatePruningStep()
 
 
 def without_masks(model: Any) -> Any:
-    """Return the plain model, its pruned weights zero, also where they are an average of weights before and after."""
+    """Return the model without its masks; pruned weights are zero even if averaging had made them non-zero."""
     for layer in model.layers:
         for weight, mask, _ in getattr(layer, "pruning_vars", []):
             weight.assign(weight * mask)
@@ -57,8 +57,8 @@ def without_masks(model: Any) -> Any:
 
 
 def _not_below(sparsity: float, weights: int) -> float:
-    """Return the sparsity of a kernel that keeps a whole number of weights, rounded so that no more are kept.
+    """Return the smallest sparsity, at or above `sparsity`, at which a kernel keeps a whole number of weights.
 
-    The library rounds to the nearest number, which can leave a network a few weights short of what was asked for.
+    The library rounds to the nearest number, which can leave a network slightly less sparse than the setting says.
     """
     return 1.0 - max(1, math.floor(round(weights * (1.0 - sparsity), 6))) / weights

@@ -1,8 +1,8 @@
 """Static int8 quantization after training, through ONNX Runtime.
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (2018).
-Weights get one scale a channel, activations one a tensor; the scales stand in QuantizeLinear / DequantizeLinear pairs
-(QDQ) around standard operators, so that any runtime can read the file.
+Weights get one scale per channel, activations one per tensor. The scales are stored in QuantizeLinear /
+DequantizeLinear pairs (QDQ) around standard operators, so that any runtime can read the file.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def quantize(
     calibration: Literal["minmax", "entropy", "percentile"],
     activations: Literal["uint8", "int8"],
 ) -> OnnxModel:
-    """Write the int8 version of a float model, its activation ranges calibrated on images `(n, h, w, c) uint8`."""
+    """Write the int8 version of a float model, with activations calibrated on images `(n, h, w, c) uint8`.
+
+    Returns the quantized model.
+    """
     with tempfile.TemporaryDirectory(dir=file.parent) as folder, _without_advice():
         quantized = Path(folder) / "quantized.onnx"
         quantize_static(
@@ -67,7 +70,7 @@ def quantize(
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Keep a warning from the terminal that asks for what the converter has done: batch normalization is folded."""
+    """Hide a warning that recommends preprocessing: the converter has already folded batch normalization."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -76,7 +79,7 @@ def _without_advice() -> Iterator[None]:
 
 
 class _Reader(CalibrationDataReader):
-    """Hands calibration images over one by one: histograms want all batches of one size."""
+    """Feeds calibration images one by one, because histograms need batches of equal size."""
 
     def __init__(self, images: np.ndarray) -> None:
         self._images = iter(images)

@@ -110,11 +110,11 @@ def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, i
     return Query(request.id, pixels, _outputs(request))
 
 
-def write_answer(name: str, asked: Query, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
+def write_answer(name: str, query: Query, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
     """Return the body and headers of an answer; `outputs` are `(n, classes) float32` by name."""
     described: list[dict[str, Any]] = []
     binary: list[bytes] = []
-    for output, as_binary in asked.outputs.items():
+    for output, as_binary in query.outputs.items():
         values = outputs[output]
         tensor = {"name": output, "datatype": "FP32", "shape": list(values.shape)}
         if as_binary:
@@ -125,7 +125,7 @@ def write_answer(name: str, asked: Query, outputs: Mapping[str, np.ndarray]) -> 
         else:
             raise Refused(500, f"{output}: is not finite, which JSON cannot express; request it as binary data")
     answer = {"model_name": name, "model_version": VERSION, "outputs": described}
-    text = json.dumps(answer if asked.id is None else {**answer, "id": asked.id}).encode()
+    text = json.dumps(answer if query.id is None else {**answer, "id": query.id}).encode()
     if not binary:
         return text, {"Content-Type": "application/json"}
     return b"".join([text, *binary]), {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(text))}
