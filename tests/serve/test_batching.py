@@ -131,7 +131,7 @@ def test_what_is_cancelled_is_refused_and_does_not_hinder_the_others() -> None:
         [cancelled, other] = await started(held(batcher), ask(batcher, 3))
         cancelled.cancel()
 
-        with pytest.raises(Refused, match="the server stops"):
+        with pytest.raises(Refused, match="the server is stopping, and its grace period is over"):
             await cancelled
         model.go_on.set()
         assert await asyncio.gather(first, other) == [[1], [3]]
