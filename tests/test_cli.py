@@ -31,7 +31,11 @@ BAD_INPUT = [
         ["all", "--set", "teacher.architecture.options.batch_norm=no"],
         "teacher.architecture.options.batch_norm = 'no': should be a valid boolean",
     ),
-    ("option of data", ["all", "--set", "data.source.options.x=1"], "options.x = 1: there is no such option; this plug-in has no options"),
+    (
+        "option of data",
+        ["all", "--set", "data.source.options.x=1"],
+        "options.x = 1: there is no such option; this plug-in has no options",
+    ),
     ("a number for a choice", ["all", "--set", "distill.loss=3"], "should be a name, or a section with name and"),
     ("the teacher's former key", ["all", "--set", "teacher.name=vgg11"], "teacher.name is teacher.architecture now"),
     (

@@ -23,7 +23,7 @@ from compress.serve.limits import Refused
 JSON_LENGTH = "Inference-Header-Content-Length"
 VERSION = "1"  # of every model: a bundle holds only one version
 NUMBER = re.compile("[0-9]{1,18}")
-JSON_BYTES, JSON_BYTES_A_VALUE = 64 << 10, 8  # at most, of a request: of all but the values, and of each value
+JSON_BYTES, JSON_BYTES_PER_VALUE = 64 << 10, 8  # largest JSON of a request: without its values, and per value
 MAX_REASON = 300  # characters of an error
 
 
@@ -95,7 +95,7 @@ def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, i
     body is JSON.
     """
     length = _json_length(json_length, len(body))
-    max_json_bytes = JSON_BYTES + JSON_BYTES_A_VALUE * max_images * math.prod(input_shape)
+    max_json_bytes = JSON_BYTES + JSON_BYTES_PER_VALUE * max_images * math.prod(input_shape)
     if length > max_json_bytes:
         raise Refused(413, f"the JSON has {length:,} bytes; should have {max_json_bytes:,} at most")
     try:
