@@ -62,9 +62,10 @@ def follow(
     for step in _of_trainings(steps):
         name, took_part = step.stage.name, False
         if keys.get(name) != step.key:
+            machine = "machine, whose measured speed counts," if step.key_parts["machine"] else "kind of device"
             raise BadInputError(
                 f"{name}: this process would make something else than the chief; settings, data, code, libraries and "
-                "kind of device should be the same for both"
+                f"{machine} should be the same for both"
             )
         made_from = {source: entries[source].output_digest for source in step.stage.sources}
         while name not in entries:
