@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,16 @@ class Batches:
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
         return dataset.with_options(options)
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Raise `failure` for what TensorFlow raises when a batch cannot be read."""
+        try:
+            yield
+        except tf.errors.OpError:
+            if self.failure:
+                raise self.failure from None
+            raise
 
     def _read(self, indices: np.ndarray, views: np.ndarray, draw_ids: np.ndarray) -> tuple[np.ndarray, ...]:
         try:

@@ -50,7 +50,7 @@ def seconds_per_step(
     trained = compiled(model, loss, settings, Rate(settings.learning_rate, MAX_STEPS, settings.schedule), real)
     clock = _Clock()
     try:
-        with precision.computing_in(real):
+        with precision.computing_in(real), batches.being_read():
             trained.fit(batches.epoch(0).repeat().take(MAX_STEPS), verbose=0, callbacks=[*callbacks, clock])
     except tf.errors.ResourceExhaustedError:
         return math.inf

@@ -100,7 +100,7 @@ class Training:
         self.rate.rescale(self.state.plateau)
         seed_random_layers(self.twin, batches.seed, epoch)
         try:
-            with precision.computing_in(self.real):
+            with precision.computing_in(self.real), batches.being_read():
                 fitted = self.trained.fit(
                     **self.shared.feed(partial(batches.epoch, epoch), batches.steps),
                     epochs=epoch + 1,
@@ -111,10 +111,6 @@ class Training:
         except tf.errors.ResourceExhaustedError as error:
             self._take_smaller_parts(error)
             return None
-        except tf.errors.OpError:
-            if batches.failure:
-                raise batches.failure from None
-            raise
         loss: float = fitted.history["loss"][0]
         if not math.isfinite(loss):
             raise CompressError(
