@@ -42,7 +42,7 @@ class Measured(Config):
     ("settings", "changed", "why"),
     [
         (Config(), ("device_class", "gpu"), "libraries and kind of device should be the same"),
-        (Measured(), ("host", {"processor": "another"}), "libraries and machine, whose measured speed counts, should be"),
+        (Measured(), ("host", {"processor": "another"}), "and machine, whose measured speed counts, should be"),
     ],
 )
 def test_what_would_make_something_else_than_the_chief_is_refused_with_what_should_be_the_same(
