@@ -94,11 +94,7 @@ class ClassMetrics(_Part):
 
 
 class Metrics(_Part):
-    """A model's scores on the `n` images of a split.
-
-    Precision, recall and F1 are macro averages, `log_loss` is in nats, `confusion` is indexed by true, then predicted
-    class.
-    """
+    """A model's scores on a split's `n` images: macro averages, `log_loss` in nats, `confusion` rows by true class."""
 
     n: Count
     accuracy: Fraction
@@ -129,10 +125,7 @@ class PairedTest(_Part):
 
 
 class Comparison(_Part):
-    """How a model differs from the teacher: drop in percentage points, changed answers as a fraction, a paired test.
-
-    The teacher has no test against itself.
-    """
+    """How a model differs from the teacher: drop in points, share of changed answers, test (None for itself)."""
 
     drop_vs_teacher: float
     flips_vs_teacher: Fraction

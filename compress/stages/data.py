@@ -6,13 +6,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from compress import plugins
 from compress.artifacts import Dataset
 from compress.context import Context
+
+if TYPE_CHECKING:
+    from compress.data.samples import RawImages
+    from compress.data.survey import Look, Unreadable
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -106,16 +110,14 @@ def fingerprint(config: Config, memo: Path) -> str:
 def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     """Write the prepared images or where their files are, for each split which ones and their labels, and data.json."""
     import json
-    from contextlib import ExitStack
 
     import numpy as np
 
-    from compress.arrays import array_writer, save_array
+    from compress.arrays import save_array
     from compress.data.describe import DESCRIPTION, describe, warnings
-    from compress.data.images import LISTED, STORED
-    from compress.data.samples import Files, printable
+    from compress.data.samples import printable
     from compress.data.splits import divide
-    from compress.data.survey import Look, Unreadable, channels_of, survey
+    from compress.data.survey import Look, Unreadable, channels_of
     from compress.errors import BadInputError
     from compress.files import write_file
 
@@ -125,13 +127,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
         raise BadInputError(f"{config.source.name}: has one class, {classes[0]!r}; should have two or more")
     channels = channels_of(images, image.color)
     preparation = {"size": image.size, "fit": image.fit, "channels": channels, "background": list(image.background)}
-    shape = (image.size, image.size, channels)
-
-    with ExitStack() as stack:
-        keep = None
-        if config.cache or not isinstance(images, Files):
-            keep = stack.enter_context(array_writer(out / STORED, (len(images), *shape)))
-        looks = survey(images, preparation, keep, context.progress)
+    looks = _survey(images, preparation, config.cache, out, context)
     bad = [look for look in looks if isinstance(look, Unreadable)]
     allowed = MAX_LEFT_OUT * len(looks) if config.skip_bad else 0
     if len(bad) > allowed:
@@ -157,10 +153,6 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     for split, indices in division.indices.items():
         save_array(out / f"{split}.npy", positions[indices])
         save_array(out / f"{split}_labels.npy", labels[indices])
-    if keep is None:
-        digests = [look.file.hex() if isinstance(look, Look) else "" for look in looks]
-        listing = {"root": str(images.root.resolve()), "paths": images.paths, "sha256": digests}
-        write_file(out / LISTED, json.dumps(listing).encode())
     names = [images.name(i) for i in positions]
     groups = of_good(samples.groups)
     description = describe(names, labels, classes, good, division, bad, groups and [printable(name) for name in groups])
@@ -170,11 +162,36 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     return Dataset(
         name=config.name,
         classes=classes,
-        image_shape=shape,
+        image_shape=(image.size, image.size, channels),
         sizes={split: len(indices) for split, indices in division.indices.items()},
         preparation=preparation,
         folder=out,
     )
+
+
+def _survey(
+    images: RawImages, preparation: dict[str, Any], cache: bool, out: Path, context: Context
+) -> list[Look | Unreadable]:
+    """Write the prepared images or, without `cache`, where their files are; return what was seen of each image."""
+    import json
+    from contextlib import ExitStack
+
+    from compress.arrays import array_writer
+    from compress.data.images import LISTED, STORED
+    from compress.data.samples import Files
+    from compress.data.survey import Look, survey
+    from compress.files import write_file
+
+    shape = (preparation["size"], preparation["size"], preparation["channels"])
+    files = images if isinstance(images, Files) and not cache else None
+    with ExitStack() as stack:
+        keep = stack.enter_context(array_writer(out / STORED, (len(images), *shape))) if files is None else None
+        looks = survey(images, preparation, keep, context.progress)
+    if files is not None:
+        digests = [look.file.hex() if isinstance(look, Look) else "" for look in looks]
+        listing = {"root": str(files.root.resolve()), "paths": files.paths, "sha256": digests}
+        write_file(out / LISTED, json.dumps(listing).encode())
+    return looks
 
 
 def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:

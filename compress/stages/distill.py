@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -11,6 +12,12 @@ from compress.context import Context
 from compress.data.balance import Balance
 from compress.plugins import Choice
 from compress.training.settings import Engine, TrainingSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.data.batches import Batches
+    from compress.data.images import Images
 
 
 class Student(Choice):
@@ -51,43 +58,22 @@ def run(
     import numpy as np
 
     from compress import networks
-    from compress.data.balance import epoch_indices, image_weights, with_synthetic
-    from compress.data.batches import Batches, Epoch
+    from compress.data.balance import with_synthetic
     from compress.data.images import images_of
     from compress.distillation.targets import logits_of_views
     from compress.tensorflow import start_afresh
     from compress.training.fit import fit
-    from compress.training.supervised import smoothed_one_hot
 
     start_afresh(context.seed)
     classes, seed = len(data.classes), context.seed
     images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, seed)
     source_logits = np.stack(logits_of_views(source.of("int8"), images, config.views, config.augmentation, context))
     loss = config.loss.function
-
-    def targets(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        # Keras hands a loss one tensor of targets: labels and logits side by side
-        hard = smoothed_one_hot(labels[indices], classes, config.label_smoothing)
-        return np.concatenate([hard, source_logits[views, indices]], axis=1)
-
-    def choose(epoch: int) -> Epoch:
-        chosen = epoch_indices(labels, balance.method, seed, epoch)
-        indices = np.tile(chosen, config.views)
-        return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), draw_ids=indices)
-
     student = networks.build("students", config.student.name, config.student.options, data.image_shape, classes)
     fitted = fit(
         student,
         lambda y, logits: loss(logits, y[:, classes:], y[:, :classes]),
-        Batches(
-            images,
-            targets,
-            choose,
-            config.batch_size,
-            seed,
-            config.augmentation,
-            weights=image_weights(labels, balance.method),
-        ),
+        _batches(config, balance, images, labels, source_logits, seed),
         (images_of(data, "validation"), data.labels("validation")),
         config,
         train,
@@ -105,4 +91,38 @@ def run(
         weights=out / "weights.npz",
         history=fitted.history,
         precision={fitted.name: fitted.precision},
+    )
+
+
+def _batches(
+    config: Config, balance: Balance, images: Images, labels: np.ndarray, source_logits: np.ndarray, seed: int
+) -> Batches:
+    """Return all views of the training images; targets `(b, 2 classes)` are one-hot labels, then the source's logits.
+
+    `labels` is `(n,) int64`, `source_logits` `(views, n, classes) float32`.
+    """
+    import numpy as np
+
+    from compress.data.balance import epoch_indices, image_weights
+    from compress.data.batches import Batches, Epoch
+    from compress.training.supervised import smoothed_one_hot
+
+    def targets(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        # Keras hands a loss one tensor of targets: labels and logits side by side
+        hard = smoothed_one_hot(labels[indices], source_logits.shape[2], config.label_smoothing)
+        return np.concatenate([hard, source_logits[views, indices]], axis=1)
+
+    def choose(epoch: int) -> Epoch:
+        chosen = epoch_indices(labels, balance.method, seed, epoch)
+        indices = np.tile(chosen, config.views)
+        return Epoch(indices, np.repeat(np.arange(config.views), len(chosen)), draw_ids=indices)
+
+    return Batches(
+        images,
+        targets,
+        choose,
+        config.batch_size,
+        seed,
+        config.augmentation,
+        weights=image_weights(labels, balance.method),
     )
