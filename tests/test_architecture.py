@@ -1,4 +1,7 @@
-"""The contracts of pyproject.toml, which say what may import what, hold; and they notice what would break them."""
+"""What may import what, as the contracts of pyproject.toml say, and how long files and functions may be.
+
+Both are shown to notice what would break them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 60
 LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
 
 
@@ -113,3 +117,37 @@ def test_nothing_but_the_tests_imports_them(folder: str) -> None:
 
     assert imported
     assert [(file, name) for file, name in imported if name.partition(".")[0] == "tests"] == []
+
+
+def too_long(folder: Path) -> list[str]:
+    """Return the files and functions below a folder that have too many lines, with their numbers of lines."""
+    found = []
+    for file in sorted(folder.rglob("*.py")):
+        source = file.read_text("utf-8")
+        lengths = {file.name: (len(source.splitlines()), MAX_FILE_LINES)}
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                lengths[f"{file.name}: {node.name}"] = (lines, MAX_FUNCTION_LINES)
+        found += [f"{name} has {lines} lines" for name, (lines, limit) in lengths.items() if lines > limit]
+    return found
+
+
+def test_no_file_and_no_function_is_too_long() -> None:
+    assert too_long(REPOSITORY / "compress") == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["def run():", *["    pass"] * 59], []),
+        (["def run():", *["    pass"] * 60], ["long.py: run has 61 lines"]),
+        (["class Long:", "    async def run():", *["        pass"] * 60], ["long.py: run has 61 lines"]),
+        (["pass"] * 250, []),
+        (["pass"] * 251, ["long.py has 251 lines"]),
+    ],
+)
+def test_a_file_or_function_that_is_too_long_is_named(lines: list[str], found: list[str], tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("\n".join(lines))
+
+    assert too_long(tmp_path) == found
