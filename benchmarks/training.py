@@ -39,18 +39,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--width", type=float, default=1.0)
     arguments = parser.parse_args()
-    rates: dict[tuple[precision.Real, str], list[float]] = {}
+    rates: dict[tuple[precision.Dtype, str], list[float]] = {}
     for _ in range(TURNS):  # interleaved, so that other load on the machine affects both alike
-        for real in precision.available():
-            rates.setdefault((real, "bare loop"), []).append(bare(real, arguments))
-            rates.setdefault((real, "our loop"), []).append(ours(real, arguments))
+        for dtype in precision.available():
+            rates.setdefault((dtype, "bare loop"), []).append(bare(dtype, arguments))
+            rates.setdefault((dtype, "our loop"), []).append(ours(dtype, arguments))
     medians = {key: statistics.median(values) for key, values in rates.items()}
-    for (real, what), values in rates.items():
-        print(f"{real:<10}{what:<12}{medians[real, what]:>8.1f}   {', '.join(f'{value:.1f}' for value in values)}")
-    for real in {real for real, _ in medians}:
-        print(f"{real}: our loop / bare loop: {medians[real, 'our loop'] / medians[real, 'bare loop']:.2f}")
-    for real in precision.available()[1:]:
-        print(f"{real} / float32, our loop: {medians[real, 'our loop'] / medians['float32', 'our loop']:.2f}")
+    for (dtype, what), values in rates.items():
+        print(f"{dtype:<10}{what:<12}{medians[dtype, what]:>8.1f}   {', '.join(f'{value:.1f}' for value in values)}")
+    for dtype in {dtype for dtype, _ in medians}:
+        print(f"{dtype}: our loop / bare loop: {medians[dtype, 'our loop'] / medians[dtype, 'bare loop']:.2f}")
+    for dtype in precision.available()[1:]:
+        print(f"{dtype} / float32, our loop: {medians[dtype, 'our loop'] / medians['float32', 'our loop']:.2f}")
 
 
 def new_model(width: float) -> Any:
@@ -59,7 +59,7 @@ def new_model(width: float) -> Any:
     return networks.build("teachers", "vgg16", {"width": width}, SHAPE, CLASSES)
 
 
-def bare(real: precision.Real, arguments: argparse.Namespace) -> float:
+def bare(dtype: precision.Dtype, arguments: argparse.Namespace) -> float:
     """Return the images per second of a compiled step that is repeated on one batch."""
     model = new_model(arguments.width)
     optimizer = keras.optimizers.SGD(1e-3, momentum=0.9, nesterov=True, weight_decay=5e-3, jit_compile=False)
@@ -76,7 +76,7 @@ def bare(real: precision.Real, arguments: argparse.Namespace) -> float:
             zip(tape.gradient(value, model.trainable_variables), model.trainable_variables, strict=True)
         )
 
-    with precision.computing_in(real):
+    with precision.computing_in(dtype):
         step()
         step()
         start = time.perf_counter()
@@ -85,7 +85,7 @@ def bare(real: precision.Real, arguments: argparse.Namespace) -> float:
         return arguments.batch * arguments.steps / (time.perf_counter() - start)
 
 
-def ours(real: precision.Real, arguments: argparse.Namespace) -> float:
+def ours(dtype: precision.Dtype, arguments: argparse.Namespace) -> float:
     """Return the images per second of our loop in its second epoch, from its log."""
     config: Any = load(preset="fashion_mnist")
     settings = config.teacher.model_copy(update={"epochs": 2, "batch_size": arguments.batch, "learning_rate": 1e-3})
@@ -105,7 +105,7 @@ def ours(real: precision.Real, arguments: argparse.Namespace) -> float:
             Batches(images, lambda i, _: targets[i], choose, arguments.batch, 0, settings.augmentation),
             (images[:32], np.zeros(32, np.int64)),
             settings,
-            Engine(precision=real),
+            Engine(precision=dtype),
             context,
         )
         last = (Path(folder) / "training" / "history.csv").read_text().splitlines()[-1]

@@ -71,8 +71,8 @@ def run(config: Any, folder: Path) -> None:
     trunk = keras.Model(model.input, model.get_layer("pool").output)
     images = images_of(dataset, "train")
     rates: dict[str, list[float]] = {"bare forward pass": [], "features": []}
-    real = precision.available()[-1]
-    with precision.computing_in(real):
+    dtype = precision.available()[-1]
+    with precision.computing_in(dtype):
         forward = tf.function(lambda batch: trunk(tf.cast(batch, tf.float32), training=False))
         batch = tf.constant(images[:BATCH])
         forward(batch)
@@ -84,7 +84,7 @@ def run(config: Any, folder: Path) -> None:
             rates["bare forward pass"].append(bare(forward, batch, len(images) // 3))
     for what, values in rates.items():
         print(
-            f"{what:<20}{statistics.median(values):>7.1f} images/s, {real}  ({', '.join(f'{v:.1f}' for v in values)})"
+            f"{what:<20}{statistics.median(values):>7.1f} images/s, {dtype}  ({', '.join(f'{v:.1f}' for v in values)})"
         )
     medians = [statistics.median(values) for values in rates.values()]
     print(f"features / bare forward pass: {medians[1] / medians[0]:.2f}")

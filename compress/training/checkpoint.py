@@ -1,4 +1,4 @@
-"""A training's state in memory and on disk: arrays and a JSON text in one .npz, replaced by one rename every epoch."""
+"""A training's state in memory and on disk: arrays and a JSON text in one .npz, replaced at once after each epoch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Groups = dict[str, list[np.ndarray]]
 
 @dataclass
 class State:
-    """How far a training is: all that a checkpoint holds besides weights and optimizer."""
+    """How far a training has come: all that a checkpoint holds besides weights and optimizer."""
 
     epoch: int = 0
     best: int = START
@@ -35,7 +35,7 @@ class State:
 
 
 def groups_of(model: Any, optimizer: Any) -> Groups:
-    """Return copies of a model's weights and of all that its optimizer remembers."""
+    """Return copies of a model's weights and of its optimizer's variables."""
     return {"model": model.get_weights(), "optimizer": [variable.numpy() for variable in _variables(optimizer)]}
 
 
@@ -47,7 +47,7 @@ def restore(model: Any, optimizer: Any, groups: Groups) -> None:
 
 
 def _variables(optimizer: Any) -> list[Any]:
-    """Return all that an optimizer remembers; where it scales the loss also the scale, which Keras does not list."""
+    """Return an optimizer's variables, with those of its loss scale, if it has one, which Keras does not list."""
     scale = getattr(optimizer, "_loss_scale", None)
     return [*optimizer.variables, *([scale.current_loss_scale, scale.counter] if scale else [])]
 
@@ -60,7 +60,7 @@ def save(path: Path, groups: Groups, state: State) -> None:
 
 
 def load(path: Path) -> tuple[Groups, State] | None:
-    """Return what `save` wrote; None where there is no file or it is not whole."""
+    """Return what `save` wrote; None if there is no file or it is not complete."""
     try:
         arrays = load_arrays(path)
         state = State(**json.loads(arrays.pop(STATE).tobytes()))

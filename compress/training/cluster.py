@@ -1,6 +1,6 @@
 """Which processes train together and which one this is: from TF_CONFIG, or from Slurm's variables.
 
-TF_CONFIG is JSON, as TensorFlow and Kubeflow's TFJob have it: {"cluster": {"worker": ["host:port", ...]}, "task":
+TF_CONFIG is JSON, as TensorFlow and Kubeflow's TFJob write it: {"cluster": {"worker": ["host:port", ...]}, "task":
 {"type": "worker", "index": 0}}.
 """
 
@@ -61,9 +61,9 @@ class _TfConfig(BaseModel):
 
 
 def cluster_of(strategy: Strategy, environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """Return the cluster that a strategy trains on, or None for those of one process.
+    """Return the cluster that a strategy trains on, or None for strategies of a single process.
 
-    Raises `BadInputError` where the environment tells of no cluster, or of one that the strategy cannot use.
+    Raises `BadInputError` if the environment describes no cluster, or one that the strategy cannot use.
     """
     if strategy not in NEEDED:
         return None
@@ -92,7 +92,7 @@ def _from_tf_config(text: str) -> Cluster:
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         where = ".".join(map(str, mistake["loc"]))
-        what = "is no JSON" if mistake["type"] == "json_invalid" else f"{where}: {mistake['msg']}"
+        what = "is not JSON" if mistake["type"] == "json_invalid" else f"{where}: {mistake['msg']}"
         should = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
         raise BadInputError(f"{TF_CONFIG}: {what}; should be like {should}") from error
     addresses = found.cluster.get(found.task.type, [])
@@ -109,13 +109,13 @@ def _from_tf_config(text: str) -> Cluster:
 
 
 def _from_slurm(strategy: Strategy, environment: Mapping[str, str]) -> Cluster:
-    """Ask TensorFlow's own resolver; parameter_server takes the first task as chief, the second as ps."""
+    """Return the cluster that TensorFlow's resolver finds; parameter_server has task 0 as chief, task 1 as ps."""
     from compress.tensorflow import tf
 
     try:
         tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
         jobs = {"worker": tasks} if strategy == "multi_worker" else {"chief": 1, "ps": 1, "worker": tasks - 2}
-        # without GPUs the resolver would still hand them out: one a task, in name only
+        # without GPUs the resolver would still assign them: one per task, in name only
         gpus = {} if shutil.which("nvidia-smi") else {"gpus_per_node": tasks, "gpus_per_task": 1, "auto_set_gpu": False}
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(jobs, **gpus)
         spec = resolver.cluster_spec().as_dict()

@@ -3,7 +3,7 @@
 mirrored and multi_worker (Goyal et al., "Accurate, Large Minibatch SGD", 2017: synchronous, gradients added up over all
 replicas) give each replica an equal part of every batch, so that steps and loss are those of one process with the whole
 batch; batch normalization sees a replica's part. parameter_server (Li et al., 2014: asynchronous) keeps the weights on
-servers from which workers take and to which they give; the chief reads the images and hands batches out.
+servers, where workers read and update them; the chief reads the images and hands out batches.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from compress.training.cluster import TF_CONFIG, Cluster
 from compress.training.settings import Strategy
 
 POLL_SECONDS = 1.0
-PROBES = 3  # without an answer, before a process is held to be gone
+PROBES = 3  # without an answer, before a process counts as gone
 GONE_SECONDS = 60.0  # for which servers wait for a chief that starts again
 
 
 class PeerLostError(MachineError):
-    """Another process of the cluster is gone: what is left starts again, and goes on from the last checkpoint."""
+    """Another process of the cluster is gone: the others start again, and go on from the last checkpoint."""
 
     starts_again = True
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How this process trains: alone, where `strategy` is None."""
+    """How this process trains: alone, if `strategy` is None."""
 
     strategy: Any = None
     cluster: Cluster | None = None
@@ -55,11 +55,11 @@ class Distribution:
 
     @property
     def has_servers(self) -> bool:
-        """Whether workers take whole batches in their own time, the weights on servers."""
+        """Whether servers hold the weights, and workers train on whole batches at their own pace."""
         return self.cluster is not None and "ps" in self.cluster.tasks
 
     def scope(self) -> Any:
-        """Return the context in which what is trained is built."""
+        """Return the context in which to build what is trained."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def twin(self, model: Any) -> Any:
@@ -93,20 +93,20 @@ class Distribution:
         return {"x": self.strategy.distribute_datasets_from_function(of_worker), "steps_per_epoch": steps}
 
     def wait_for_chief(self) -> None:
-        """Return once all processes that share batches have come here."""
+        """Return once all processes that share batches have called this."""
         if self.shares_batches and self.cluster:
-            with self.losing_peers():
+            with self.noticing_lost_peers():
                 here = self.strategy.run(tf.function(lambda: tf.constant(1)))
                 self.strategy.reduce(tf.distribute.ReduceOp.SUM, here, axis=None)
 
     def check_chief(self) -> None:
-        """Raise `PeerLostError` where the chief does not answer."""
+        """Raise `PeerLostError` if the chief does not answer."""
         if self.cluster and not any(_answers(self.cluster.chief_address) for _ in range(PROBES)):
             raise PeerLostError(f"the chief, {self.cluster.chief_address}, is gone")
 
     @contextmanager
-    def losing_peers(self) -> Iterator[None]:
-        """Raise `PeerLostError` for what TensorFlow raises when another process of the cluster is gone."""
+    def noticing_lost_peers(self) -> Iterator[None]:
+        """Raise `PeerLostError` for TensorFlow's errors about another process of the cluster that is gone."""
         try:
             yield
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
@@ -126,14 +126,16 @@ def of(strategy: Strategy) -> Distribution:
 
 
 def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
-    """Make a strategy, and wait for the other processes; to be called before TensorFlow has computed anything.
+    """Make a strategy, and wait for the other processes; call it before TensorFlow has computed anything.
 
-    Raises `BadInputError` for what this machine cannot do, `MachineError` where the others do not come.
+    Raises `BadInputError` if this machine cannot run the strategy, `MachineError` if the others do not come.
     """
     if strategy == "mirrored":
         gpus = len(tf.config.list_physical_devices("GPU"))
         if gpus < 2:
-            raise BadInputError(f"train.strategy = 'mirrored': needs two GPUs, this machine has {gpus}; should be none")
+            raise BadInputError(
+                f"train.strategy = 'mirrored': needs two GPUs, this machine has {gpus}; should be 'none'"
+            )
         _joined[strategy] = Distribution(tf.distribute.MirroredStrategy())
     elif cluster:
         os.environ[TF_CONFIG] = json.dumps(
@@ -154,10 +156,10 @@ def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
 
 
 def serve(cluster: Cluster, announcement: Path) -> None:
-    """Be a worker or server of parameter_server until the chief, once there, is gone and its announcement with it.
+    """Act as a worker or server of parameter_server until the chief has come, gone, and withdrawn its announcement.
 
-    A chief that was killed leaves its announcement: it is waited for a while. Raises `MachineError` where this process
-    cannot listen at its address.
+    A chief that was killed leaves its announcement behind, and is waited for a while. Raises `MachineError` if this
+    process cannot listen at its address.
     """
     spec = tf.train.ClusterSpec(dict(cluster.tasks))
     try:
@@ -173,7 +175,7 @@ def serve(cluster: Cluster, announcement: Path) -> None:
             last_seen = time.monotonic()
         elif last_seen and (not announcement.exists() or time.monotonic() - last_seen > GONE_SECONDS):
             sys.stdout.flush()
-            os._exit(0)  # the server's threads cannot be ended
+            os._exit(0)  # the server's threads cannot be stopped
 
 
 def _answers(address: str) -> bool:
@@ -186,7 +188,7 @@ def _answers(address: str) -> bool:
 
 
 def _parts(batch: tuple[Any, ...], ranks: range, replicas: int) -> Any:
-    """Return a data set of the parts of a batch that some replicas take, weighted so that their mean is the batch's."""
+    """Return a dataset of some replicas' parts of a batch, so weighted that the mean of all is the batch's."""
     images, targets, weights = batch
     size = tf.shape(images)[0]
 

@@ -1,4 +1,4 @@
-"""What a model that is not being trained makes of images, and how good that is."""
+"""Outputs of a model that is not being trained, and how good they are."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 
 def forward_of(model: Any) -> Forward:
-    """Return a function from a batch of images to what a model, not training, makes of it, such as logits.
+    """Return a function from a batch of images to a model's outputs, such as logits, computed without training it.
 
-    Where a batch is too large for memory it is taken in parts, as are all after it. Raises `MachineError` where one
-    image is too large.
+    If a batch is too large for memory, it and all later ones are computed in parts. The function raises `MachineError`
+    if even one image is too large.
     """
     run = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False))
     max_images = sys.maxsize  # that fit into memory
@@ -45,7 +45,7 @@ def logits_of(forward: Forward, images: Images) -> np.ndarray:
 
 
 def evaluate(forward: Forward, images: Images, labels: np.ndarray) -> tuple[float, float]:
-    """Return accuracy (a fraction) and mean cross-entropy (nats) of a function that gives logits."""
+    """Return accuracy (a fraction) and mean cross-entropy (nats) of a function that returns logits."""
     logits = logits_of(forward, images).astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

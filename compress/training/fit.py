@@ -1,8 +1,8 @@
 """The fit loop: epochs of Keras's `Model.fit`, a checkpoint after each, early stopping, the best weights at the end.
 
-An epoch's batches, and what its random layers such as dropout draw, are a function of seed and epoch, and a checkpoint
-holds weights and optimizer. So a run that was killed goes on from its last finished epoch and ends with the same bytes
-as a run that was not.
+An epoch's batches, and the random numbers of layers such as dropout, depend only on the seed and the epoch, and a
+checkpoint holds weights and optimizer. So a run that was killed goes on from its last finished epoch and ends with the
+same bytes as a run that was not.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from compress.training.trainer import Training
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a training went: its epochs, what it was computed in, and how many epochs this process trained itself."""
+    """How a training went: its epochs, what it was computed in, and how many epochs this process has trained."""
 
     name: str
     history: tuple[EpochResult, ...]
-    precision: precision.Real
+    precision: precision.Dtype
     epochs: int
 
 
@@ -50,7 +50,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
 ) -> Fitted:
-    """Train `model` in place, leave it with the weights of its best epoch; return how it went.
+    """Train `model` in place, leave it with the weights of its best epoch, and return how it went.
 
     Parameters
     ----------
@@ -64,19 +64,19 @@ def fit(
         Images `(n, height, width, channels)` and labels `(n,) int64`. The best epoch is the one with the
         highest accuracy on them, the lowest cross-entropy among equals.
     name
-        Of the checkpoint and the logs, where a stage trains more than once.
+        Name of the checkpoint and the logs, for stages that train more than once.
     callbacks
-        Keras callbacks of every epoch.
+        Keras callbacks for every epoch.
     may_stop_from
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity; `START`
-        where those that the training begins with may be, since they are trained already.
+        if those that the training begins with may be the result too, because they are trained already.
     """
     shared = distribution.of(engine.strategy)
-    with shared.losing_peers():
+    with shared.noticing_lost_peers():
         measure = partial(seconds_per_step, model, loss, batches, settings, callbacks)
-        real = precision.choose(engine.precision, measure, name, context)
+        dtype = precision.choose(engine.precision, measure, name, context)
         training = Training(
-            model, loss, batches, validation, settings, real, context, shared, name, callbacks, may_stop_from
+            model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from
         )
         while training.goes_on:
             start = time.perf_counter()
@@ -84,8 +84,8 @@ def fit(
             if epoch_loss is not None:
                 training.judge(epoch_loss, time.perf_counter() - start)
                 training.save()
-                training.tell(time.perf_counter() - start)
-                training.meet()
+                training.report(time.perf_counter() - start)
+                training.synchronize()
     model.set_weights(training.best_weights)
     state, results = training.state, history.results(name, training.state.rows)
     if shared.is_chief:
@@ -93,4 +93,4 @@ def fit(
         context.note(f"{context.stage}: validation accuracy {state.best_result[0]:.4f}, {which}")
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")
-    return Fitted(name, results, real, state.epoch - training.begun)
+    return Fitted(name, results, dtype, state.epoch - training.begun)

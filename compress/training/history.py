@@ -16,7 +16,7 @@ FILE = "history.csv"
 
 
 class Row(TypedDict):
-    """An epoch, from 1: the rate at its end, the mean training loss, how the validation images do, and the speed."""
+    """An epoch, from 1: the rate at its end, the mean training loss, the results on validation, and the speed."""
 
     epoch: int
     learning_rate: float
@@ -27,7 +27,7 @@ class Row(TypedDict):
 
 
 def write(folder: Path, rows: Sequence[Row]) -> None:
-    """Write all rows as history.csv, and the last one as TensorBoard's scalars, of the names that the columns have."""
+    """Write all rows as history.csv, and the last one as TensorBoard scalars with the names of the columns."""
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     table = csv.DictWriter(text, list(Row.__annotations__), lineterminator="\n")

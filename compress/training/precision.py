@@ -1,6 +1,6 @@
-"""In which precision convolutions and matrix products are computed; weights, losses and sums stay in float32.
+"""The precision in which convolutions and matrix products are computed; weights, losses and sums stay in float32.
 
-TensorFlow's graph optimizer does it (the idea of Micikevicius et al., "Mixed Precision Training", 2018), so that a
+TensorFlow's graph optimizer applies it (the idea of Micikevicius et al., "Mixed Precision Training", 2018), so that a
 network is the same code in every precision.
 """
 
@@ -19,36 +19,36 @@ from compress.machine import has_bfloat16
 from compress.tensorflow import tf
 from compress.training.settings import Precision
 
-Real = Literal["float32", "bfloat16", "float16"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
-ROUNDS = 2  # of measurements, in turn, so that what else the machine does falls on both
-MIN_GAIN = 1.1  # times as fast as float32: less is not worth fewer digits, and near 1 chance would decide
+ROUNDS = 2  # of measurements, alternating, so that other load on the machine affects both
+MIN_GAIN = 1.1  # times as fast as float32: a smaller gain is not worth fewer digits, and near 1 chance would decide
 
 
-def available() -> tuple[Real, ...]:
+def available() -> tuple[Dtype, ...]:
     """Return the precisions that this machine has kernels for, float32 first."""
     if tf.config.list_physical_devices("GPU"):
         return "float32", "float16"
     return ("float32", "bfloat16") if has_bfloat16() else ("float32",)
 
 
-def choose(precision: Precision, seconds_in: Callable[[Real], float], name: str, context: Context) -> Real:
-    """Return the precision of a training: what is set or, for `auto`, the faster, which a short measurement tells.
+def choose(precision: Precision, seconds_in: Callable[[Dtype], float], name: str, context: Context) -> Dtype:
+    """Return the precision of a training: what is set or, for `auto`, the faster one in a short measurement.
 
-    The choice is kept with the checkpoint: a training that goes on, and every process that takes part in it, computes
-    as it began.
+    The choice is kept with the checkpoint, so that a training that goes on later, and every process that takes part,
+    computes in the precision in which it began.
 
     Parameters
     ----------
     seconds_in
-        Measures the seconds that a step takes in a precision.
+        Function that measures the seconds that a step takes in a precision.
     name
-        Of the training.
+        Name of the training.
 
     Raises
     ------
     BadInputError
-        If this machine has no kernels for the precision: TensorFlow would use float32 and not say so.
+        If this machine has no kernels for the precision: TensorFlow would silently use float32.
     """
     known = available()
     if precision != "auto":
@@ -61,8 +61,8 @@ def choose(precision: Precision, seconds_in: Callable[[Real], float], name: str,
 
     def measure(file: Path) -> None:
         context.progress(0.0, f"measuring in which precision {name} is faster")
-        rounds = [{real: seconds_in(real) for real in known} for _ in range(ROUNDS)]
-        float32, small = (min(seconds[real] for seconds in rounds) for real in known)
+        rounds = [{dtype: seconds_in(dtype) for dtype in known} for _ in range(ROUNDS)]
+        float32, small = (min(seconds[dtype] for seconds in rounds) for dtype in known)
         chosen = known[1] if float32 >= MIN_GAIN * small else known[0]
         context.note(
             f"{context.stage}: {name} is computed in {chosen}: a step takes {1000 * float32:.3g} ms in {known[0]}, "
@@ -74,8 +74,8 @@ def choose(precision: Precision, seconds_in: Callable[[Real], float], name: str,
 
 
 @contextmanager
-def computing_in(precision: Real) -> Iterator[None]:
-    """Let TensorFlow functions that are called inside compute in a precision."""
+def computing_in(precision: Dtype) -> Iterator[None]:
+    """Make TensorFlow functions that are called inside compute in a precision."""
     option = {"bfloat16": "auto_mixed_precision_onednn_bfloat16", "float16": "auto_mixed_precision"}.get(precision)
     if option is None:
         yield

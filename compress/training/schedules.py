@@ -12,17 +12,17 @@ NO_PLATEAU = (1.0, math.inf, 0)  # the state before the first epoch, see `after_
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises from 0 to `peak` in a straight line and then goes as the schedule says.
+    """A rate that rises linearly from 0 to `peak` and then follows the schedule.
 
-    With w for the warm-up and d for the part of the steps that is done, r = d / w up to the peak; after it, with
-    t = (d - w) / (1 - w) from 0 to 1:
+    With w for the warm-up, d for the fraction of the steps that are done, and r for the rate as a fraction of the peak,
+    r = d / w up to the peak; after it, with t = (d - w) / (1 - w) from 0 to 1:
 
     - constant and plateau: r = 1; `rescale` lowers plateau's between epochs;
     - step: r = factor ** floor(t / every);
     - exponential: r = final ** t;
     - polynomial: r = final + (1 - final) (1 - t) ** power;
     - cosine: r = final + (1 - final) (1 + cos(pi t)) / 2 (Loshchilov and Hutter, "SGDR", 2017, without restarts);
-    - one_cycle: r = 1 - t (after Smith and Topin, "Super-Convergence", 2018, with the straight lines of Page's
+    - one_cycle: r = 1 - t (after Smith and Topin, "Super-Convergence", 2018, with the linear pieces of Page's
       DAWNBench entry).
     """
 
@@ -49,17 +49,17 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         return rate if self.scale is None else rate * self.scale
 
     def rescale(self, plateau: tuple[float, float, int]) -> None:
-        """Set what plateau multiplies the rate by from here on."""
+        """Set what plateau multiplies the rate by from now on."""
         if self.scale is not None:
             self.scale.assign(plateau[0])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments, which Keras wants in order to save a model."""
+        """Return the arguments, which Keras needs in order to save a model."""
         return {"peak": self.peak, "steps": self.steps, "schedule": self.schedule.model_dump()}
 
 
 def after_epoch(state: tuple[float, float, int], cross_entropy: float, schedule: Schedule) -> tuple[float, float, int]:
-    """Return plateau's next (scale of the rate, best cross-entropy, epochs since), from those before an epoch."""
+    """Return plateau's (scale of the rate, best cross-entropy, epochs since) after an epoch, given those before it."""
     scale, best, waited = state
     if cross_entropy < best:
         return scale, cross_entropy, 0

@@ -1,4 +1,4 @@
-"""What every training can be told; stages add their own to it."""
+"""Settings that all trainings share; stages add their own."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class Schedule(BaseModel):
-    """How the rate goes from its peak, after a linear rise to it."""
+    """How the learning rate changes: a linear rise to its peak, then one of several shapes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Shape = Field(
         "one_cycle",
-        description="constant; step: times `factor` each `every`; exponential, polynomial (of `power`), cosine: down "
-        "to `final`; one_cycle: straight down to 0; plateau: times `factor` after `patience` epochs without a better "
-        "validation cross-entropy.",
+        description="constant; step: times `factor` after each `every`; exponential, polynomial (of `power`), cosine: "
+        "down to `final`; one_cycle: straight down to 0; plateau: times `factor` after `patience` epochs without a "
+        "better validation cross-entropy.",
     )
-    warmup: float = Field(0.25, ge=0, lt=1, description="Part of the steps in which the rate rises to its peak.")
+    warmup: float = Field(0.25, ge=0, lt=1, description="Fraction of the steps in which the rate rises to its peak.")
     factor: float = Field(0.1, gt=0, lt=1, description="What step and plateau multiply the rate by.")
-    every: float = Field(0.3, gt=0, lt=1, description="step: part of the steps after the warm-up between two drops.")
+    every: float = Field(0.3, gt=0, lt=1, description="step: fraction of the steps after warm-up between drops.")
     patience: int = Field(2, ge=1, description="plateau: epochs without improvement before a drop.")
     power: float = Field(2.0, gt=0, le=10, description="polynomial: 1 is a straight line.")
     final: float = Field(
-        0.01, gt=0, lt=1, description="exponential, polynomial, cosine: rate at the end, as a part of the peak."
+        0.01, gt=0, lt=1, description="exponential, polynomial, cosine: rate at the end, as a fraction of the peak."
     )
 
 
@@ -41,7 +41,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
-    batch_size: int = Field(32, ge=1, le=65_536, description="Images a step.")
+    batch_size: int = Field(32, ge=1, le=65_536, description="Images per step.")
     optimizer: OptimizerName = Field(
         "nesterov", description="sgd, momentum (heavy ball), nesterov, adam, adamw, rmsprop or adagrad."
     )
@@ -52,27 +52,27 @@ class TrainingSettings(BaseModel):
         5e-3,
         ge=0,
         le=1,
-        description="Decoupled decay of kernels: rate times this is taken off a step; for adam none (see adamw).",
+        description="Decoupled decay of kernels: each step takes off the rate times this; not for adam (see adamw).",
     )
-    l1: float = Field(0.0, ge=0, le=1, description="Times the sum of the kernels' absolute values, added to the loss.")
-    l2: float = Field(0.0, ge=0, le=1, description="Times the sum of the kernels' squares, added to the loss.")
-    clip_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together; 0: as they are.")
+    l1: float = Field(0.0, ge=0, le=1, description="Weight in the loss of the sum of the kernels' absolute values.")
+    l2: float = Field(0.0, ge=0, le=1, description="Weight in the loss of the sum of the kernels' squares.")
+    clip_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together; 0: no clipping.")
     ema: float = Field(
         0.0, ge=0, lt=1, description="Momentum of a moving average of the weights, which is then the result; 0: none."
     )
     patience: int = Field(5, ge=1, description="Epochs without a better validation result before training stops.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Part of a label spread over all classes.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Fraction of a label that is spread over all classes.")
     augmentation: Augmentation = Field(Augmentation(), description="Random changes of training images.")
 
 
 class LabelSettings(TrainingSettings):
-    """Settings of a training on labels, which can be mixed as the images are."""
+    """Settings of a training on labels, which can be mixed along with the images."""
 
-    mixing: Mixing = Field(Mixing(), description="Images mixed with each other, and their labels alike.")
+    mixing: Mixing = Field(Mixing(), description="Images mixed with each other, and their labels likewise.")
 
 
 class Phase(BaseModel):
-    """A part of transfer learning: the head, and perhaps the last blocks, with a rate of their own."""
+    """A phase of transfer learning, which trains the head, and perhaps the last blocks, with a rate of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -83,13 +83,13 @@ class Phase(BaseModel):
         1,
         ge=0,
         le=1000,
-        description="Views of every image, itself and augmented ones, of which the frozen part's features are computed "
-        "once and kept; 0, or where images are mixed: computed in each epoch, each time augmented anew.",
+        description="Views of each image, itself and augmented ones, whose features from the frozen part are computed "
+        "once and kept; with 0, or if images are mixed, features are computed in each epoch, augmented anew.",
     )
 
 
 class Engine(BaseModel):
-    """On what all trainings run, and how exactly they count."""
+    """What all trainings run on, and the precision that they compute in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""How long a training step takes in a precision, measured on the very training that is about to begin."""
+"""How long a training step takes in a precision, measured on the training that is about to begin."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from compress.training.settings import TrainingSettings
 from compress.training.trained_model import TrainedModel
 
 MIN_STEPS = 4  # the first of which traces the step and fills caches
-SECONDS = 1.5  # for which steps are timed at least
+MIN_SECONDS = 1.5  # for which steps are timed
 MAX_STEPS = 1000
 
 
 def compiled(
-    model: Any, loss: Callable[[Any, Any], Any], settings: TrainingSettings, rate: Rate, real: precision.Real
+    model: Any, loss: Callable[[Any, Any], Any], settings: TrainingSettings, rate: Rate, dtype: precision.Dtype
 ) -> TrainedModel:
-    """Return a model that shares `model`'s layers and is ready to be trained as the settings say."""
+    """Return a model that shares `model`'s layers and is compiled for training with these settings."""
     optimizer = optimizers.build(settings, rate)
     trained = TrainedModel(model.inputs, model.outputs)
     trained.l1, trained.l2 = settings.l1, settings.l2
-    scaled = keras.mixed_precision.LossScaleOptimizer(optimizer) if real == "float16" else optimizer
+    scaled = keras.mixed_precision.LossScaleOptimizer(optimizer) if dtype == "float16" else optimizer
     trained.compile(scaled, loss, jit_compile=False)
     scaled.build(model.trainable_variables)
     return trained
@@ -40,17 +40,17 @@ def seconds_per_step(
     batches: Batches,
     settings: TrainingSettings,
     callbacks: Sequence[Any],
-    real: precision.Real,
+    dtype: precision.Dtype,
 ) -> float:
     """Return the median seconds of a training step in a precision; the model's weights stay as they are.
 
-    Steps are those of the first epoch, reading and augmenting included. Infinite where they do not fit into memory.
+    The steps are those of the first epoch, reading and augmenting included. Infinity if they do not fit into memory.
     """
     weights = model.get_weights()
-    trained = compiled(model, loss, settings, Rate(settings.learning_rate, MAX_STEPS, settings.schedule), real)
+    trained = compiled(model, loss, settings, Rate(settings.learning_rate, MAX_STEPS, settings.schedule), dtype)
     clock = _Clock()
     try:
-        with precision.computing_in(real), batches.being_read():
+        with precision.computing_in(dtype), batches.being_read():
             trained.fit(batches.epoch(0).repeat().take(MAX_STEPS), verbose=0, callbacks=[*callbacks, clock])
     except tf.errors.ResourceExhaustedError:
         return math.inf
@@ -68,5 +68,5 @@ class _Clock(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.ends.append(time.perf_counter())
-        if len(self.ends) >= MIN_STEPS and self.ends[-1] - self.ends[0] >= SECONDS:
+        if len(self.ends) >= MIN_STEPS and self.ends[-1] - self.ends[0] >= MIN_SECONDS:
             self.model.stop_training = True

@@ -1,4 +1,4 @@
-"""Training on labels, which teacher and pruning share."""
+"""Training on labels, shared by teacher and pruning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compress.training.settings import Engine, LabelSettings
 
 
 def smoothed_one_hot(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
-    """Return targets `(n, classes) float32`: 1 for the label, less `smoothing` spread over all classes.
+    """Return targets `(n, classes) float32`: 1 for the label, less `smoothing`, which is spread over all classes.
 
     Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7.
     """

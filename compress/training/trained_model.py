@@ -1,7 +1,7 @@
-"""One training step: Keras's own, with penalties on kernels, and in parts where a whole batch does not fit into memory.
+"""One training step: Keras's own, with penalties on kernels, and in parts if a whole batch does not fit into memory.
 
-Products and convolutions may be computed in a smaller precision; the loss, the penalties, and all that is done with
-gradients are computed in float32.
+Products and convolutions may be computed in a lower precision; the loss, the penalties, and all operations on gradients
+are computed in float32.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from compress.tensorflow import keras, tf
 def in_float32(values: Any) -> tuple[Any, Any]:
     """Return `values` (float32) unchanged, out of the reach of TensorFlow's mixed precision; their gradient likewise.
 
-    The graph optimizer that moves products to a smaller precision takes along what lies between two of them, such as a
+    The graph optimizer that moves products to a lower precision also moves what lies between two of them, such as a
     loss written in plain operations, and what follows one, such as a sum of gradients. A bitcast is not in its lists
-    of operations: what lies behind one stays in float32. It copies nothing.
+    of operations, so that what comes after one stays in float32. It copies nothing.
     """
 
     def unchanged(tensor: Any) -> Any:
@@ -29,9 +29,9 @@ def in_float32(values: Any) -> tuple[Any, Any]:
 class TrainedModel(keras.Model):
     """A functional Keras model that is trained.
 
-    `l1` and `l2` are times the sums of the kernels' absolute values and squares, added to what is minimized, not to the
-    loss that is reported. With `parts` above 1 a batch is taken in so many parts whose gradients are added up:
-    the same step, up to rounding and to batch normalization, which then sees a part at a time.
+    `l1` and `l2` are the weights of the sums of the kernels' absolute values and squares, which are added to what is
+    minimized, not to the loss that is reported. With `parts` above 1, a batch is processed in that many parts and
+    gradients are added up: the same step, except for rounding and batch normalization, which sees one part at a time.
     """
 
     l1 = l2 = 0.0
@@ -56,7 +56,7 @@ class TrainedModel(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
     def _gradients(self, images: Any, targets: Any, weights: Any, share: Any) -> list[Any]:
-        """Return the gradients of `share` times the loss of some images; times the loss's scale, if it has one."""
+        """Return the gradients of `share` times the loss of some images, and times the loss scale, if there is one."""
         with tf.GradientTape() as tape:
             loss = share * self.compute_loss(images, targets, self(images, training=True), weights)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
@@ -64,7 +64,7 @@ class TrainedModel(keras.Model):
 
     def _gradients_of_parts(self, images: Any, targets: Any, weights: Any) -> list[Any]:
         size = tf.shape(images)[0]
-        used = tf.minimum(self.parts, size)  # a part of no image would spoil batch normalization
+        used = tf.minimum(self.parts, size)  # an empty part would spoil batch normalization
 
         def gradients_of(part: int) -> list[Any]:
             rows = slice(size * part // used, size * (part + 1) // used)
@@ -79,7 +79,7 @@ class TrainedModel(keras.Model):
         return gradients
 
     def _with_penalties(self, gradients: list[Any]) -> list[Any]:
-        """Return gradients to which those of the penalties are added, whose sum over all replicas counts once."""
+        """Return the gradients plus those of the penalties, scaled so that all replicas together add them once."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
         def penalized(gradient: Any, variable: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A training between two epochs: what is trained, how far it is, and the best weights so far."""
+"""One training, epoch by epoch: what is trained, how far it has come, and the best weights so far."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from compress.training.schedules import Rate, after_epoch
 from compress.training.settings import TrainingSettings
 from compress.training.step_time import compiled
 
-SEEN_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class Training:
-    """The arguments are `fit`'s, with `real` for what is computed in and `shared` for the processes that take part.
+    """A training in progress, in one of the processes that take part in it.
 
-    Each process holds one of these; the chief's judges and writes, the others read what it wrote.
+    The arguments are those of `fit`, `dtype` (the precision to compute in) and `shared` (the processes that
+    take part). The chief's instance evaluates and writes; the others read what it has written.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Training:
         batches: Batches,
         validation: tuple[Images, np.ndarray],
         settings: TrainingSettings,
-        real: precision.Real,
+        dtype: precision.Dtype,
         context: Context,
         shared: Distribution,
         name: str,
@@ -48,21 +49,21 @@ class Training:
         may_stop_from: int,
     ) -> None:
         self.model, self.loss, self.batches, self.validation = model, loss, batches, validation
-        self.settings, self.real, self.context, self.shared = settings, real, context, shared
+        self.settings, self.dtype, self.context, self.shared = settings, dtype, context, shared
         self.name, self.may_stop_from = name, may_stop_from
         self.path = context.checkpoint / f"{name}.npz"
         self.twin = shared.twin(model)
         with shared.scope():
             self.rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
-            self.trained = compiled(self.twin, loss, settings, self.rate, real)
+            self.trained = compiled(self.twin, loss, settings, self.rate, dtype)
         self.optimizer = self.trained.optimizer
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         self.take_average = inner.finalize_variable_values
-        inner.finalize_variable_values = lambda variables: None  # Keras would put it in the weights' place each epoch
+        inner.finalize_variable_values = lambda variables: None  # Keras would overwrite the weights with it each epoch
         self.progress = _Progress(context, settings.epochs)
         self.callbacks = [*callbacks, self.progress]
         if shared.has_servers:
-            # Keras refuses there what looks at single batches, unless it can do with figures that are late
+            # with servers, Keras refuses callbacks for single batches, unless late figures are good enough for them
             for callback in self.callbacks:
                 callback._supports_tf_logs = True
         self.forward = forward_of(model)
@@ -70,7 +71,7 @@ class Training:
         self._begin()
 
     def _begin(self) -> None:
-        """Go on from the checkpoint, if there is one; else see how good the weights are, if they may be the result."""
+        """Go on from the checkpoint, if there is one; else evaluate the initial weights, if they may be the result."""
         context, is_chief, found = self.context, self.shared.is_chief, checkpoint.load(self.path)
         if found:
             self.groups, self.state = found
@@ -78,7 +79,7 @@ class Training:
             context.note(f"{context.stage}: goes on after epoch {self.state.epoch}")
             context.progress(self._done, f"epoch {self.state.epoch}/{self.settings.epochs}")
         elif is_chief:
-            shutil.rmtree(context.logs / self.name, ignore_errors=True)  # of a training that is begun anew
+            shutil.rmtree(context.logs / self.name, ignore_errors=True)  # of an earlier training
         self.begun = self.state.epoch
         self.best_weights = self.groups.get("best", self.groups["model"])
         if self.may_stop_from == START and not found and is_chief:
@@ -88,19 +89,19 @@ class Training:
 
     @property
     def goes_on(self) -> bool:
-        """Whether an epoch is left, and there were not too many without a better result."""
+        """Whether there are epochs left, and patience has not run out."""
         epoch, best = self.state.epoch, max(self.state.best, self.may_stop_from - 1)
         return epoch < self.settings.epochs and epoch <= best + self.settings.patience
 
     def epoch(self) -> float | None:
-        """Train an epoch; return its mean loss, or None where memory was too small and it has to begin again."""
+        """Train an epoch; return its mean loss, or None if memory was too small and it has to start again."""
         epoch, batches = self.state.epoch, self.batches
         self.progress.epoch = epoch
         self.trained.parts = self.state.parts
         self.rate.rescale(self.state.plateau)
         seed_random_layers(self.twin, batches.seed, epoch)
         try:
-            with precision.computing_in(self.real), batches.being_read():
+            with precision.computing_in(self.dtype), batches.being_read():
                 fitted = self.trained.fit(
                     **self.shared.feed(partial(batches.epoch, epoch), batches.steps),
                     epochs=epoch + 1,
@@ -109,7 +110,7 @@ class Training:
                     callbacks=self.callbacks,
                 )
         except tf.errors.ResourceExhaustedError as error:
-            self._take_smaller_parts(error)
+            self._use_smaller_parts(error)
             return None
         loss: float = fitted.history["loss"][0]
         if not math.isfinite(loss):
@@ -120,8 +121,8 @@ class Training:
         return loss
 
     def judge(self, loss: float, seconds: float) -> None:
-        """Take the weights of an epoch of that loss and duration; the chief measures them on the validation split."""
-        self.groups = groups_of(self.twin, self.optimizer)  # by all: their batch normalizations are averaged
+        """Keep the weights after an epoch of that loss and duration; the chief evaluates them on validation."""
+        self.groups = groups_of(self.twin, self.optimizer)  # in all processes: they average batch normalization
         weights = self.groups["model"]
         if self.settings.ema:
             self.take_average(self.twin.trainable_variables)
@@ -148,7 +149,7 @@ class Training:
         )
 
     def save(self) -> None:
-        """Let the chief write history and checkpoint; what follows it reads them once they are there."""
+        """Write history and checkpoint, if this is the chief; the other processes read them once they are there."""
         if not self.shared.is_chief:
             return
         history.write(self.context.logs / self.name, self.state.rows)
@@ -156,8 +157,8 @@ class Training:
             self.groups["best"] = self.best_weights
         checkpoint.save(self.path, self.groups, self.state)
 
-    def tell(self, seconds: float) -> None:
-        """Show how the last epoch went, which took so long with all that belongs to it."""
+    def report(self, seconds: float) -> None:
+        """Show how the last epoch went; `seconds` includes its evaluation and its checkpoint."""
         if self.shared.is_chief:
             row = self.state.rows[-1]
             self.context.progress(
@@ -166,21 +167,21 @@ class Training:
                 f"validation accuracy {row['validation_accuracy']:.4f}, {seconds:.1f} s",
             )
 
-    def meet(self) -> None:
-        """Wait for the other processes, if there are any; those that follow the chief take what it has written."""
+    def synchronize(self) -> None:
+        """Wait for the other processes, if there are any; those that follow the chief read what it has written."""
         self.shared.wait_for_chief()
         if not self.shared.is_chief:
             self.groups, self.state = self._written_by_chief()
             self.best_weights = self.groups.get("best", self.groups["model"])
-        self.shared.wait_for_chief()  # it deletes what was read once the stage is finished
+        self.shared.wait_for_chief()  # which deletes the checkpoint once the stage is finished
         self.twin.set_weights(self.groups["model"])
 
     @property
     def _done(self) -> float:
         return self.state.epoch / self.settings.epochs
 
-    def _take_smaller_parts(self, error: Exception) -> None:
-        """Take a batch in twice as many parts from now on; raises `MachineError` where that cannot be done."""
+    def _use_smaller_parts(self, error: Exception) -> None:
+        """Process batches in twice as many parts from now on; raises `MachineError` if that is impossible."""
         stage, size, parts = self.context.stage, self.batches.batch_size, self.state.parts
         if self.shared.strategy:
             raise MachineError(f"{stage}: out of memory; {stage}.batch_size = {size} should be smaller") from error
@@ -194,19 +195,19 @@ class Training:
         )
         self.state.parts = 2 * parts
         restore(self.twin, self.optimizer, self.groups)
-        self.trained.compile(self.optimizer, self.loss, jit_compile=False)  # the step is traced anew
+        self.trained.compile(self.optimizer, self.loss, jit_compile=False)  # so that the step is traced again
 
     def _written_by_chief(self) -> tuple[Groups, State]:
-        """Return the checkpoint of the epoch that has just ended; on a shared disk it may take a while to be seen."""
+        """Return the checkpoint of the epoch that has just ended; on a shared disk it may appear with a delay."""
         while True:
             found = checkpoint.load(self.path)
             if found and found[1].epoch == self.state.epoch + 1:
                 return found
-            time.sleep(SEEN_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 class _Progress(keras.callbacks.Callback):
-    """Tells the run how far an epoch is."""
+    """Reports how far an epoch has come."""
 
     def __init__(self, context: Context, epochs: int) -> None:
         super().__init__()

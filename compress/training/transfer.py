@@ -1,6 +1,6 @@
 """Transfer learning in phases: the head first, on a trunk that is frozen, then the last blocks with it.
 
-Yosinski et al., "How transferable are features in deep neural networks?" (2014). What comes out of the frozen part is
+Yosinski et al., "How transferable are features in deep neural networks?" (2014). The output of the frozen part is
 the same in every epoch, so it is computed once for each image, or for a few views of it, and kept on disk: a head then
 trains in seconds on a CPU.
 """
@@ -33,7 +33,7 @@ from compress.training.fit import Fitted, fit
 from compress.training.settings import Engine, LabelSettings, Phase
 
 PASSES = 2  # timed to choose a precision
-FREE = 1 << 30  # bytes of the disk that a cache leaves alone
+MIN_FREE = 1 << 30  # bytes of the disk that kept features leave free
 
 
 def fit_phase(
@@ -49,8 +49,8 @@ def fit_phase(
 ) -> Fitted:
     """Train the head and the last `phase.blocks` of a model in place, the rest frozen; arguments and result as `fit`'s.
 
-    `blocks` are the beginnings of the names of the trunk's layers, in order; what follows the last one is the head. A
-    phase after the first keeps the weights it began with where none of its epochs was better.
+    `blocks` are the prefixes of the trunk's layer names, in order; what follows the last one is the head. A phase after
+    the first keeps the weights it began with if none of its epochs was better.
     """
     name = f"phase{number}"
     may_stop_from = START if number > 1 else 0
@@ -101,20 +101,20 @@ class Views:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of all together."""
+        """The shape of all views together."""
         return (len(self), *self.arrays[0].shape[1:])
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of their values."""
+        """The type of the values."""
         return self.arrays[0].dtype
 
     def __len__(self) -> int:
-        """Return how many there are, in all views."""
+        """Return the number of rows of all views."""
         return len(self.arrays) * len(self.arrays[0])
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """Return those of an array of indices, or of a slice."""
+        """Return the rows of a slice or of an array of indices."""
         views, rows = np.divmod(np.arange(len(self))[key], len(self.arrays[0]))
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for view in np.unique(views):
@@ -123,7 +123,7 @@ class Views:
 
 
 def _of_features(batches: Batches, features: Views) -> Batches:
-    """Return batches of the same images' features, in each epoch those of one view."""
+    """Return batches of the features of the same images, in each epoch those of one view."""
     n = len(batches.images)
 
     def choose(epoch: int) -> Epoch:
@@ -141,9 +141,9 @@ def _of_features(batches: Batches, features: Views) -> Batches:
 
 
 def _cut(model: Any, frozen: tuple[str, ...]) -> Any:
-    """Return the last layer whose output is the same in each epoch and all that the layers after it see; or None.
+    """Return the last layer whose output is the same in each epoch and all that later layers see; None without one.
 
-    That is the end of the frozen blocks, or a pooling after it: the smaller the features, the better.
+    It is the end of the frozen blocks, or a pooling after it: the smaller the features, the better.
     """
     ends = [i for i, layer in enumerate(model.layers) if layer.name.startswith(frozen)]
     if not frozen or not ends:
@@ -163,7 +163,7 @@ def _is_fixed(layer: Any) -> bool:
 
 
 def _is_kept(cut: Any, rows: int, name: str, context: Context) -> bool:
-    """Tell whether features are kept; decided once, since they take the very space that is asked for."""
+    """Tell whether to keep features; decided once, since kept features change how much space is free."""
 
     def decide(file: Path) -> None:
         write_file(file, b"kept" if _fits(cut, rows, context) else b"not kept")
@@ -173,7 +173,7 @@ def _is_kept(cut: Any, rows: int, name: str, context: Context) -> bool:
 
 def _fits(cut: Any, rows: int, context: Context) -> bool:
     needed = 4 * rows * math.prod(cut.output.shape[1:])
-    free = shutil.disk_usage(context.checkpoint).free - FREE
+    free = shutil.disk_usage(context.checkpoint).free - MIN_FREE
     if needed > free:
         context.note(
             f"{context.stage}: features would take {needed / 1e9:.1f} GB of disk, {max(0, free) / 1e9:.1f} GB are "
@@ -182,12 +182,12 @@ def _fits(cut: Any, rows: int, context: Context) -> bool:
     return needed <= free
 
 
-def _seconds_per_pass(trunk: Any, images: Images, real: precision.Real) -> float:
-    """Return the seconds that a model takes for the first batch of images in a precision, the fastest of a few."""
+def _seconds_per_pass(trunk: Any, images: Images, dtype: precision.Dtype) -> float:
+    """Return the seconds that a model takes for a batch of images in a precision: the fastest of a few passes."""
     batch = next(in_batches(images))
     forward = forward_of(trunk)
     seconds = []
-    with precision.computing_in(real):
+    with precision.computing_in(dtype):
         forward(batch)  # traces and fills caches
         for _ in range(PASSES):
             start = time.perf_counter()
@@ -199,7 +199,7 @@ def _seconds_per_pass(trunk: Any, images: Images, real: precision.Real) -> float
 def features(
     trunk: Any, images: Images, name: str, view: int, augmentation: Augmentation, context: Context
 ) -> np.ndarray:
-    """Return what a model makes of a view of all images, `(n, ...) float32`, from disk where it was made before."""
+    """Return a model's output for a view of all images, `(n, ...) float32`, read from disk if it was made before."""
 
     def make(file: Path) -> None:
         forward = forward_of(trunk)

@@ -170,7 +170,7 @@ def tf_config(cluster: Any = WORKERS, kind: Any = "worker", index: Any = 0) -> d
     ("strategy", "environment", "said"),
     [
         ("multi_worker", {}, "train.strategy = 'multi_worker': TF_CONFIG is not set, nor are Slurm's variables"),
-        ("multi_worker", {"TF_CONFIG": "{"}, 'TF_CONFIG: is no JSON; should be like {"cluster"'),
+        ("multi_worker", {"TF_CONFIG": "{"}, 'TF_CONFIG: is not JSON; should be like {"cluster"'),
         ("multi_worker", {"TF_CONFIG": "[]"}, "TF_CONFIG: "),
         ("multi_worker", {"TF_CONFIG": "{}"}, "TF_CONFIG: cluster: Field required"),
         ("multi_worker", tf_config(index=2), "TF_CONFIG: task worker 2 is out of range; the cluster has 2 worker"),
@@ -229,7 +229,7 @@ def test_mirrored_without_two_gpus_is_refused(
 
     assert run_main(monkeypatch, tmp_path, "teacher", "--set", "train.strategy=mirrored") == 2
     assert capsys.readouterr().err == (
-        "error: train.strategy = 'mirrored': needs two GPUs, this machine has 0; should be none\n"
+        "error: train.strategy = 'mirrored': needs two GPUs, this machine has 0; should be 'none'\n"
     )
 
 

@@ -61,10 +61,10 @@ def batch() -> tuple[Any, Any, Any]:
 
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("offset", [0.0, 200.0])
-@pytest.mark.parametrize("real", precision.available())
+@pytest.mark.parametrize("dtype", precision.available())
 @pytest.mark.parametrize("loss", ALL_LOSSES)
 def test_the_gradient_of_every_loss_sums_to_zero_over_the_classes(
-    loss: str, real: precision.Real, offset: float, parts: int
+    loss: str, dtype: precision.Dtype, offset: float, parts: int
 ) -> None:
     """A softmax ignores what all logits share: a gradient that does not lets that common offset run away."""
     model = dense(offset)
@@ -73,7 +73,7 @@ def test_the_gradient_of_every_loss_sums_to_zero_over_the_classes(
     optimizer = keras.optimizers.SGD(1.0, momentum=0.9, jit_compile=False)
     trained.compile(optimizer, ALL_LOSSES[loss], jit_compile=False)
 
-    with precision.computing_in(real):
+    with precision.computing_in(dtype):
         trained.train_on_batch(*batch())
 
     gradient = optimizer.momentums[-1].numpy()  # of the last bias, after one step at rate 1
@@ -81,9 +81,9 @@ def test_the_gradient_of_every_loss_sums_to_zero_over_the_classes(
     assert abs(gradient.sum()) < 1e-6
 
 
-@pytest.mark.parametrize("real", SMALLER)
+@pytest.mark.parametrize("dtype", SMALLER)
 @pytest.mark.parametrize("changed", [{"l1": 1e-4}, {"l2": 1e-4}, {"parts": 2}])
-def test_what_is_added_to_gradients_is_added_in_float32(real: precision.Real, changed: dict[str, float]) -> None:
+def test_what_is_added_to_gradients_is_added_in_float32(dtype: precision.Dtype, changed: dict[str, float]) -> None:
     """What comes out of a product has the digits of a smaller precision; a sum that has them too lost the addend's."""
     model = dense()
     trained = TrainedModel(model.inputs, model.outputs)
@@ -92,15 +92,15 @@ def test_what_is_added_to_gradients_is_added_in_float32(real: precision.Real, ch
     optimizer = keras.optimizers.SGD(1.0, momentum=0.9, jit_compile=False)
     trained.compile(optimizer, of_labels, jit_compile=False)
 
-    with precision.computing_in(real):
+    with precision.computing_in(dtype):
         trained.train_on_batch(*batch())
 
     kernel = optimizer.momentums[2].numpy()
     assert (kernel.view(np.int32) & 0xFFFF).astype(bool).mean() > 0.5
 
 
-@pytest.mark.parametrize("real", SMALLER)
-def test_a_student_trained_in_a_smaller_precision_keeps_up_with_one_in_float32(real: precision.Real) -> None:
+@pytest.mark.parametrize("dtype", SMALLER)
+def test_a_student_trained_in_a_smaller_precision_keeps_up_with_one_in_float32(dtype: precision.Dtype) -> None:
     random = np.random.default_rng(0)
     labels = np.arange(1024) % CLASSES
     images = random.normal(size=(CLASSES, 32))[labels] + 0.5 * random.normal(size=(1024, 32))
@@ -109,17 +109,17 @@ def test_a_student_trained_in_a_smaller_precision_keeps_up_with_one_in_float32(r
     targets = np.concatenate([one_hot, logits], axis=1).astype(np.float32)
     samples = images.astype(np.float32), targets, np.ones(1024, np.float32)
 
-    def trained_in(real: precision.Real) -> tuple[float, float]:
+    def trained_in(dtype: precision.Dtype) -> tuple[float, float]:
         model = dense()
         trained = TrainedModel(model.inputs, model.outputs)
         optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, jit_compile=False)
         trained.compile(optimizer, ALL_LOSSES["hinton"], jit_compile=False)
         data = tf.data.Dataset.from_tensor_slices(samples).batch(128).cache().repeat(200)
-        with precision.computing_in(real):
+        with precision.computing_in(dtype):
             loss = trained.fit(data, verbose=0).history["loss"][0]
         return loss, float(model(samples[0]).numpy().mean())
 
-    (loss, offset), (expected_loss, expected_offset) = trained_in(real), trained_in("float32")
+    (loss, offset), (expected_loss, expected_offset) = trained_in(dtype), trained_in("float32")
 
     assert loss == pytest.approx(expected_loss, rel=0.02)
     assert offset == pytest.approx(expected_offset, abs=0.3)
@@ -134,7 +134,7 @@ def test_what_passes_through_unchanged_keeps_its_gradient() -> None:
     np.testing.assert_array_equal(tape.gradient(result, values), 2 * values)
 
 
-def never(real: precision.Real) -> float:
+def never(dtype: precision.Dtype) -> float:
     raise AssertionError("measured where there is nothing to choose")
 
 
@@ -159,9 +159,9 @@ def test_auto_takes_what_is_measured_to_be_clearly_faster_and_says_so(
     monkeypatch.setattr(precision, "available", lambda: ("float32", "bfloat16"))
     notes: list[str] = []
 
-    real = precision.choose("auto", seconds.__getitem__, "training", context(tmp_path / "work", notes))
+    dtype = precision.choose("auto", seconds.__getitem__, "training", context(tmp_path / "work", notes))
 
-    assert real == chosen
+    assert dtype == chosen
     assert len(notes) == 1
     assert f"teacher: training is computed in {chosen}: a step takes" in notes[0]
 

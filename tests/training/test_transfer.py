@@ -157,7 +157,7 @@ def test_whether_features_are_kept_is_decided_once(
     unbroken = train(images, context(tmp_path / "unbroken"), *phase)
     with pytest.raises(Killed):
         train(images, context(tmp_path / "killed", kill_after=0.4), *phase)
-    monkeypatch.setattr(transfer, "FREE", 1 << 60)
+    monkeypatch.setattr(transfer, "MIN_FREE", 1 << 60)
 
     resumed = train(images, context(tmp_path / "killed"), *phase)
 
@@ -173,7 +173,7 @@ def test_mixed_images_have_no_features_to_keep(images: Dataset, tmp_path: Path) 
 def test_features_that_do_not_fit_on_the_disk_are_not_kept(
     images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "FREE", 1 << 60)
+    monkeypatch.setattr(transfer, "MIN_FREE", 1 << 60)
     notes: list[str] = []
     train(images, context(tmp_path, notes), "epochs=0", "phases=[{epochs=1}]")
 
