@@ -17,7 +17,7 @@ Family = Literal["teachers", "students"]
 
 
 def build(family: Family, name: str, options: dict[str, Any], image_shape: tuple[int, int, int], classes: int) -> Any:
-    """Return a fresh Keras model; raises `BadInputError` where the architecture cannot take such images."""
+    """Return a fresh Keras model; raises `BadInputError` if the architecture does not accept such images."""
     try:
         return plugins.find(family, name).build(image_shape, classes, **options)
     except ValueError as error:

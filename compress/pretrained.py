@@ -1,7 +1,7 @@
 """Weights that others have trained: read as plain numbers from HDF5 or .npz, checked layer by layer, never executed.
 
-Keras's loader is not used: what follows a link in an HDF5 file can be anywhere on the machine, and a model file can
-carry code. Here only numeric datasets of the file itself are read.
+Keras's loader is not used: a link in an HDF5 file can lead anywhere on the machine, and a model file can carry code.
+Here only numeric datasets of the file itself are read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Layer:
 def file_of(weights: str, teacher: Any) -> Path:
     """Return the file that the setting teacher.weights names; "imagenet" is Keras's, downloaded if missing.
 
-    Raises `MachineError` where that fails, `BadInputError` where another file has its name.
+    Raises `MachineError` if the download fails, `BadInputError` if another file has its name.
     """
     if weights != IMAGENET:
         return Path(weights)
@@ -54,7 +54,7 @@ def file_of(weights: str, teacher: Any) -> Path:
 
 
 def check_file(file: Path) -> None:
-    """Raise `BadInputError` where this is no file of weights: missing, of another kind, or with links to elsewhere."""
+    """Raise `BadInputError` if this is not a file of weights: missing, unreadable, or of another kind."""
     try:
         if not file.is_file():
             raise BadInputError(
@@ -67,14 +67,14 @@ def check_file(file: Path) -> None:
     if file.suffix.lower() not in (*HDF5, NPZ):
         raise BadInputError(f"{file}: should be weights in .h5, .weights.h5 or .npz")
     if file.suffix.lower() in HDF5 and begin != SIGNATURE:
-        raise BadInputError(f"{file}: is no HDF5 file")
+        raise BadInputError(f"{file}: is not an HDF5 file")
 
 
 def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool) -> None:
-    """Give a Keras model's convolutions the weights in a file; its head is left as it is.
+    """Set the weights of a Keras model's convolutions to those in a file; the head stays as it is.
 
-    Layers are matched by name where the file has the names, else in order. With `from_bgr` the first one's input
-    channels are turned round: the file's network took blue, green and red, this one takes red, green and blue. Raises
+    Layers are matched by name if the file has the model's names, else in order. With `from_bgr`, the first layer's
+    input channels are reversed: the file's network expects blue, green and red, this one red, green and blue. Raises
     `BadInputError`, which names the first layer that differs.
     """
     wanted = [
@@ -95,13 +95,13 @@ def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool
         if i == 0 and from_bgr:
             given[0] = given[0][:, :, ::-1]
         layer.set_weights(given)
-    left = [source.name for source in found if not any(source is taken for taken in ordered)]
+    left = [source.name for source in found if not any(source is used for used in ordered)]
     if left:
         raise BadInputError(f"{file}: {left[0]}: {model.name} has no such layer; should be weights of {model.name}")
 
 
 def read(file: Path) -> list[Layer]:
-    """Return the layers of a file in its order; raises `BadInputError` for what is not plain numbers."""
+    """Return the layers of a file in its order; raises `BadInputError` if it holds anything but plain numbers."""
     check_file(file)
     arrays = _read_npz(file) if file.suffix.lower() == NPZ else _read_hdf5(file)
     try:
@@ -111,10 +111,10 @@ def read(file: Path) -> list[Layer]:
 
 
 def _layers(arrays: Mapping[str, np.ndarray]) -> list[Layer]:
-    """Return a layer for each kernel, the arrays of two or four dimensions; its bias has one and the layer's name.
+    """Return a layer for each kernel, an array of two or four dimensions, with the bias, of one, of the same layer.
 
-    Names are `.../LAYER/kernel:0` or, in Keras 3's files, `layers/LAYER/vars/0`. Where they are numbers alone, a bias
-    comes after its kernel. Raises `BadInputError` where that is not so.
+    Names are `.../LAYER/kernel:0` or, in Keras 3's files, `layers/LAYER/vars/0`. If they are just numbers, a bias
+    comes after its kernel; raises `BadInputError` if two do.
     """
     names = sorted(arrays, key=_natural)
     layers = {_layer_name(name): name for name in names if arrays[name].ndim in (2, 4)}
@@ -140,7 +140,7 @@ def _layer_name(name: str) -> str:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Return a key by which conv2d_10 comes after conv2d_9, and conv2d before both."""
+    """Return a sort key that puts conv2d_10 after conv2d_9, and conv2d before both."""
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name) if part]
 
 
@@ -159,7 +159,7 @@ def _read_npz(file: Path) -> dict[str, np.ndarray]:
             found = {name: arrays[name] for name in arrays.files if f"{name}.npy" in arrays.zip.namelist()}
     except BadInputError:
         raise
-    except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file leads them into
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds for broken files
         raise BadInputError(f"{file}: cannot be read as .npz: {first_line(error)}") from error
     return {name: array for name, array in found.items() if array.dtype.kind == "f"}
 
@@ -180,7 +180,7 @@ def _read_hdf5(file: Path) -> dict[str, np.ndarray]:
 
 
 def _collect(opened: Any, file: Path, datasets: dict[str, Any]) -> None:
-    """Find all datasets, each once, without following a link out of its place."""
+    """Collect all datasets into `datasets`, each once; raises `BadInputError` for links and external values."""
     import h5py
 
     def visit(name: str, item: Any) -> None:

@@ -1,1 +1,1 @@
-"""Students: one architecture a file, `build(input_shape, classes, **options)`, found by the file's name."""
+"""Students: one architecture per file, `build(input_shape, classes, **options)`, found by the file's name."""

@@ -1,7 +1,7 @@
 """A plain convolutional student: VGG11 (Simonyan and Zisserman, 2015, configuration A), narrow and with fewer blocks.
 
-3x3 convolutions with batch normalization (Ioffe and Szegedy, 2015), max pooling, global average pooling: what a CPU
-runs in some tens of microseconds.
+3x3 convolutions with batch normalization (Ioffe and Szegedy, 2015), max pooling, global average pooling: a CPU
+runs it in some tens of microseconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import Field
 EXAMPLE = ((32, 32, 1), 10)
 WEIGHTS = 71_858  # of build(*EXAMPLE), batch normalization's running statistics included
 
-CONVOLUTIONS = (1, 1, 2, 2, 2)  # a block; the first two see the largest images, where a convolution costs most
+CONVOLUTIONS = (1, 1, 2, 2, 2)  # per block; the first two have the largest images, where a convolution costs most
 
 
 def build(
@@ -25,8 +25,8 @@ def build(
 ) -> Any:
     """Return the student as one flat functional Keras graph from pixel values 0 to 255 to logits.
 
-    Each block halves the image. The first has `width` filters, each further one twice as many as the one before. Raises
-    `ValueError` for images smaller than `2**blocks` pixels a side.
+    Each block halves the image. The first has `width` filters, each further one twice as many as the block before.
+    Raises `ValueError` for images smaller than `2**blocks` pixels a side.
     """
     if min(input_shape[:2]) < 2**blocks:
         raise ValueError(f"{blocks} blocks need images of {2**blocks} pixels or more; image.size should be that large")

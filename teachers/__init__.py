@@ -1,1 +1,1 @@
-"""Teachers: one architecture a file, `build(input_shape, classes, **options)`, found by the file's name."""
+"""Teachers: one architecture per file, `build(input_shape, classes, **options)`, found by the file's name."""

@@ -1,6 +1,6 @@
-"""VGG11, VGG16's narrower sister (Simonyan and Zisserman, 2015, configuration A): eight convolutions instead of 13.
+"""VGG11, VGG16's shallower sibling (Simonyan and Zisserman, 2015, configuration A): eight convolutions instead of 13.
 
-It shows how a teacher of one's own is added: this one file, picked by teacher.architecture. Its options are VGG16's.
+It shows how to add a teacher of your own: one file, chosen by teacher.architecture. Its options are VGG16's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """VGG16 (Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2015).
 
-The 13 convolutions, their order and their names are those of keras.applications; the head is as set, by default global
-average pooling and one dense layer instead of two of 4,096 units. Batch normalization (Ioffe and Szegedy, 2015) follows
-each convolution, so that the network trains from random weights.
+The 13 convolutions, their order and their names are those of keras.applications. The head is set by options: by default
+global average pooling and one dense layer instead of three. Batch normalization (Ioffe and Szegedy, 2015) follows each
+convolution, so that the network trains from random weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WEIGHTS = 14_731_338  # of build(*EXAMPLE), batch normalization's running statis
 
 SMALLEST = 32  # pixels
 FILTERS = (64, 128, 256, 512, 512)  # of each block's convolutions
-BLOCKS = tuple(f"block{i}" for i in range(1, len(FILTERS) + 1))  # what their layers' names begin with, in order
+BLOCKS = tuple(f"block{i}" for i in range(1, len(FILTERS) + 1))  # the prefixes of their layers' names, in order
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # configuration D
 IMAGENET = {  # Keras's file: url, md5
     "url": "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
@@ -48,14 +48,13 @@ def vgg(
     dropout: Fraction = 0.0,
     head_norm: bool = False,
 ) -> Any:
-    """Return a network of the VGG family, with so many convolutions in each of five blocks: one flat functional Keras
-    graph from pixel values 0 to 255 to logits.
+    """Return a network of the VGG family: one flat functional Keras graph from pixel values 0 to 255 to logits.
 
-    `width` multiplies every block's filters. `scaling` unit brings pixels to 0 to 1; caffe subtracts ImageNet's means,
-    as the published weights want it, and takes grey images as colour ones without colour. Head: `pooling` average or
-    flatten; for each number in `dense` a layer of so many units with ReLU, batch normalization before it where
-    `head_norm` is set, and dropout after it (Srivastava et al., 2014) of `dropout`, a fraction; without dense layers
-    the dropout stands before the logits.
+    `convolutions` counts those of each of the five blocks; `width` multiplies every block's filters. `scaling` unit
+    maps pixels to 0 to 1; caffe subtracts ImageNet's means, as the published weights expect, and repeats grey images
+    in three channels. In the head, `pooling` is average or flatten; each number in `dense` adds a layer of that many
+    units with ReLU, with batch normalization before the ReLU if `head_norm` is set, and with dropout after it
+    (Srivastava et al., 2014) of the fraction `dropout`; without dense layers, dropout is applied before the logits.
 
     Raises `ValueError` for images of less than 32 pixels a side: five poolings halve them.
     """

@@ -1,4 +1,4 @@
-"""What the student learns from: views of the training images and the source's logits of each, computed once."""
+"""What the student learns from: views of the training images and the source's logits for each, computed once."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from compress.onnx_tools.signature import INPUT, LOGITS
 def logits_of_views(
     source: OnnxModel, images: Images, count: int, augmentation: Augmentation, context: Context
 ) -> list[np.ndarray]:
-    """Return the source's logits of each view, `count` arrays of `(n, classes) float32`.
+    """Return the source's logits for each view, `count` arrays of `(n, classes) float32`.
 
-    The first view is the images as they are; view v is what `Batches` makes of them in view v with their indices as
-    draw ids. A view that an earlier, interrupted try has left in the checkpoint folder is not computed again.
+    View 0 is the images as they are; view v is what `Batches` makes of them in view v, with their indices as draw ids.
+    Logits that an interrupted run has left in the checkpoint folder are not computed again.
     """
     session = open_session(source.file)
 

@@ -1,1 +1,1 @@
-"""How good a classifier is, how sure that is, and what it costs."""
+"""How good a classifier is, how certain that is, and what the classifier costs."""

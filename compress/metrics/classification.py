@@ -11,12 +11,12 @@ BINS = 15  # of the calibration error, as in Guo et al. (2017)
 
 
 def accuracy_counts(labels: np.ndarray, probabilities: np.ndarray) -> tuple[int, int]:
-    """Return how many images were classified correctly, and of how many."""
+    """Return how many images were classified correctly, and how many there are."""
     return int((probabilities.argmax(axis=1) == labels).sum()), len(labels)
 
 
 def top_k_count(labels: np.ndarray, probabilities: np.ndarray, k: int) -> int:
-    """Return of how many images the true class is among the `k` most probable, `k` < classes."""
+    """Return for how many images the true class is among the `k` most probable; `k` < classes."""
     from sklearn.metrics import top_k_accuracy_score
 
     classes = np.arange(probabilities.shape[1])
@@ -24,7 +24,7 @@ def top_k_count(labels: np.ndarray, probabilities: np.ndarray, k: int) -> int:
 
 
 def class_counts(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, int]]:
-    """Return for each class how many of its images were classified correctly, and of how many."""
+    """Return for each class how many of its images were classified correctly, and how many it has."""
     right = probabilities.argmax(axis=1) == labels
     classes = range(probabilities.shape[1])
     return [(int(right[labels == label].sum()), int((labels == label).sum())) for label in classes]
@@ -33,7 +33,7 @@ def class_counts(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[in
 def auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
     """Return the mean of the classes' one-versus-rest areas under the ROC curve.
 
-    A class without examples, or with nothing but examples, has no area; with no area at all there is no mean (None).
+    A class of no images, or of all images, has no area and is left out; None if that leaves no class.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -47,7 +47,7 @@ def auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
 def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the mean of minus the logarithm of the true class's probability, in nats.
 
-    A probability counts as float32's resolution (1.2e-7) at least, so that the mean is finite.
+    Probabilities are clipped to float32's resolution (1.2e-7) from below, so that the mean is finite.
     """
     from sklearn.metrics import log_loss
 
@@ -57,8 +57,8 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the expected calibration error of Guo et al. (2017), a fraction.
 
-    Images are put into 15 bins of equal width by their highest probability, each bin with its upper edge. The error is
-    the mean over images of how far their bin's accuracy is from its mean highest probability.
+    Images are put into 15 bins of equal width by their highest probability; a bin includes its upper edge. The error is
+    the mean over images of the distance between their bin's accuracy and its mean highest probability.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels

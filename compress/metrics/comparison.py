@@ -6,7 +6,7 @@ import numpy as np
 
 
 def only_right(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """Return how many images only the first of two classifiers has right, and how many only the second.
+    """Return how many images only the first of two classifiers gets right, and how many only the second.
 
     `labels` is `(n,) int64`; `first` and `second` are their probabilities, `(n, classes) float32`.
     """
@@ -15,14 +15,14 @@ def only_right(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tup
 
 
 def changed(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the share of images that two classifiers put into different classes; arguments as above."""
+    """Return the share of images that two classifiers put into different classes; arguments as for `only_right`."""
     return float((first.argmax(axis=1) != second.argmax(axis=1)).mean())
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the exact two-sided p-value of McNemar's test (1947), a binomial test on the images that differ.
 
-    The hypothesis is that both classifiers are equally often right; where no image differs, p is 1.
+    The hypothesis is that both classifiers are equally often right; if no image differs, p is 1.
     """
     from scipy.stats import binomtest
 

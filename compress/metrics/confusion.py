@@ -18,10 +18,10 @@ def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarra
 
 
 def class_scores(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
-    """Return each class's precision, recall and f1, `(..., classes) float64`; what would be 0/0 is 0.
+    """Return each class's precision, recall and f1, `(..., classes) float64`; 0/0 counts as 0.
 
-    The arguments are counts, `(..., classes)`: images of a class that were predicted as such, images of it, and images
-    predicted as it.
+    The arguments are counts of images, `(..., classes)`: those of a class that were predicted as it, all of the class,
+    and all predicted as it.
     """
     return {
         "precision": right / np.maximum(predicted, 1),
@@ -33,7 +33,7 @@ def class_scores(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> 
 def macro_averages(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
     """Return precision, recall and f1 as means over the classes that have examples, `(...) float64`.
 
-    Arguments as of `class_scores`. A class that was never predicted has precision 0.
+    Arguments as for `class_scores`. A class that was never predicted has precision 0.
     """
     present = true > 0
     scores = class_scores(right, true, predicted)
@@ -43,9 +43,9 @@ def macro_averages(right: np.ndarray, true: np.ndarray, predicted: np.ndarray) -
 def macro_intervals(confusion: np.ndarray) -> dict[str, tuple[float, float]]:
     """Return 95 % intervals of the macro averages of a confusion matrix, `(classes, classes) int64`.
 
-    The percentile bootstrap of Efron (1979): as many images as there are are drawn again from the matrix's cells, 1,000
-    times, always with the same random numbers. What was never seen is never drawn: without an error the interval is the
-    point 1, however few the images.
+    The percentile bootstrap of Efron (1979): 1,000 times, always with the same random numbers, as many images as the
+    matrix counts are drawn from its cells with replacement. What was never seen is never drawn: without an error, the
+    interval is the point 1, however few the images.
     """
     from scipy.sparse import csr_array
 

@@ -1,4 +1,4 @@
-"""What a network costs: weights, how many are zero, multiplications."""
+"""What a network costs: its weights, how many of them are zero, and its multiplications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cost:
     """Weights and multiply-accumulates (MACs) of one image's forward pass.
 
     `params` counts kernels and biases as they stand in the file; quantization's scales are not weights. `sparsity` is
-    the fraction of kernel weights that are zero, biases left out: pruning leaves those alone.
+    the fraction of kernel weights that are zero, without biases, which are not pruned.
     """
 
     params: int
@@ -49,7 +49,7 @@ def cost_of_onnx(file: Path) -> Cost:
     for node in model.graph.node:
         names = [stored.get(name, name) for name in node.input]
         weights = {name: onnx.numpy_helper.to_array(constants[name]) for name in names if name in constants}
-        if node.op_type == "Add":  # a dense layer's bias stands behind its product; scalars are part of the scaling
+        if node.op_type == "Add":  # a dense layer's bias is added to its product; scalars are part of the scaling
             biases |= {name: array for name, array in weights.items() if array.size > 1}
         elif node.op_type in WEIGHTED and names[1] in weights:
             kernel = kernels[names[1]] = weights[names[1]]
@@ -74,7 +74,7 @@ def cost_of_keras(model: Any) -> tuple[int, int]:
 
 
 def _macs_each(node: onnx.NodeProto, kernel: np.ndarray) -> int:
-    """Return the multiplications behind one output value."""
+    """Return the multiplications per output value."""
     if node.op_type == "Conv":
         return math.prod(kernel.shape[1:])  # (out, in / groups, height, width)
     transposed = any(a.name == "transB" and a.i for a in node.attribute)

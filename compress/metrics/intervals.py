@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 
 def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval (1927) of a proportion of `correct` among `n` > 0."""
+    """Return Wilson's score interval (1927) for a proportion of `correct` in `n` > 0."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p = correct / n
     centre = p + z * z / (2 * n)
@@ -17,10 +17,11 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
 
 
 def paired_difference(only_first: int, only_second: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return an interval of the first accuracy less the second, both on the same `n` images.
+    """Return an interval for the first accuracy minus the second, both on the same `n` images.
 
-    `only_first` and `only_second` count the images that only the one has right. It is the adjusted Wald interval of
-    Agresti and Min (2005), which adds half an image to each of the four cells (right or wrong, first and second).
+    `only_first` and `only_second` count the images that only that classifier gets right. It is the adjusted Wald
+    interval of Agresti and Min (2005), which adds half an image to each of the four cells (right or wrong, first and
+    second).
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     total = n + 2

@@ -1,4 +1,4 @@
-"""Trainings that went wrong without a number that is not finite."""
+"""Trainings that went wrong although all their numbers are finite."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from itertools import groupby, pairwise
 
 from compress.artifacts import EpochResult
 
-EPOCHS = 2  # in a row: a single one can be chance, or a pruning step
-RISE = 1.1  # times the loss before
+EPOCHS = 2  # in a row: a rise in one can be chance, or a pruning step
+RISE = 1.1  # times the loss at the start of the rise
 
 
 def warnings(history: Sequence[EpochResult]) -> list[str]:
-    """Return a line for each training whose loss rose from epoch to epoch while its learning rate fell."""
+    """Return one line for each training whose loss rose from epoch to epoch while its learning rate fell."""
     lines = []
     for training, epochs in groupby(history, key=lambda epoch: epoch.training):
         rise = _largest_rise(list(epochs))

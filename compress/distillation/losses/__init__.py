@@ -1,4 +1,4 @@
-"""Distillation losses: one a file, found by the file's name.
+"""Distillation losses, one per file, found by the file's name.
 
-Each has a pure function `loss(student_logits, teacher_logits, labels, **options)` that returns one value an image.
+Each has a pure function `loss(student_logits, teacher_logits, labels, **options)` that returns one value per image.
 """

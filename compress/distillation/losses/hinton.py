@@ -15,10 +15,10 @@ def loss(
     temperature: Annotated[float, Field(ge=1, le=100)] = 4.0,
     soft_weight: Annotated[float, Field(ge=0, le=1)] = 0.9,
 ) -> Any:
-    """Return `soft_weight * T^2 * KL(teacher_T || student_T) + (1 - soft_weight) * cross-entropy`, one value an image.
+    """Return `soft_weight * T^2 * KL(teacher_T || student_T) + (1 - soft_weight) * cross-entropy`, one value per image.
 
-    All three arguments are `(batch, classes)`: logits, logits, one-hot labels. T is the temperature by which both
-    logits are divided in the first term, whose gradients T^2 brings back to the second's size.
+    All three arguments are `(batch, classes)`: logits, logits, one-hot labels. T is the temperature, by which both
+    logits are divided in the first term; T^2 scales its gradients back to the size of the second's.
     """
     from compress.tensorflow import tf
 
