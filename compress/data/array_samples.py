@@ -1,4 +1,4 @@
-"""What sources of arrays share: from parts with images and labels to checked samples."""
+"""From arrays of images and labels to checked samples, for all sources whose data are arrays."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import psutil
 
 from compress.arrays import TEXT
 from compress.artifacts import Split
-from compress.data.checks import checked_images, checked_labels, one_an_image
+from compress.data.checks import checked_images, checked_labels, one_per_image
 from compress.data.samples import Pixels, Samples, by_class_name
 from compress.errors import BadInputError
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images of one split and their labels, each with the name that messages give it."""
+    """Images of one split and their labels, each with its name in messages."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -27,18 +27,18 @@ class Part:
 
 
 def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str] = ()) -> Samples:
-    """Return the images and labels of all parts, checked and joined; train alone is no split of one's own.
+    """Return the images and labels of all parts, checked and joined; if there is only train, without splits.
 
-    Labels are indices into `classes`; without these they are names, or whole numbers that name themselves. Raises
-    `BadInputError`, where `where` is the file or folder, as `checked_images` and `checked_labels` do, and for parts
-    that do not fit each other.
+    Labels are indices into `classes`; without these they are class names, or integers that are names themselves.
+    Raises `BadInputError`, which names the file or folder `where`, as `checked_images` and `checked_labels` do, and if
+    the parts do not fit each other.
     """
     images = np.concatenate(_alike(where, parts))
-    labels = [one_an_image(p.labels, len(p.images), f"{where}: {p.labels_name}") for p in parts.values()]
+    labels = [one_per_image(p.labels, len(p.images), f"{where}: {p.labels_name}") for p in parts.values()]
     name = " + ".join(part.labels_name for part in parts.values())
     what = f"{where}: {name if len(parts) == 1 else f'({name})'}"
     if len({array.dtype.kind in TEXT for array in labels}) > 1:
-        raise BadInputError(f"{what}: text and numbers; should be the same in all")
+        raise BadInputError(f"{what}: holds text and numbers; should hold one or the other")
     if labels[0].dtype.kind in TEXT and not classes:
         classes, indices = by_class_name([name for array in labels for name in texts(array, what)], what)
     else:
@@ -61,20 +61,20 @@ def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:
 
 
 def texts(array: np.ndarray, what: str) -> list[str]:
-    """Return an array of text as Python's; bytes that are not UTF-8 stay as surrogates, which no class may hold."""
+    """Return an array's texts; bytes that are not UTF-8 become surrogates, which class names must not contain."""
     try:
         values = array.tolist()
     except (ValueError, SystemError) as error:  # which of them depends on the code point
-        raise BadInputError(f"{what}: holds numbers that are no characters; should be Unicode text") from error
+        raise BadInputError(f"{what}: holds code points that are not characters; should be Unicode text") from error
     return [value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for value in values]
 
 
 def checked_classes(names: Sequence[str], what: str) -> tuple[str, ...]:
-    """Return the names of classes in the order given; raises `BadInputError` for a bad name and one given twice."""
+    """Return the names of classes in the order given; raises `BadInputError` if one is invalid or there twice."""
     by_class_name(names, what)
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
-        raise BadInputError(f"{what}: {twice!r} is there twice; should name every class once")
+        raise BadInputError(f"{what}: {twice!r} is listed twice; should be listed once")
     return tuple(names)
 
 

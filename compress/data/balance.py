@@ -1,4 +1,4 @@
-"""Rare classes: weighed more, shown more often, or made more of."""
+"""Rare classes: given more weight, repeated, or enlarged with synthetic images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from compress.data.images import Images
 
 NEIGHBOURS = 5  # the paper's
-SMOTE_BYTES = 12  # a pixel: floats before and after, and what imbalanced-learn makes of them
+SMOTE_BYTES = 12  # per pixel: floats before and after, and imbalanced-learn's own copies
 Method = Literal["none", "class_weights", "oversample", "undersample", "smote"]
 
 
 class Balance(BaseModel):
-    """What is done where some classes have far fewer images than others, in all trainings."""
+    """How all trainings treat classes that have far fewer images than others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Method = Field(
         "none",
-        description="class_weights: rare ones count more; oversample: they are repeated; undersample: frequent ones "
-        "are left out in turn; smote: new ones are made between neighbours. With any of these the teacher is trained "
-        "twice, to show the difference.",
+        description="class_weights: images of rare classes count more; oversample: they are repeated; undersample: "
+        "images of frequent classes take turns; smote: new images are made between neighbours. With any of these the "
+        "teacher is trained twice, to show the difference.",
     )
 
     @field_validator("method")
@@ -42,10 +42,10 @@ class Balance(BaseModel):
 
 
 def with_synthetic(images: Images, labels: np.ndarray, method: Method, seed: int) -> tuple[Images, np.ndarray]:
-    """Return the training images and labels `(n,) int64`, for smote with new images until all classes are equal.
+    """Return the training images and labels `(n,) int64`; smote adds new images until all classes are equal.
 
-    SMOTE (Chawla et al., 2002) draws an image on the line between one and a near one of the same class, pixel by pixel.
-    Raises `BadInputError` where the images do not fit into memory.
+    SMOTE (Chawla et al., 2002) draws a new image on the line between an image and a near neighbour of its class, pixel
+    by pixel. Raises `BadInputError` if the images do not fit into memory.
     """
     if method != "smote":
         return images, labels
@@ -77,10 +77,10 @@ def with_synthetic(images: Images, labels: np.ndarray, method: Method, seed: int
 
 
 def image_weights(labels: np.ndarray, method: Method) -> np.ndarray:
-    """Return what each image counts in the loss, `(n,) float32`, 1 in the mean.
+    """Return each image's weight in the loss, `(n,) float32`, with mean 1.
 
-    For class_weights every class counts the same in all: an image of a class with c of n images in k classes n / (k c)
-    (King and Zeng, "Logistic Regression in Rare Events Data", 2001). For the other methods all count 1.
+    With class_weights, all classes weigh the same: each of a class's c images has the weight n / (k c), for n images in
+    k classes (King and Zeng, "Logistic Regression in Rare Events Data", 2001). With other methods all weights are 1.
     """
     import numpy as np
 
@@ -91,7 +91,7 @@ def image_weights(labels: np.ndarray, method: Method) -> np.ndarray:
 
 
 def epoch_size(counts: Sequence[int], method: Method) -> int:
-    """Return how many images an epoch has, from how many each class has."""
+    """Return how many images an epoch has, given how many each class has."""
     each = {"oversample": max, "smote": max, "undersample": min}.get(method)
     return int(each(counts) * len(counts) if each else sum(counts))
 
@@ -99,8 +99,8 @@ def epoch_size(counts: Sequence[int], method: Method) -> int:
 def epoch_indices(labels: np.ndarray, method: Method, seed: int, epoch: int) -> np.ndarray:
     """Return the indices `(m,) int64` of the images that an epoch trains on; m is the same for all epochs.
 
-    For oversample each class as often as the largest, its images repeated in whole rounds and a random rest; for
-    undersample as many of each class as the smallest has, others in each epoch.
+    With oversample, each class is as frequent as the largest: all its images are repeated equally often, and a random
+    rest once more. With undersample, each class is as frequent as the smallest, with different images in each epoch.
     """
     import numpy as np
 

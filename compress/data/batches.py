@@ -19,8 +19,8 @@ from compress.machine import available_cores
 from compress.tensorflow import tf
 
 PREFETCHED = 2
-READ_AHEAD = 2  # for each core, so that the processes that decode always have more to do
-MAX_READ = 256  # images at once; each call costs as much as reading a few
+READ_AHEAD = 2  # per core, so that the processes that decode always have work
+MAX_READ = 256  # images at once; a call costs as much as reading a few images
 NOT_MIXED = Mixing()
 
 
@@ -43,13 +43,13 @@ class Batches:
     Parameters
     ----------
     images
-        `(n, height, width, channels) uint8`; or, where nothing is augmented or mixed, features `(n, ...) float32`.
+        `(n, height, width, channels) uint8`; or, if nothing is augmented or mixed, features `(n, ...) float32`.
     targets
-        From indices of images and their views, both `(b,)`, to their targets `(b, k) float32`.
+        Function from the indices of images and their views, both `(b,)`, to their targets `(b, k) float32`.
     choose
-        From the number of an epoch to what it trains on; always of the same length.
+        Function from the number of an epoch to what it trains on, always of the same length.
     weights
-        What each image counts in the loss, `(n,) float32`; all the same, if not given.
+        Each image's weight in the loss, `(n,) float32`; 1 by default.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Batches:
         """Why a batch could not be read; TensorFlow would only say that it could not."""
 
     def epoch(self, number: int) -> Any:
-        """Return the `tf.data.Dataset` of an epoch, shuffled; its last batch holds what is left."""
+        """Return the `tf.data.Dataset` of an epoch, shuffled; its last batch holds the rest."""
         chosen = self.choose(number)
         order = np.random.default_rng([self.seed, number]).permutation(len(chosen.indices))
 
@@ -82,7 +82,7 @@ class Batches:
 
         def read(*batch: np.ndarray) -> tuple[np.ndarray, ...]:
             batches = this()
-            assert batches  # move, below, is part of the data set and holds it
+            assert batches  # move, below, is part of the dataset and refers to it
             return batches._read(*batch)
 
         def move(images: Any, targets: Any, weights: Any, random: Any, kept: Any, moves: Any) -> tuple[Any, ...]:
@@ -97,10 +97,10 @@ class Batches:
         def finish(images: Any, targets: Any, weights: Any, random: Any, kept: Any) -> tuple[Any, Any, Any]:
             return mix(tf.cast(images, tf.float32), targets, weights, random, kept, self.mixing)
 
-        # not stateful: with deterministic operations, TensorFlow would read one after the other
+        # not stateful: with deterministic operations, TensorFlow would read one batch after the other
         types = (tf.as_dtype(self.images.dtype), *[tf.float32] * 4, tf.bool)
-        in_turn = tuple(array[order] for array in (chosen.indices, chosen.views, chosen.draw_ids))
-        dataset = tf.data.Dataset.from_tensor_slices(in_turn).batch(self._read_at_once())
+        in_order = tuple(array[order] for array in (chosen.indices, chosen.views, chosen.draw_ids))
+        dataset = tf.data.Dataset.from_tensor_slices(in_order).batch(self._read_at_once())
         for work, calls in (
             (lambda *batch: tf.numpy_function(read, batch, types, stateful=False), READ_AHEAD),
             (move, 1),
@@ -109,12 +109,12 @@ class Batches:
         dataset = dataset.rebatch(self.batch_size).map(finish).prefetch(PREFETCHED)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
         options = tf.data.Options()
-        options.autotune.enabled = False  # its thread lets the end of every other epoch wait for 10 seconds
+        options.autotune.enabled = False  # its thread delays the end of every other epoch by 10 seconds
         return dataset.with_options(options)
 
     @contextmanager
     def being_read(self) -> Iterator[None]:
-        """Raise `failure` for what TensorFlow raises when a batch cannot be read."""
+        """Raise `failure` instead of TensorFlow's error if a batch cannot be read."""
         try:
             yield
         except tf.errors.OpError:
@@ -133,6 +133,6 @@ class Batches:
         return images, targets, weights, random, lambdas(random, self.mixing), views > 0
 
     def _read_at_once(self) -> int:
-        """Return how many images are read and augmented in one go: some batches, where these are small."""
+        """Return how many images are read and augmented in one go: several batches, if they are small."""
         wanted = at_once(self.images.shape[1:], MAX_READ)
         return self.batch_size * max(1, wanted // self.batch_size)

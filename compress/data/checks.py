@@ -1,4 +1,4 @@
-"""Arrays of images and labels as people bring them, checked and brought to one form."""
+"""Arrays of images and labels as users bring them, checked and converted to one form."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ CHANNELS = (1, 3, 4)
 
 
 def checked_images(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Return images, some arrays by the name that messages give them, each as `(n, height, width, 1, 3 or 4) uint8`.
+    """Return arrays of images, each as `(n, height, width, 1, 3 or 4) uint8`; the keys are their names in messages.
 
-    Whole numbers of 0 to 255 are taken as they are, 16-bit ones lose their low byte, floats of 0 to 1 are scaled to 255
-    and floats of 0 to 255 rounded: the largest value in all arrays tells which they are. Raises `BadInputError` for
-    another shape or type, for two types, and for the first value that is not a number, infinite or out of range.
+    Integers from 0 to 255 stay as they are, 16-bit ones lose their low byte, floats from 0 to 1 are scaled to 255, and
+    floats from 0 to 255 are rounded; the largest value in all arrays tells which of these they are. Raises
+    `BadInputError` for another shape or type, for arrays of different types, and for the first value that is not a
+    number, infinite or out of range.
     """
     arrays = {what: array[..., np.newaxis] if array.ndim == 3 else array for what, array in arrays.items()}
     first, kind = next((what, array.dtype) for what, array in arrays.items())
@@ -31,7 +32,7 @@ def checked_images(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         return [(array >> 8).astype(np.uint8) for array in arrays.values()]
     for what, array in arrays.items():
         if array.min() < 0 or array.max() > 255:
-            _all_fine(array, (array >= 0) & (array <= 255), what, "should be 0 to 255, or 0 to 1 in all images")
+            _check_values(array, (array >= 0) & (array <= 255), what, "should be 0 to 255, or 0 to 1 in all images")
     if kind.kind == "f":
         return [np.rint(array * (255.0 if high <= 1 else 1.0)).astype(np.uint8) for array in arrays.values()]
     return [array.astype(np.uint8) for array in arrays.values()]
@@ -43,39 +44,39 @@ def _check_kind(array: np.ndarray, what: str) -> None:
             f"{what}: has shape {array.shape}; should be (images, height, width) or (images, height, width, 1, 3 or 4)"
         )
     if array.dtype.kind not in "uif":
-        raise BadInputError(f"{what}: has type {array.dtype}; should be whole numbers of 0 to 255 or floats of 0 to 1")
+        raise BadInputError(f"{what}: has type {array.dtype}; should be integers from 0 to 255 or floats from 0 to 1")
     if array.dtype.kind == "f":
-        _all_fine(array, np.isfinite(array), what, "should be a finite number")
+        _check_values(array, np.isfinite(array), what, "should be a finite number")
 
 
 def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] = ()) -> np.ndarray:
-    """Return labels as `(n,) int64` of 0 to the last class, none left out; `n` is the number of images.
+    """Return labels as `(n,) int64`, from 0 to the last class without gaps; `n` is the number of images.
 
-    With `classes` the labels are indices into them. Raises `BadInputError` for another shape or type, a label out of
-    range, and a class without an image.
+    If `classes` are given, the labels are indices into them. Raises `BadInputError` for another shape or type, for a
+    label out of range, and for a class without images.
     """
-    labels = one_an_image(array, n, what)
+    labels = one_per_image(array, n, what)
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "ui":
-        raise BadInputError(f"{what}: has type {array.dtype}; should be whole numbers")
+        raise BadInputError(f"{what}: has type {array.dtype}; should be integers")
     limit = len(classes) or n
-    _all_fine(labels, (labels >= 0) & (labels < limit), what, f"should be 0 to {limit - 1}")
+    _check_values(labels, (labels >= 0) & (labels < limit), what, f"should be 0 to {limit - 1}")
     labels = labels.astype(np.int64)
     counts = np.bincount(labels, minlength=len(classes))
     if not counts.all():
-        raise BadInputError(f"{what}: no image has label {counts.argmin()}; labels should leave out none")
+        raise BadInputError(f"{what}: no image has label {counts.argmin()}; labels should have no gaps")
     return labels
 
 
-def one_an_image(array: np.ndarray, n: int, what: str) -> np.ndarray:
-    """Return labels of `(n,)` or, as Keras keeps CIFAR's, `(n, 1)` as `(n,)`; raises `BadInputError` for others."""
+def one_per_image(array: np.ndarray, n: int, what: str) -> np.ndarray:
+    """Return labels `(n,)` or, as in Keras's CIFAR, `(n, 1)` as `(n,)`; raises `BadInputError` for another shape."""
     if array.shape not in ((n,), (n, 1)):
-        raise BadInputError(f"{what}: has shape {array.shape}; should be ({n},), one label an image")
+        raise BadInputError(f"{what}: has shape {array.shape}; should be ({n},), one label per image")
     return array.reshape(n)
 
 
-def _all_fine(array: np.ndarray, fine: np.ndarray, what: str, right: str) -> None:
-    if not fine.all():
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(fine)), fine.shape))
+def _check_values(array: np.ndarray, valid: np.ndarray, what: str, right: str) -> None:
+    if not valid.all():
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(valid)), valid.shape))
         raise BadInputError(f"{what}[{', '.join(map(str, index))}] = {array[index]}: {right}")

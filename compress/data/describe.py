@@ -1,4 +1,4 @@
-"""What is known of a data set before anything is trained on it: data.json, schema 1."""
+"""What is known about a data set before anything is trained on it: data.json, schema 1."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from compress.files import sha256_json
 
 SCHEMA = 1
 DESCRIPTION = "data.json"
-EXAMPLES = 10  # names listed of a finding; all are counted
-IMBALANCED = 10.0  # times the images of the smallest class that the largest has
+EXAMPLES = 10  # names listed per finding; its count includes all
+IMBALANCED = 10.0  # images of the largest class per image of the smallest, from which a warning is due
 COMMON = 10  # sizes and kinds listed, the most frequent first
 
 
@@ -33,9 +33,9 @@ def describe(
 ) -> dict[str, Any]:
     """Return counts, sizes, formats, duplicates, leaks and imbalance as JSON values.
 
-    `names`, `labels`, `looks`, `groups` and the division's indices are of the same images. Images are the same
-    where the network sees the same pixels. A leak is an image that is in two splits; so can a group be, where splits
-    are given.
+    `names`, `labels`, `looks`, `groups` and the division's indices describe the same images. Two images are the same if
+    the network sees the same pixels. A leak is an image that is in two splits; a group can be in two splits as well, if
+    the splits were given.
     """
     indices = division.indices
     split_of = np.empty(len(looks), object)
@@ -82,7 +82,7 @@ def describe(
 
 
 def _digest(classes: Sequence[str], labels: np.ndarray, looks: Sequence[Look], split_of: np.ndarray) -> str:
-    """Return a sha256 of all prepared images with their class and split, whatever their order, names and formats."""
+    """Return the sha256 of all prepared images with class and split, whatever their order, file names and formats."""
     images = sorted(
         (look.content.hex(), classes[label], split) for look, label, split in zip(looks, labels, split_of, strict=True)
     )
@@ -90,12 +90,12 @@ def _digest(classes: Sequence[str], labels: np.ndarray, looks: Sequence[Look], s
 
 
 def description_of(data: Dataset) -> dict[str, Any]:
-    """Return what the data stage found out, as `describe` gave it."""
+    """Return what `describe` returned when the data stage ran."""
     return json.loads((data.folder / DESCRIPTION).read_bytes())
 
 
 def warnings(description: Mapping[str, Any]) -> list[str]:
-    """Return a line for each finding that a user should look at before training."""
+    """Return one line for each finding that a user should look at before training."""
     lines = []
     if description["left_out"]:
         lines.append(f"{_images(len(description['left_out']), 'unreadable ')} left out")

@@ -1,4 +1,4 @@
-"""A split's images as the network sees them, read from disk when they are asked for: any number fits into memory."""
+"""A split's images as the network sees them, read from disk as needed: their number is not limited by memory."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from compress.errors import BadInputError
 from compress.machine import available_cores
 
 STORED = "images.npy"  # every image of the data, prepared
-LISTED = "files.json"  # where each one is, for data that is decoded anew each time
+LISTED = "files.json"  # the image files, for data that is decoded each time it is read
 READ_AT_ONCE = 128
 
 
 class Images(Protocol):
-    """What arrays and the images on disk have in common: `(n, height, width, channels) uint8`, by index."""
+    """Images `(n, height, width, channels) uint8` by index, whether they are an array or on disk."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of all images together."""
+        """`(n, height, width, channels)`."""
         ...
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of their values."""
+        """The type of the pixels' values."""
         ...
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class Images(Protocol):
 
 
 def images_of(data: Dataset, split: Split) -> Images:
-    """Return a split's images; raises `BadInputError`, when they are read, for a file gone or changed since."""
+    """Return a split's images; reading them raises `BadInputError` if a file is gone or has changed since."""
     positions = np.load(data.folder / f"{split}.npy", allow_pickle=False)
     if (data.folder / STORED).exists():
         read = _stored(data.folder / STORED)
@@ -59,7 +59,7 @@ def images_of(data: Dataset, split: Split) -> Images:
 
 
 def in_batches(images: Images, size: int = READ_AT_ONCE) -> Iterator[np.ndarray]:
-    """Yield all images in order, `size` at a time or fewer if large, the next ones read while these are worked on."""
+    """Yield all images in order, `size` at a time or fewer if they are large, reading ahead."""
     size = at_once(images.shape[1:], size)
     starts = range(0, len(images), size)
 
@@ -72,7 +72,7 @@ def in_batches(images: Images, size: int = READ_AT_ONCE) -> Iterator[np.ndarray]
 
 @dataclass(frozen=True)
 class _OnDisk:
-    """Images of which `read(positions, into)` fills an array."""
+    """Images that `read(positions, into)` reads into an array."""
 
     positions: np.ndarray
     image_shape: tuple[int, int, int]
@@ -94,7 +94,10 @@ class _OnDisk:
 
 
 def _stored(path: Path) -> Callable[[np.ndarray, np.ndarray], None]:
-    """Read from one array of all images; not memory-mapped, since mapped pages count as memory of the process."""
+    """Return a function that reads from one file of all images.
+
+    The file is not memory-mapped: mapped pages would count as memory of the process.
+    """
     with path.open("rb") as stream:
         np.lib.format.read_magic(stream)
         shape, _, _ = np.lib.format.read_array_header_1_0(stream)
@@ -121,7 +124,7 @@ class _Listing:
 
 @lru_cache(maxsize=1)
 def _decoded(listing: Path, preparation: str) -> Callable[[np.ndarray, np.ndarray], None]:
-    """Read from the image files themselves; one reader, and its processes, serve all splits and stages."""
+    """Return a function that decodes the image files; it and its processes are shared by all splits and stages."""
     found = json.loads(listing.read_bytes())
     files = Files(Path(found["root"]), found["paths"])
     workers = Workers(_Listing(files, found["sha256"], json.loads(preparation)), len(files))
@@ -133,7 +136,7 @@ def _decoded(listing: Path, preparation: str) -> Callable[[np.ndarray, np.ndarra
 
 
 def _decode(listing: _Listing, positions: np.ndarray) -> np.ndarray:
-    """Return prepared images, each file checked to be the one that was surveyed."""
+    """Return prepared images; raises `BadInputError` if a file is not the one that was surveyed."""
     images = []
     for position in positions.tolist():
         path = listing.files.file(position)

@@ -1,7 +1,7 @@
 """From the bytes of an image file to the pixels that a network sees: in training, in calibration and in deployment.
 
-This file is also copied into every bundle, as `preparation.py`, so that what is deployed prepares images with the very
-same lines. It therefore needs nothing but numpy and Pillow.
+This file is also copied into every bundle, as `preparation.py`, so that what is deployed prepares images with the
+same code. It therefore needs nothing but numpy and Pillow.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit
 
 
 class UnreadableImageError(ValueError):
-    """A file that is no image that we can use; its text says why."""
+    """A file is not an image that can be used; the message says why."""
 
 
 def read_file(path: Path) -> bytes:
-    """Return a file's bytes; raises `UnreadableImageError` for what is no regular file or too large to be an image."""
+    """Return a file's bytes; raises `UnreadableImageError` if it is not a regular file or is too large."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableImageError("is no regular file")
+            raise UnreadableImageError("is not a regular file")
         if status.st_size > MAX_BYTES:
             raise UnreadableImageError(f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
         return path.read_bytes()
@@ -57,9 +57,10 @@ def read_file(path: Path) -> bytes:
 
 
 def identify(data: bytes) -> Image.Image:
-    """Return what a file's header says, nothing decoded yet; the format is told from the bytes, not from a name.
+    """Return an image whose header has been read and whose pixels are not decoded yet.
 
-    Raises `UnreadableImageError` for what is none of `FORMATS`, larger than `MAX_PIXELS`, or has 12 or 32 bits.
+    The bytes tell the format, not the file's name. Raises `UnreadableImageError` if it is not one of `FORMATS`, or if
+    the image is larger than `MAX_PIXELS` or has pixels of 12 or 32 bits.
     """
     if not data:
         raise UnreadableImageError("is empty")
@@ -69,15 +70,15 @@ def identify(data: bytes) -> Image.Image:
         raise UnreadableImageError(f"is larger than the {MAX_PIXELS:,} pixels that are decoded")
     if image.mode in ("I", "F"):
         raise UnreadableImageError("has pixels of 32 bits; should have 8 or 16")
-    if _tiff(image, BITS) == (12,):  # Pillow gives them as if they had 16
+    if _tiff(image, BITS) == (12,):  # Pillow decodes them as if they had 16
         raise UnreadableImageError("has pixels of 12 bits; should have 8 or 16")
     return image
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Return a file's first frame, decoded and turned as its EXIF orientation says.
+    """Return a file's first frame, decoded and rotated as its EXIF orientation says.
 
-    Raises `UnreadableImageError` as `identify`, and for what is broken or cut short.
+    Raises `UnreadableImageError` as `identify` does, and if the file is broken or cut short.
     """
     image = identify(data)
     kind, stored, white_is_zero = image.format, _stored_as(image), _tiff(image, PHOTOMETRIC) == WHITE_IS_ZERO
@@ -87,7 +88,7 @@ def open_image(data: bytes) -> Image.Image:
             image.info["transparency"] = KEY_AS_DECODED[stored](key)
         if image.getexif().get(ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
-        if image.mode == "I;16" and white_is_zero:  # Pillow turns over those of 8 bits only
+        if image.mode == "I;16" and white_is_zero:  # Pillow inverts only those of 8 bits
             image = Image.fromarray(np.uint16(0xFFFF) - np.asarray(image))
     image.format = kind
     return image
@@ -98,7 +99,7 @@ def _tiff(image: Image.Image, tag: int) -> Any:
 
 
 def _stored_as(image: Image.Image) -> str:
-    """Return Pillow's name for the layout of the values in the file, which is known until they are decoded."""
+    """Return Pillow's name for the layout of the values in the file; empty once they are decoded."""
     arguments = image.tile[0].args if isinstance(image, ImageFile.ImageFile) and image.tile else ""
     return arguments if isinstance(arguments, str) else ""
 
@@ -108,7 +109,7 @@ def _as_unreadable() -> Iterator[None]:
     try:
         yield
     except Image.UnidentifiedImageError as error:
-        raise UnreadableImageError(f"is none of {', '.join(FORMATS)}") from error
+        raise UnreadableImageError(f"is not one of {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"is larger than the {MAX_PIXELS:,} pixels that are decoded") from error
     except Exception as error:  # Pillow raises many kinds for broken files
@@ -119,11 +120,11 @@ def prepare(image: Image.Image, *, size: int, fit: str, channels: int, backgroun
     """Return `(size, size, channels) uint8`: what a network sees of an image.
 
     16-bit pixels lose their low byte; transparent ones are laid over `background`, a colour of three values 0 to 255;
-    palette, CMYK and other colours become RGB, and grey (ITU-R 601 luma) where `channels` is 1. Then one bilinear
-    resize by Pillow, wide enough to take in every pixel when it shrinks: `fit` crop takes the middle square, pad puts
-    the whole image in the middle of `background`, stretch changes its proportions.
+    palette, CMYK and other colours become RGB, and grey (ITU-R 601 luma) if `channels` is 1. Then Pillow resizes once,
+    bilinearly, with a filter wide enough to cover every pixel when it shrinks: `fit` crop takes the middle square, pad
+    puts the whole image in the middle of `background`, stretch changes its proportions.
 
-    Raises `UnreadableImageError` for colours that Pillow cannot turn into RGB.
+    Raises `UnreadableImageError` for colours that Pillow cannot convert to RGB.
     """
     with _as_unreadable():
         image = to_channels(image, channels, background)
@@ -151,12 +152,12 @@ def to_channels(image: Image.Image, channels: int, background: Sequence[int]) ->
     """Return an image as 8-bit grey (`channels` 1) or RGB (3), transparency laid over `background`."""
     if image.mode.startswith("I;16"):
         image = _high_bytes(image)
-    if image.mode == "La":  # Pillow turns it into nothing else
+    if image.mode == "La":  # Pillow converts it to nothing else
         image = image.convert("LA")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         ground = Image.new("RGB", image.size, tuple(background))
-        ground.paste(image, mask=image)  # with one copy in memory fewer than alpha_composite
+        ground.paste(image, mask=image)  # needs one copy fewer in memory than alpha_composite
         image = ground
     mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
@@ -165,7 +166,7 @@ def to_channels(image: Image.Image, channels: int, background: Sequence[int]) ->
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """Return a grey image of 16 bits as one of 8, with alpha where a value of all 16 bits stands for transparent."""
+    """Return a grey image of 16 bits as one of 8, with alpha if one 16-bit value stands for transparent."""
     values = np.asarray(image)
     grey = Image.fromarray((values >> 8).astype(np.uint8))
     if "transparency" not in image.info:
@@ -175,5 +176,5 @@ def _high_bytes(image: Image.Image) -> Image.Image:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Tell whether an image that `identify` gave has no colour by its kind: a palette has, whatever it holds."""
+    """Tell from the mode of an image, not decoded yet, whether it is grey; a palette counts as colour."""
     return image.mode in GREY_MODES or _stored_as(image).startswith("LA")  # Pillow reads 16-bit grey and alpha as RGBA

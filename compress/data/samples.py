@@ -1,4 +1,4 @@
-"""What a data source found: labels and names at once, pixels one image at a time."""
+"""What a data source finds: labels and names of all images, and their pixels one image at a time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from compress.artifacts import Split
 
 
-MAX_DIGITS = 18  # of a class that is a number; Python reads no number of thousands of digits
+MAX_DIGITS = 18  # of a class name that is sorted as a number; Python refuses to parse thousands of digits
 
 
 class RawImages(Protocol):
     """Images by index, not yet decoded."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
         ...
 
     def name(self, index: int) -> str:
-        """Return what a message calls the image: a path below the data's folder, or `images[17]`."""
+        """Return what messages call the image: a path below the data's folder, or `images[17]`."""
         ...
 
     def grey(self, index: int) -> bool:
@@ -38,9 +38,9 @@ class RawImages(Protocol):
         ...
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
-        """Return an image as it was stored, decoded, and the sha256 of its file (empty where there is none).
+        """Return the decoded image, as it was stored, and the sha256 of its file (empty if it is not in a file).
 
-        Raises `UnreadableImageError`.
+        Raises `UnreadableImageError` if it cannot be decoded.
         """
         ...
 
@@ -57,19 +57,19 @@ class Files:
     paths: Sequence[str]
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
         return len(self.paths)
 
     def name(self, index: int) -> str:
-        """Return the path, with what cannot be printed escaped."""
+        """Return the path, with characters that cannot be printed escaped."""
         return printable(self.paths[index])
 
     def file(self, index: int) -> Path:
-        """Return where the image is."""
+        """Return the image's path."""
         return self.root / self.paths[index]
 
     def grey(self, index: int) -> bool:
-        """Tell it from the file's header."""
+        """Tell whether the image is grey, from its file's header."""
         return is_grey(identify(read_file(self.file(index))))
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
@@ -90,7 +90,7 @@ class Pixels:
     what: str = "images"
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
         return len(self.array)
 
     def name(self, index: int) -> str:
@@ -98,7 +98,7 @@ class Pixels:
         return f"{self.what}[{index}]"
 
     def grey(self, index: int) -> bool:
-        """Tell it from the array's shape."""
+        """Tell whether all images are grey, from the array's shape."""
         return self.array.ndim == 3 or self.array.shape[3] == 1
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
@@ -107,19 +107,19 @@ class Pixels:
         return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels), b""
 
     def take(self, indices: np.ndarray) -> Pixels:
-        """Return some of the images, named anew."""
+        """Return some of the images; their names count from 0 again."""
         return Pixels(self.array[indices], self.what)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Image files whose bytes are in memory; `what` is the name of the data."""
+    """Image files whose bytes are in memory; `what` is the name of the data in messages."""
 
     data: Sequence[bytes]
     what: str
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
         return len(self.data)
 
     def name(self, index: int) -> str:
@@ -127,7 +127,7 @@ class Encoded:
         return f"{self.what}[{index}]"
 
     def grey(self, index: int) -> bool:
-        """Tell it from the file's header."""
+        """Tell whether the image is grey, from its file's header."""
         return is_grey(identify(self.data[index]))
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
@@ -135,16 +135,16 @@ class Encoded:
         return open_image(self.data[index]), b""
 
     def take(self, indices: np.ndarray) -> Encoded:
-        """Return some of the images, named anew."""
+        """Return some of the images; their names count from 0 again."""
         return Encoded([self.data[i] for i in indices], self.what)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Labelled images as a source gives them, before any is decoded.
+    """Labelled images as a source loads them, before any is decoded.
 
-    `labels` is `(n,) int64`, indices into `classes`. `splits` holds the split of each image where the source has
-    splits of its own, else None. `groups` names for each image the person or scene that it belongs to, where asked for.
+    `labels` is `(n,) int64`, indices into `classes`. `splits` holds the split of each image if the source has splits,
+    else None. `groups` names the person or scene that each image belongs to, if data.group is set, else is None.
     """
 
     classes: tuple[str, ...]
@@ -155,7 +155,7 @@ class Samples:
 
 
 def printable(path: str) -> str:
-    """Return a path as one line of text that can be stored as UTF-8, other bytes and characters escaped."""
+    """Return a path as one line of text that can be stored as UTF-8, with other bytes and characters escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
@@ -163,7 +163,7 @@ def printable(path: str) -> str:
 def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the classes in order and the labels `(n,) int64` of images whose class names are given.
 
-    Names that are all whole numbers are ordered by value, so that 10 comes after 9. Raises `BadInputError` for a name
+    Names that are all integers are ordered by value, so that 10 comes after 9. Raises `BadInputError` for a name
     that cannot be a line of labels.txt.
     """
     found = set(names)

@@ -12,13 +12,13 @@ from compress.tensorflow import tf
 
 COLUMNS = 6  # images of a class, and as many augmented ones
 MAX_CLASSES = 20
-MIN_SIDE, MAX_SIDE = 64, 256  # pixels of an image on the sheet: small ones can be seen, and large ones fit
+MIN_SIDE, MAX_SIDE = 64, 256  # pixels: small images are shown enlarged, large ones reduced
 MARGIN, LABEL = 4, 120  # pixels
 PAPER, INK = (245, 245, 245), (20, 20, 20)
 
 
 def contact_sheet(data: Dataset, augmentation: Augmentation, seed: int) -> Image.Image:
-    """Return one row a class: training images as prepared, then the same ones augmented as in training."""
+    """Return one row per class: training images as prepared, then the same ones augmented as in training."""
     images, labels = images_of(data, "train"), data.labels("train")
     height, width, channels = data.image_shape
     scale = max(1, -(-MIN_SIDE // max(height, width)))

@@ -1,4 +1,4 @@
-"""Which images are for training, which to choose by, which to report on: a function of what is in each image."""
+"""The division into images to train on, to choose by and to report on, as a function of what is in each image."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Division:
-    """The indices of each split's images, in an order that is random but of their content alone.
+    """The indices of each split's images, in a random order that depends only on their content.
 
-    `moved` counts images that went to another split than their hash says, since their class had none there.
+    `moved` counts images that are in another split than their hash says because a class would have had none there.
     """
 
     indices: dict[Split, np.ndarray]
@@ -38,14 +38,14 @@ def divide(
 ) -> Division:
     """Divide images into train, validation and test, every class in about the same proportion.
 
-    A number from 0 to 1, hashed from the seed and an image's content, decides: below `test` it is test, below `test +
-    validation` it is validation. So adding images moves none of the old ones, and equal images stay together, as do
-    those of one of the `groups`. Where a class is so small that a split would have none of it, the image with the
-    nearest number is moved there: only then can a later image move an old one back. `given` splits are kept; one that
-    they lack is taken from their train.
+    A number from 0 to 1, hashed from the seed and an image's content, decides: below `test`, the image is in test;
+    below `test + validation`, it is in validation. So adding images moves none of the old ones, and equal images stay
+    together, as do all images of one of the `groups`. If a class is so small that a split would have none of it, the
+    image with the nearest number is moved there; only then can adding an image move an old one back. `given` splits
+    are kept; a split that is missing among them is drawn from the images given as train.
 
-    `contents` and `labels` `(n,) int64` belong to the same images. Raises `BadInputError` where a class has too few
-    different images (or groups) to be in every split, and where it is in no given train.
+    `contents` and `labels` `(n,) int64` describe the same images. Raises `BadInputError` if a class has too few
+    different images (or groups) to be in every split, or none in the train split that was given.
     """
     units = _units(contents, groups)
     numbers = _numbers(units, seed)
@@ -67,9 +67,9 @@ def divide(
 
 
 def _units(contents: Sequence[bytes], groups: Sequence[str] | None) -> list[bytes]:
-    """Return what decides about each image: its content or, where there are groups, its group.
+    """Return what decides on each image's split: its content or, if there are groups, its group.
 
-    Groups that share an image are one: it would else be on both sides.
+    Groups that share an image are merged: otherwise that image would be in two splits.
     """
     if groups is None:
         return list(contents)
@@ -89,7 +89,7 @@ def _units(contents: Sequence[bytes], groups: Sequence[str] | None) -> list[byte
 
 
 def _numbers(units: Sequence[bytes], seed: int) -> np.ndarray:
-    """Return a number of 0 to 1 for each unit, `(n,) float64`."""
+    """Return a number from 0 to 1 for each unit, `(n,) float64`."""
     salt = hashlib.sha256(str(seed).encode()).digest()
     return np.array([int.from_bytes(hashlib.sha256(salt + unit).digest()[:7], "big") for unit in units]) / 2.0**56
 
@@ -117,8 +117,8 @@ def _fill(
             donors = [u for u in np.unique(numbers[mine]) if _can_give(u, splits, from_train, numbers, labels)]
             if not donors:
                 raise BadInputError(
-                    f"class {name!r} cannot be in {split}: its images are tied to those of other classes by groups or "
-                    "by standing under two labels, and too few are not"
+                    f"class {name!r} cannot be in {split}: its images are tied to those of other classes, by groups or "
+                    "by being under two labels, and too few are not"
                 )
             sizes = {s: len(np.unique(numbers[mine & (splits == s)])) for s in (*wanted, "train")}
             nearest = -1.0 if split == "train" else 1.0

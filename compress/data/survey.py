@@ -20,8 +20,9 @@ CHUNK = 64  # images that are prepared at a time, at most
 class Look:
     """What was seen of one image.
 
-    `content` is the sha256 of the prepared pixels: the same picture in another file or format has the same one. `file`
-    is that of the file's bytes (empty for images that were in no file), `size` width and height as stored, in pixels.
+    `content` is the sha256 of the prepared pixels, the same for the same picture in another file or format. `file` is
+    the sha256 of the file's bytes, empty if the image is not in a file. `size` is width and height as stored, in
+    pixels; `kind` names the format and Pillow's mode.
     """
 
     content: bytes
@@ -39,7 +40,7 @@ class Unreadable:
 
 
 def channels_of(images: RawImages, color: Literal["auto", "grey", "rgb"]) -> int:
-    """Return 1 for grey or 3 for colour: what is wanted or, for auto, 3 where one image or more has colour."""
+    """Return 1 for grey or 3 for colour: as `color` says or, if it is auto, 3 if any image has colour."""
     if color != "auto":
         return 1 if color == "grey" else 3
     return 1 if all(_grey_or_unreadable(images, i) for i in range(len(images))) else 3
@@ -53,8 +54,8 @@ def survey(
 ) -> list[Look | Unreadable]:
     """Prepare every image, in parallel and in order; return what was seen of each.
 
-    `preparation` holds the settings of `prepare`. `keep` is handed the prepared pixels in order, some at a time,
-    `(k, size, size, channels) uint8`; zeros stand for what is unreadable.
+    `preparation` holds the settings of `prepare`. `keep` is called with the prepared pixels in order, some at a time,
+    `(k, size, size, channels) uint8`; an unreadable image is all zeros.
     """
     size = preparation["size"]
     chunk = at_once((size, size, preparation["channels"]), CHUNK)
@@ -88,9 +89,9 @@ def _prepare_chunk(
 
 
 def _content(pixels: np.ndarray) -> bytes:
-    """Return the sha256 of what is seen, the same for grey pixels whether in one channel or in three.
+    """Return the sha256 of pixels, for grey ones the same whether they are in one channel or in three.
 
-    So an image with colour that joins grey ones, and makes all of them RGB, moves none to another split.
+    Adding a colour image to grey ones makes all of them RGB, and must not move any of them to another split.
     """
     grey = pixels[..., :1]
     return hashlib.sha256((grey if (pixels == grey).all() else pixels).tobytes()).digest()

@@ -1,4 +1,4 @@
-"""What is known of a data set as a table on the terminal."""
+"""What is known about a data set, as a table and lines for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_ROWS = 40  # classes
 
 
 def data_table(data: Dataset) -> Table:
-    """Return the counts of each class and split."""
+    """Return a table of how many images each class has in each split."""
     description = description_of(data)
     splits, classes = description["splits"], description["classes"]
     table = Table(title=f"{data.name}: {description['images']:,} images", box=box.SIMPLE_HEAD, show_edge=False)

@@ -1,4 +1,4 @@
-"""Processes for what Python's lock would keep to one core: Pillow decodes small images no faster in two threads."""
+"""Processes that decode images: Python's global lock keeps threads that decode small ones to about one core."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from typing import Any
 from compress.errors import MachineError
 from compress.machine import available_cores
 
-READ_BYTES = 4 << 20  # of pixels at once
-AHEAD = 4  # results a worker that wait to be taken
-WORTH_PROCESSES = 2000  # images; starting processes takes half a second
+READ_BYTES = 4 << 20  # of pixels that are read at a time
+AHEAD = 4  # results per worker that may be computed before they are needed
+MIN_IMAGES = 2000  # with fewer, it is not worth the half second that starting processes takes
 
 _state: Any = None  # in a worker: what it was started with
 
 
 class Workers:
-    """A process a core, each started with the same state; none where there are too few images to decode.
+    """One process per core, each started with the same state; with few images, this process does the work itself.
 
-    They are spawned, not forked (TensorFlow's threads would not survive that), ignore an interrupt, which is the main
-    process's to handle, and end when it does, however it ends.
+    The processes are spawned, not forked (TensorFlow's threads would not survive that). They ignore interrupts, which
+    the main process handles, and end when it ends, however that happens.
     """
 
     def __init__(self, state: Any, images: int) -> None:
         self._state, self._pool = state, None
-        if images >= WORTH_PROCESSES:
+        if images >= MIN_IMAGES:
             self._pool = ProcessPoolExecutor(
                 available_cores(), multiprocessing.get_context("spawn"), initializer=_begin, initargs=(state,)
             )
 
     def submit(self, function: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
-        """Let a worker call `function(state, item)`, or this process; function, item and result must be picklable.
+        """Call `function(state, item)` in a worker or, without workers, here; function, item and result are pickled.
 
-        Raises `MachineError` where a worker was killed; so does `result_of` for what it returned before.
+        Raises `MachineError` if a worker was killed; so does `result_of`, given a future that was returned before.
         """
         if self._pool:
             with _as_machine_error():
@@ -52,7 +52,7 @@ class Workers:
 
 
 def result_of(future: Future[Any]) -> Any:
-    """Wait for a result and return it; raises what the call raised, and `MachineError` where its worker was killed."""
+    """Wait for a result and return it; raises what the call raised, and `MachineError` if its worker was killed."""
     with _as_machine_error():
         return future.result()
 
@@ -63,17 +63,17 @@ def _as_machine_error() -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise MachineError(
-            "a process that decodes images was killed, perhaps for want of memory; start the run again"
+            "a process that decodes images was killed, perhaps because memory ran out; start the run again"
         ) from error
 
 
 def at_once(shape: Sequence[int], max_images: int) -> int:
-    """Return how many images of a shape are read at once: so many that memory does not grow with their size."""
+    """Return how many images of a shape to read at once: fewer if they are large, so that memory stays bounded."""
     return max(1, min(max_images, READ_BYTES // math.prod(shape)))
 
 
 def in_order(submit: Callable[[Any], Future[Any]], items: Sequence[Any]) -> Iterator[Any]:
-    """Yield the results of `submit(item)` for each item in order, some submitted ahead of what is taken."""
+    """Yield the results of `submit(item)` for each item in order, submitting some items ahead."""
     waiting: deque[Future[Any]] = deque()
     try:
         for item in items:

@@ -112,7 +112,7 @@ def test_predict_prints_a_line_an_image_and_goes_on_after_a_bad_one(
     said = capsys.readouterr()
 
     assert code == 2
-    assert said.err == "error: bad.png: is none of JPEG, PNG, BMP, WEBP, GIF, TIFF\n"
+    assert said.err == "error: bad.png: is not one of JPEG, PNG, BMP, WEBP, GIF, TIFF\n"
     [line] = said.out.splitlines()
     assert line.split("\t")[0] == "one.png"
     assert len(line.split("\t")) == 3

@@ -181,7 +181,7 @@ def test_processes_read_what_this_process_would_and_tell_what_is_gone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = make(folder)
-    monkeypatch.setattr("compress.data.workers.WORTH_PROCESSES", 1)
+    monkeypatch.setattr("compress.data.workers.MIN_IMAGES", 1)
     shared = make(folder, "data.cache=false")
 
     images = images_of(shared, "train")

@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[str, bytes | None, dict[str, str], int, str]] = {
     "too many bytes": (INFER, b"x" * 100_001, {}, 413, "100,000 bytes at most"),
     "too many bytes, unannounced": (INFER, b"x" * 100_001, {"Transfer-Encoding": "chunked"}, 413, "100,000 bytes"),
     "packed": (INFER, b"{}", {"Content-Encoding": "gzip"}, 415, "Content-Encoding"),
-    "no image": (CLASSIFY, b"hello", {}, 400, "is none of JPEG, PNG"),
+    "no image": (CLASSIFY, b"hello", {}, 400, "is not one of JPEG, PNG"),
     "no bytes": (CLASSIFY, b"", {}, 400, "is empty"),
     "an image cut short": (CLASSIFY, png(np.zeros((99, 99, 1), np.uint8))[:-30], {}, 400, "cannot be decoded"),
     "no label": (f"{CLASSIFY}?top=0", b"x", {}, 400, "top"),

@@ -105,5 +105,5 @@ def test_what_is_no_image_shows_the_reason_and_no_labels(page: Chrome, tmp_path:
 
     drop(page, tmp_path / "text.png")
 
-    WebDriverWait(page, 20).until(lambda _: "is none of JPEG, PNG" in page.find_element(By.ID, "error").text)
+    WebDriverWait(page, 20).until(lambda _: "is not one of JPEG, PNG" in page.find_element(By.ID, "error").text)
     assert not page.find_element(By.ID, "answer").is_displayed()

@@ -1,4 +1,4 @@
-"""Random changes of whole batches of images, each image's own, a function of its row of random numbers alone."""
+"""Random changes of batches of images; each image's change depends only on its own row of random numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DRAWS", "Augmentation", "Column", "Mixing", "Operation", "augment", 
 
 
 def view_of(images: np.ndarray, view: int, start: int, limits: Augmentation, seed: int) -> np.ndarray:
-    """Return a view of images `(k, height, width, channels) uint8` that have the indices from `start` on.
+    """Return a view of images `(k, height, width, channels) uint8` whose indices begin at `start`.
 
     View 0 is the images as they are; view v is what training makes of them in view v, with their indices as draw ids.
     """
@@ -41,15 +41,15 @@ def augment(images: Any, draws: Any, limits: Augmentation) -> Any:
 
     - flip, shift, rotation, zoom, crop (Szegedy et al., "Going deeper with convolutions", 2015; the aspect ratio is
       kept) and RandAugment's geometric operations: one affine map, so that pixels are interpolated (bilinearly) once;
-      outside of an image its edge goes on, whatever its background is;
-    - contrast, brightness and saturation, cut to the range once;
+      beyond an image's border its edge is repeated, whatever its background is;
+    - contrast, brightness and saturation, clipped to the range once;
     - RandAugment (Cubuk et al., 2020) with the ranges of AutoAugment (2019). It differs from the paper in its order:
       an image's geometric operations come first, then those that map each value to another, then colour and sharpness;
       two of colour, or of sharpness, multiply their factors. Contrast is about the mean of all channels. Values are
-      rounded where Pillow cuts them off;
+      rounded where Pillow truncates them;
     - random erasing (Zhong et al., "Random Erasing Data Augmentation", 2020), with probability one half, of a
-      rectangle of area 0 (the paper: 2 %) to the limit and aspect 0.3 to 3.3, cut to the image; it takes the image's
-      mean colour.
+      rectangle of area 0 (the paper: 2 %) to the limit and aspect 0.3 to 3.3, clipped to the image; it is filled with
+      the image's mean colour.
     """
     from compress.tensorflow import tf
 

@@ -1,4 +1,4 @@
-"""Brightness, contrast and saturation, and what other changes of values need too."""
+"""Brightness, contrast and saturation, and functions that other changes of values share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def jitter(images: Any, draws: Any, limits: Augmentation) -> Any:
 
 
 def mean(images: Any, axes: tuple[int, ...]) -> Any:
-    """Return the images' mean over `axes`, float32, of as many dimensions."""
+    """Return the images' mean over `axes`, float32, with the dimensions kept."""
     from compress.tensorflow import tf
 
     # sums of integers do not depend on their order, which differs with the size of the batch
@@ -41,7 +41,7 @@ def grey(values: Any) -> Any:
 
 
 def rounded(values: Any) -> Any:
-    """Return float values as uint8, rounded and cut to its range."""
+    """Return float values as uint8, rounded and clipped to its range."""
     from compress.tensorflow import tf
 
     return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), tf.uint8)

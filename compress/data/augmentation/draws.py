@@ -37,7 +37,7 @@ class Column(IntEnum):
 
 
 DRAWS: int = Column.RANDAUGMENT + 2 * 8
-"""Number of uniform numbers an image uses."""
+"""How many uniform random numbers each image uses."""
 
 
 def draws(seed: int, view: int | np.ndarray, draw_ids: np.ndarray) -> np.ndarray:

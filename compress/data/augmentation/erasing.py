@@ -10,7 +10,7 @@ from compress.data.augmentation.geometry import rectangle
 
 
 def erase(images: Any, draws: Any, largest: float) -> Any:
-    """Return the images, of about half of them a rectangle of at most the part `largest` blanked."""
+    """Return the images, about half of them with a rectangle blanked, of at most the fraction `largest` of the area."""
     from compress.tensorflow import tf
 
     size = tf.shape(images)[1:3]

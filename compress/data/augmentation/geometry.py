@@ -1,4 +1,4 @@
-"""Flip, shift, rotation, zoom, crop, RandAugment's geometry: one affine map an image, interpolated once."""
+"""Flip, shift, rotation, zoom, crop, RandAugment's geometry: one affine map per image, interpolated once."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _ONE = 1 << 16
 def move(limits: Augmentation) -> Any:
     """Return the function of (images, draws, operations) that makes all geometric changes.
 
-    Each change is a matrix that takes a pixel of its result to where it came from, in pixels from the centre. The rest
-    is done in whole numbers, so that the result is the same bit for bit wherever it is computed. XLA makes one loop of
-    it, which is four times as fast as ImageProjectiveTransformV3; TensorFlow has no XLA on Windows.
+    Each change is a matrix that maps a pixel of the result to where it comes from, in pixels from the centre. The rest
+    is computed in integers, so that the result is the same bit for bit on every machine. XLA fuses it into one loop,
+    which is four times as fast as ImageProjectiveTransformV3; TensorFlow has no XLA on Windows.
     """
     from compress.tensorflow import tf
 
     @tf.function(jit_compile=sys.platform != "win32")
     def move(images: Any, draws: Any, operations: list[tuple[Any, Any]]) -> Any:
         size = tf.shape(images)[1:3]
-        # the last bits differ with a number's place in the batch (vector or scalar code): rounded away below
+        # the last bits depend on a number's place in the batch (vector or scalar code): rounded away below
         draws, height, width = (tf.cast(x, tf.float64) for x in (draws, size[0], size[1]))
         maps = []
         if limits.crop < 1:
@@ -51,7 +51,7 @@ def move(limits: Augmentation) -> Any:
 
 
 def _interpolated(images: Any, maps: Any) -> Any:
-    """Return each pixel from where its map `(batch, 2, 3) int32` says, bilinearly; outside, the edge goes on."""
+    """Return each pixel, interpolated bilinearly, from where its map `(batch, 2, 3) int32` says; edges are repeated."""
     from compress.tensorflow import tf
 
     batch, height, width, channels = (tf.shape(images)[axis] for axis in range(4))
@@ -73,7 +73,7 @@ def _interpolated(images: Any, maps: Any) -> Any:
 
 
 def _affine(xx: Any, xy: Any, x: Any, yx: Any, yy: Any, y: Any) -> Any:
-    """Return matrices `(batch, 3, 3)` of their entries, `(batch,)` each."""
+    """Return matrices `(batch, 3, 3)` with these entries, `(batch,)` each."""
     from compress.tensorflow import tf
 
     zero, one = tf.zeros_like(xx), tf.ones_like(xx)
@@ -84,7 +84,7 @@ def _crop_map(draws: Any, height: Any, width: Any, smallest: float) -> Any:
     from compress.tensorflow import tf
 
     side = tf.sqrt(1 - draws[:, Column.CROP_AREA] * (1 - smallest))
-    # from the centres of the outermost pixels on: what is cut out lies within the image
+    # measured between the centres of the outermost pixels, so that the crop lies within the image
     x = (draws[:, Column.CROP_X] - 0.5) * (1 - side) * (width - 1)
     y = (draws[:, Column.CROP_Y] - 0.5) * (1 - side) * (height - 1)
     zero = tf.zeros_like(side)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def lambdas(draws: np.ndarray, settings: Mixing) -> np.ndarray:
     """Return the share of itself that each image keeps, `(batch,) float32`, distributed as Beta(alpha, alpha).
 
-    `draws` is `(batch, DRAWS)`. `mix` takes the result; NumPy, since TensorFlow has no inverse of this distribution.
+    `draws` is `(batch, DRAWS)`; the result is for `mix`. NumPy, since TensorFlow has no inverse of this distribution.
     """
     import numpy as np
     from scipy.special import betaincinv
@@ -32,28 +32,29 @@ def mix(images: Any, targets: Any, weights: Any, draws: Any, lambdas: Any, setti
     `images` is `(batch, height, width, channels) float32`, `targets` `(batch, k) float32`, `weights` `(batch,)
     float32`, `draws` `(batch, DRAWS) float32` and `lambdas` what the function of that name gives for them. mixup (Zhang
     et al., 2018) blends the images; CutMix (Yun et al., 2019) pastes a rectangle, cut at the border. Targets and
-    weights are blended by the share of the pixels really taken, so that a loss linear in the targets, such as
-    cross-entropy, is the sum of what each part would count alone: with class weights, a rare class's part counts more.
+    weights are blended by the share of pixels that really come from the other image, so that a loss that is linear in
+    the targets, such as cross-entropy, is the sum of what each part would count alone: with class weights, a rare
+    class's part counts more.
     """
     from compress.tensorflow import tf
 
     if not (settings.mixup or settings.cutmix):
         return images, targets, weights
-    taken = (1 - lambdas)[:, None, None, None]
+    mask = (1 - lambdas)[:, None, None, None]
     if settings.cutmix:
         rectangle = tf.cast(_cut(images, draws, lambdas), tf.float32)
-        taken = tf.where(_cuts(draws, settings)[:, None, None, None], rectangle, taken)
-    share = tf.reduce_mean(taken, axis=(1, 2, 3))
+        mask = tf.where(_cuts(draws, settings)[:, None, None, None], rectangle, mask)
+    share = tf.reduce_mean(mask, axis=(1, 2, 3))
 
     def blend(own: Any, part: Any) -> Any:
         return (1 - part) * own + part * tf.roll(own, 1, axis=0)
 
     mixed = blend(weights, share)
-    return blend(images, taken), blend(weights[:, None] * targets, share[:, None]) / mixed[:, None], mixed
+    return blend(images, mask), blend(weights[:, None] * targets, share[:, None]) / mixed[:, None], mixed
 
 
 def _cuts(draws: Any, settings: Mixing) -> Any:
-    """Return which images take CutMix, `(batch,) bool`; the others take mixup."""
+    """Return which images use CutMix, `(batch,) bool`; the others use mixup."""
     chance = 0.5 if settings.mixup and settings.cutmix else float(settings.cutmix > 0)
     return draws[:, Column.MIX_CHOICE] < chance
 

@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al., 2020): which operations an image takes, and those that change its values.
+"""RandAugment (Cubuk et al., 2020): which operations an image gets, and those that change its values.
 
 Its geometric operations are part of the one map that `geometry` makes.
 """
@@ -34,7 +34,7 @@ class Operation(IntEnum):
 
 
 SHEAR, TRANSLATE, ROTATE, ENHANCE, POSTERIZE = 0.3, 150 / 331, 30.0, 0.9, 4
-"""RandAugment's strongest: fractions, the part of the side, degrees, change of the factor, bits lost."""
+"""The strongest change of each: a fraction, a fraction of the side, degrees, change of the factor, bits lost."""
 
 
 def operations_of(draws: Any, limits: Augmentation) -> list[tuple[Any, Any]]:
@@ -49,7 +49,7 @@ def operations_of(draws: Any, limits: Augmentation) -> list[tuple[Any, Any]]:
 
 
 def change_values(images: Any, operations: list[tuple[Any, Any]], magnitude: float) -> Any:
-    """Return the images after their operations on values: those of colour, and of sharpness, come last."""
+    """Return the images after their operations on values; those on colour, and on sharpness, come last."""
     images = _map_values(images, operations, magnitude)
     if images.shape[-1] == 3:
         images = _blend_some(images, _blend_factor(operations, Operation.COLOUR, magnitude), grey)
@@ -57,12 +57,12 @@ def change_values(images: Any, operations: list[tuple[Any, Any]], magnitude: flo
 
 
 def _map_values(images: Any, operations: list[tuple[Any, Any]], magnitude: float) -> Any:
-    """Return the images after RandAugment's operations that are tables, composed into one table a channel."""
+    """Return the images after all operations that map single values, composed into one table per channel."""
     from compress.tensorflow import tf
 
     channels = images.shape[-1]
     tables = tf.shape(images)[0] * channels
-    first = 256 * tf.range(tables)  # of each table, all of them in one row
+    first = 256 * tf.range(tables)  # index of each table, with all tables in one row
     index = tf.cast(images, tf.int32) + tf.reshape(first, (-1, 1, 1, channels))
     histogram = tf.math.bincount(tf.reshape(index, [-1]), minlength=256 * tables, maxlength=256 * tables)
     composed = tf.range(256 * tables)
@@ -115,7 +115,7 @@ def _equalizing_table(histogram: Any) -> Any:
 
 
 def _blend_factor(operations: list[tuple[Any, Any]], which: Operation, magnitude: float) -> Any:
-    """Return the product of the factors of the operations that are `which`, `(batch,) float32`; 1 where none is."""
+    """Return the product of the factors of the operations that are `which`, `(batch,) float32`; 1 if none is."""
     from compress.tensorflow import tf
 
     factor = 1.0
@@ -125,7 +125,7 @@ def _blend_factor(operations: list[tuple[Any, Any]], which: Operation, magnitude
 
 
 def _blend_some(images: Any, factor: Any, other: Callable[[Any], Any]) -> Any:
-    """Return the images with their difference from `other` of them times `factor`, at no cost where that is 1."""
+    """Return images with their difference from `other(images)` scaled by `factor`; a factor of 1 costs nothing."""
     from compress.tensorflow import tf
 
     chosen = tf.where(factor != 1.0)
@@ -139,7 +139,7 @@ def _smooth(values: Any) -> Any:
     """Return the images under Pillow's smoothing filter, which leaves the border as it is."""
     from compress.tensorflow import tf
 
-    # 13 times the filter, whose sums are whole numbers and so exact in any order
+    # 13 times the filter: its sums are integers, and so exact in any order
     kernel = tf.constant([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]])[:, :, None, None]
     kernel = tf.tile(kernel, (1, 1, values.shape[-1], 1))
     smooth = tf.nn.depthwise_conv2d(values, kernel, strides=(1, 1, 1, 1), padding="SAME")

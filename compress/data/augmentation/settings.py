@@ -31,14 +31,14 @@ class Augmentation(BaseModel):
     erasing: float = Field(
         0.0, ge=0, le=1, description="Largest part of the area that a blanked rectangle covers, a fraction."
     )
-    randaugment: int = Field(0, ge=0, le=8, description="Number of RandAugment operations an image.")
+    randaugment: int = Field(0, ge=0, le=8, description="Number of RandAugment operations per image.")
     randaugment_magnitude: float = Field(
         0.3, ge=0, le=1, description="Strength of RandAugment's operations, a fraction of the paper's strongest."
     )
 
 
 class Mixing(BaseModel):
-    """How images are mixed with each other; where both ways are on, each image takes either with equal chance."""
+    """How images are mixed with each other; if both ways are on, each image uses either with equal probability."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,8 +1,8 @@
-"""CIFAR-10: 60,000 photographs of 32x32 in colour (Krizhevsky, "Learning Multiple Layers of Features", 2009).
+"""CIFAR-10: 60,000 colour photographs of 32x32 pixels (Krizhevsky, "Learning Multiple Layers of Features", 2009).
 
-Keras keeps it pickled, which is never read here; this is the binary version of the same images, described at
-https://www.cs.toronto.edu/~kriz/cifar.html: records of label bytes and 3,072 bytes of pixels, red, green and blue after
-one another.
+Keras's copy is pickled, and no pickle is read here. This is the binary version of the same images, described at
+https://www.cs.toronto.edu/~kriz/cifar.html: records of label bytes and 3,072 bytes of pixels, first all red values,
+then green, then blue.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
 TEST = "cifar-10-batches-bin/test_batch.bin"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CHANNELS, SIZE = 3, 32
-MAX_BYTES = 200_000_000  # a member; the largest, CIFAR-100's train.bin, is 154 MB
+MAX_BYTES = 200_000_000  # of a member of the archive; the largest, CIFAR-100's train.bin, is 154 MB
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is the data set's name."""
+    """Tell whether `spec` is the data set's name."""
     return spec == "cifar10"
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the archive, downloaded if missing."""
+    """Return the sha256 of the archive, which is downloaded if missing."""
     return sha256_json(file_digests([_archive()], memo))
 
 
@@ -55,7 +55,7 @@ def load(spec: str, group: str) -> Samples:
 
 
 def read_members(archive: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """Return members of a .tar.gz, read in memory; raises `BadInputError` for what is missing, broken or too large."""
+    """Return members of a .tar.gz, read into memory; raises `BadInputError` if one is missing, broken or too large."""
     members = {}
     try:
         with gzip.open(archive) as stream:
@@ -71,12 +71,12 @@ def read_members(archive: Path, names: Sequence[str]) -> dict[str, bytes]:
         raise BadInputError(f"{archive}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     missing = [name for name in names if name not in members]
     if missing:
-        raise BadInputError(f"{archive}: has no {missing[0]}; delete the file to have it downloaded anew")
+        raise BadInputError(f"{archive}: has no {missing[0]}; delete the file to have it downloaded again")
     return members
 
 
 def records(archive: Path, members: Mapping[str, bytes], label_bytes: int) -> Part:
-    """Return the images `(n, 32, 32, 3) uint8` of members of records; the last label byte counts."""
+    """Return images `(n, 32, 32, 3) uint8` and labels of the records in `members`; the last label byte counts."""
     length = label_bytes + CHANNELS * SIZE * SIZE
     for name, data in members.items():
         if len(data) % length:

@@ -1,6 +1,7 @@
-"""CIFAR-100: 60,000 photographs of 32x32 in colour (Krizhevsky, "Learning Multiple Layers of Features", 2009).
+"""CIFAR-100: 60,000 colour photographs of 32x32 pixels (Krizhevsky, "Learning Multiple Layers of Features", 2009).
 
-Its binary version, as CIFAR-10's, but with two label bytes: one of 20 coarse classes, then the one of 100 used here.
+This is the binary version, like CIFAR-10's but with two label bytes: first one of 20 coarse classes, then the one of
+100 fine classes that is used here.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ CLASSES = "cifar-100-binary/fine_label_names.txt"
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is the data set's name."""
+    """Tell whether `spec` is the data set's name."""
     return spec == "cifar100"
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the archive, downloaded if missing."""
+    """Return the sha256 of the archive, which is downloaded if missing."""
     return sha256_json(file_digests([_archive()], memo))
 
 

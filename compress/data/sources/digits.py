@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real images of 8x8.
+"""scikit-learn's handwritten digits: 1,797 real images of 8x8 pixels.
 
 From UCI's "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998).
 """
@@ -15,17 +15,17 @@ from compress.data.samples import Samples
 from compress.digests import file_digests
 from compress.files import sha256_json
 
-BRIGHTEST = 16  # a pixel counts the dark ones in a square of 4x4
+BRIGHTEST = 16  # a pixel counts the dark ones in a square of 4x4 in the scan
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is the data set's name."""
+    """Tell whether `spec` is the data set's name."""
     return spec == "digits"
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the file that holds images and labels."""
-    package = importlib.util.find_spec("sklearn")  # found, not imported: that takes a second
+    """Return the sha256 of the file that holds images and labels."""
+    package = importlib.util.find_spec("sklearn")  # not imported: that takes a second
     if package is None or package.origin is None:
         raise ModuleNotFoundError("scikit-learn")
     return sha256_json(file_digests([Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"], memo))

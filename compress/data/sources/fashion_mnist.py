@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 pictures of clothes of 28x28, grey (Xiao, Rasul and Vollgraf, arXiv:1708.07747, 2017)."""
+"""Fashion-MNIST: 70,000 grey pictures of clothes, 28x28 pixels (Xiao, Rasul and Vollgraf, arXiv:1708.07747, 2017)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ CLASSES = (
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is the data set's name."""
+    """Tell whether `spec` is the data set's name."""
     return spec == "fashion_mnist"
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the four files, downloaded if missing."""
+    """Return the sha256 of the four files, which are downloaded if missing."""
     return idx.fingerprint(str(_folder()), memo)
 
 

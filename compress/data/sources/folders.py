@@ -1,4 +1,4 @@
-"""A folder with one folder a class, or with train/, val/ and test/ of such folders."""
+"""A folder with one folder per class, or with train/, val/ and test/ folders of such."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SPLITS: dict[str, Split] = {
     "testing": "test",
 }
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-NOT_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave behind, besides hidden files
+NOT_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind, besides hidden files
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is a folder, but not one of IDX files."""
+    """Tell whether `spec` is a folder, but not one of IDX files."""
     return Path(spec).is_dir() and not idx.claims(spec)
 
 
@@ -45,12 +45,12 @@ def load(spec: str, group: str) -> Samples:
     """Return the files, their classes and, if the folder has them, their splits.
 
     A file deeper within a class's folder is of that class. `group` is a regular expression that is searched for in each
-    file's path below its class's folder; what its first group matches, or all of it, names the person or scene.
+    file's path below its class's folder; its first group, or the whole match without groups, names the person or scene.
     """
     root = Path(spec)
     files = list(_files(root))
     if not files:
-        raise BadInputError(f"{spec}: has no folders with images; should hold one folder a class")
+        raise BadInputError(f"{spec}: has no folders with images; should hold one folder per class")
     splits = [SPLITS[folder.split("/")[0].lower()] for folder, _ in files] if _has_splits(root) else None
     classes, labels = by_class_name([folder.rpartition("/")[2] for folder, _ in files], spec)
     return Samples(
@@ -63,15 +63,15 @@ def load(spec: str, group: str) -> Samples:
 
 
 def _has_splits(root: Path) -> bool:
-    """Tell whether there are folders of splits, with folders in them; without any, they are classes of such names."""
+    """Tell whether there are split folders that hold folders; if they hold none, they are classes with such names."""
     return any(name.lower() in SPLITS and _folders(root / name) for name in _folders(root))
 
 
 def _files(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield for every file the folder of its class, below `root`, and its path within; sorted by bytes.
+    """Yield each file's class folder, relative to `root`, and its path within that folder, sorted by bytes.
 
-    Raises `BadInputError` for a class without files, for images beside the folders of classes, for splits without
-    train/ and for other folders beside it.
+    Raises `BadInputError` for a class without files, for images beside the class folders, for splits without train/ and
+    for other folders beside train/.
     """
     folders = _folders(root)
     parents = [root]
@@ -87,7 +87,7 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
             empty = False
             yield folder, path
         if empty:
-            raise BadInputError(f"{printable(str(root / folder))}: a class without a file; should hold images")
+            raise BadInputError(f"{printable(str(root / folder))}: a class without files; should hold images")
 
 
 def _check_splits(root: Path, folders: Sequence[str]) -> None:
@@ -102,15 +102,15 @@ def _check_splits(root: Path, folders: Sequence[str]) -> None:
 
 
 def _check_no_images(folder: Path) -> None:
-    """Raise `BadInputError` for an image beside the folders of classes: it has no label, and would be lost unseen."""
+    """Raise `BadInputError` for an image beside the class folders: it has no label, and would be lost silently."""
     for entry in _entries(folder):
         if not _is_folder(entry) and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
             where = printable(entry.path)
-            raise BadInputError(f"{where}: an image beside the folders of classes; should be in one, or elsewhere")
+            raise BadInputError(f"{where}: an image beside the class folders; should be in one of them, or elsewhere")
 
 
 def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Yield the paths of a folder's files, links followed; `above` holds the identities of the folders around it."""
+    """Yield the paths of a folder's files, following links; `above` holds the identities of the folders around it."""
     try:
         status = folder.stat()
     except OSError as error:
@@ -150,7 +150,7 @@ def _group(pattern: str, path: str) -> str:
     try:
         found = re.search(pattern, path)
     except re.error as error:
-        raise BadInputError(f"data.group = {pattern!r}: is no regular expression: {error}") from error
+        raise BadInputError(f"data.group = {pattern!r}: is not a regular expression: {error}") from error
     if found is None:
         raise BadInputError(f"data.group = {pattern!r}: does not match {printable(path)}; should match every file name")
     return found.group(1) if found.re.groups and found.group(1) is not None else found.group(0)

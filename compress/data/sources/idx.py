@@ -1,4 +1,4 @@
-"""A folder of IDX files, named as MNIST's are: train-images-idx3-ubyte and so on, each as it is or with .gz.
+"""A folder of IDX files, named as MNIST's are: train-images-idx3-ubyte and so on, each plain or with .gz.
 
 The format is that of MNIST (LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/, 1998): two zero bytes, the
 type, the number of dimensions, each dimension as a big-endian 32-bit number, then the values in C order.
@@ -29,12 +29,12 @@ MAX_FOLD = 1032  # deflate's limit: 258 bytes from 2 bits
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is a folder with MNIST's file of images to train on."""
+    """Tell whether `spec` is a folder with a file of training images named as MNIST's."""
     return _find(Path(spec), "train-images", IMAGES) is not None
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the files of images and labels."""
+    """Return the sha256 of the files of images and labels."""
     return sha256_json(file_digests([file for pair in _files(Path(spec)).values() for file in pair], memo))
 
 
@@ -54,7 +54,7 @@ def load_folder(folder: Path, classes: Sequence[str] = ()) -> Samples:
 
 
 def _files(folder: Path) -> dict[Split, tuple[Path, Path]]:
-    """Return the files of images and labels of each split; raises `BadInputError` where one of the two is missing."""
+    """Return the files of images and labels of each split; raises `BadInputError` if one of the two is missing."""
     found: dict[Split, tuple[Path, Path]] = {}
     for split, stem in STEMS.items():
         images, labels = _find(folder, f"{stem}-images", IMAGES), _find(folder, f"{stem}-labels", LABELS)
@@ -79,7 +79,9 @@ def _read(file: Path, dimensions: Collection[int]) -> np.ndarray:
         with gzip.open(file) if packed else file.open("rb") as stream:
             start = stream.read(4)
             if len(start) < 4 or start[:2] != b"\0\0":
-                raise BadInputError(f"{file}: is no IDX file; should begin with two zero bytes, type and dimensions")
+                raise BadInputError(
+                    f"{file}: is not an IDX file; should begin with two zero bytes, type and dimensions"
+                )
             if start[2] != UNSIGNED_BYTES or start[3] not in dimensions:
                 raise BadInputError(
                     f"{file}: has type {start[2]:#04x} and {start[3]} dimensions; should have type 0x08, unsigned "
@@ -91,12 +93,12 @@ def _read(file: Path, dimensions: Collection[int]) -> np.ndarray:
             shape = struct.unpack(f">{start[3]}I", header)
             size = math.prod(shape)
             if size > file.stat().st_size * (MAX_FOLD if packed else 1):
-                raise BadInputError(f"{file}: is too short for the {size:,} bytes of its header's {shape}")
+                raise BadInputError(f"{file}: is too short for the {size:,} bytes of the shape {shape} in its header")
             check_memory(size, str(file))
             data = stream.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise BadInputError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) != size:
         held = f"{len(data):,}" if len(data) < size else "more"
-        raise BadInputError(f"{file}: holds {held} bytes of values; its header's {shape} are {size:,}")
+        raise BadInputError(f"{file}: holds {held} bytes of values; the shape {shape} in its header takes {size:,}")
     return np.frombuffer(data, np.uint8).reshape(shape)

@@ -1,4 +1,4 @@
-"""A table of images: CSV or Parquet with the columns path and label, and split where there are splits of one's own."""
+"""A table of images: CSV or Parquet with the columns path and label and, if the data has splits, split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def claims(spec: str) -> bool:
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the table and the bytes of all files that it names."""
+    """Return the sha256 of the table and the bytes of all files that it names."""
     root, paths = Path(spec).parent, _column(_read(spec), PATH, spec)
     table = file_digests([spec], memo)
     return sha256_json([table, file_digests([root / path for path in paths], memo, MAX_BYTES)])
@@ -33,7 +33,7 @@ def fingerprint(spec: str, memo: Path) -> str:
 def load(spec: str, group: str) -> Samples:
     """Return the files, their classes and, if there is a column split, their splits.
 
-    Paths are relative to the table's folder. `group` names a column that tells whose image, or of which scene, each is.
+    Paths are relative to the table's folder. `group` names a column with each image's person or scene.
     """
     table = _read(spec)
     paths = _column(table, PATH, spec)
@@ -46,9 +46,9 @@ def load(spec: str, group: str) -> Samples:
 
 
 def _read(spec: str) -> dict[str, list[str]]:
-    """Return the table's columns, every value as text; what is missing is the empty text."""
-    if Path(spec).exists() and not Path(spec).is_file():  # a pipe would be waited for
-        raise BadInputError(f"{spec}: is no regular file")
+    """Return the table's columns, every value as text; missing values are empty."""
+    if Path(spec).exists() and not Path(spec).is_file():  # opening a pipe would wait for a writer
+        raise BadInputError(f"{spec}: is not a regular file")
     try:
         table = _read_parquet(spec) if Path(spec).suffix.lower() == ".parquet" else _read_csv(spec)
     except OSError as error:
@@ -57,7 +57,7 @@ def _read(spec: str) -> dict[str, list[str]]:
         reason = first_line(error)
         raise BadInputError(f"{spec}: cannot be read as a table: {reason}") from error
     if not table or not next(iter(table.values())):
-        raise BadInputError(f"{spec}: has no rows; should have a header with {PATH} and {LABEL}, and a row an image")
+        raise BadInputError(f"{spec}: has no rows; should have a header with {PATH} and {LABEL}, and one row per image")
     return table
 
 
@@ -85,14 +85,14 @@ def _read_parquet(spec: str) -> dict[str, list[str]]:
         columns = pyarrow.parquet.read_table(spec).to_pydict()
     except OSError:
         raise
-    except Exception as error:  # pyarrow's are of many kinds, KeyError and NotImplementedError among them
+    except Exception as error:  # pyarrow raises many kinds, KeyError and NotImplementedError among them
         raise BadInputError(f"{spec}: cannot be read as a table: {first_line(error)}") from error
     return {name: ["" if value is None else str(value) for value in values] for name, values in columns.items()}
 
 
 def _column(table: dict[str, list[str]], name: str, spec: str, key: str = "") -> list[str]:
     if name not in table:
-        raise BadInputError(f"{spec}: {key}{name}: there is no such column; there are {', '.join(table)}")
+        raise BadInputError(f"{spec}: {key}{name}: there is no such column, only {', '.join(table)}")
     values: Sequence[str] = table[name]
     missing = next((i for i, value in enumerate(values, start=1) if not value), None)
     if missing is not None:

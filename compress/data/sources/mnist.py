@@ -1,4 +1,4 @@
-"""MNIST: 70,000 handwritten digits of 28x28, grey (LeCun, Bottou, Bengio and Haffner, 1998), as Keras keeps it."""
+"""MNIST: 70,000 grey handwritten digits, 28x28 pixels (LeCun, Bottou, Bengio and Haffner, 1998), in Keras's file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FILES = {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc1
 
 
 def claims(spec: str) -> bool:
-    """Tell whether this is the data set's name."""
+    """Tell whether `spec` is the data set's name."""
     return spec == "mnist"
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the file, downloaded if missing."""
+    """Return the sha256 of the file, which is downloaded if missing."""
     return npz.fingerprint(_file(), memo)
 
 

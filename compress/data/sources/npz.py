@@ -1,7 +1,7 @@
 """One .npz file of arrays: images and labels, or x_train, y_train, x_test and y_test as Keras has them.
 
 The format is NumPy's (NEP 1, 2007): a zip whose members are .npy files, a header with type and shape before the bytes.
-Nothing is unpickled, and no size in a header is believed before it was compared with what is there.
+Nothing is unpickled, and no size in a header is trusted before it has been compared with the file's.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ SPLIT: dict[Split, tuple[str, str]] = {
     "test": ("x_test", "y_test"),
 }
 CLASSES = "classes"
-NAMED = 10  # arrays in an error
+MAX_NAMED = 10  # arrays listed in an error
 
 
 def claims(spec: str) -> bool:
-    """Tell whether the name ends in .npz."""
+    """Tell whether `spec` ends in .npz."""
     return Path(spec).suffix.lower() == ".npz" and not Path(spec).is_dir()
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the file."""
+    """Return the sha256 of the file."""
     return sha256_json(file_digests([_existing(spec)], memo))
 
 
 def load(spec: str, group: str) -> Samples:
-    """Return the images, their classes and, of x_train, x_test and perhaps x_val, the splits.
+    """Return the images, their classes and, if there are x_train, x_test and perhaps x_val, their splits.
 
-    Images are as `checked_images` takes them. Labels are whole numbers or text; where an array `classes` holds names,
+    Images may be whatever `checked_images` accepts. Labels are integers or text; if an array `classes` holds names,
     labels are indices into it.
     """
     refuse_groups(group)
@@ -66,13 +66,14 @@ def _existing(spec: str) -> Path:
 
 
 def _layout(held: set[str], spec: str) -> dict[Split, tuple[str, str]]:
-    """Return the names of images and labels in each split; raises `BadInputError` where one is missing."""
+    """Return the names of images and labels in each split; raises `BadInputError` if one is missing."""
     layout = WHOLE if "images" in held else SPLIT
     names = {split: pair for split, pair in layout.items() if split != "validation" or not held.isdisjoint(pair)}
     missing = [name for pair in names.values() for name in pair if name not in held]
     if missing:
+        found = ", ".join(map(ascii, sorted(held)[:MAX_NAMED])) or "no arrays"
         raise BadInputError(
-            f"{spec}: has no {', '.join(missing)}; holds {', '.join(map(ascii, sorted(held)[:NAMED])) or 'no arrays'}; "
+            f"{spec}: has no {', '.join(missing)}; holds {found}; "
             "should hold images and labels, or x_train, y_train, x_test and y_test"
         )
     return names

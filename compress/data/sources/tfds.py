@@ -1,4 +1,4 @@
-"""A TensorFlow data set: tfds:NAME, where NAME is as in its catalogue, with configuration and version if need be."""
+"""A TensorFlow data set: tfds:NAME, where NAME is as in its catalogue, with configuration and version if needed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PREFIX = "tfds:"
 
 
 def claims(spec: str) -> bool:
-    """Tell whether the spec begins with tfds:."""
+    """Tell whether `spec` begins with tfds:."""
     return spec.startswith(PREFIX)
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 over the names and bytes of the prepared data set's files, downloaded if missing."""
+    """Return the sha256 of the names and bytes of the prepared data set's files, which are downloaded if missing."""
     folder = Path(_prepared(spec).data_path)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [file.relative_to(folder).as_posix() for file in files]
@@ -37,7 +37,7 @@ def fingerprint(spec: str, memo: Path) -> str:
 
 
 def load(spec: str, group: str) -> Samples:
-    """Return the images, not decoded, their classes, and which of the splits train, validation and test they are in."""
+    """Return the images, not decoded, with classes and splits; only train, validation and test are read."""
     refuse_groups(group)
     builder = _prepared(spec)
     if "train" not in builder.info.splits:
@@ -67,7 +67,7 @@ def _examples(builder: Any, split: Split, image: str) -> Iterator[dict[str, Any]
         yield from tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}))
     except tf.errors.OpError as error:
         raise BadInputError(
-            f"{builder.data_path}: cannot be read: {first_line(error)}; delete it to have it prepared anew"
+            f"{builder.data_path}: cannot be read: {first_line(error)}; delete it to have it prepared again"
         ) from error
 
 
@@ -87,9 +87,9 @@ def _prepared(spec: str) -> Any:
         raise BadInputError(f"{spec}: {first_line(error)}") from error
     _check_features(builder.info, spec)
     try:
-        with redirect_stdout(io.StringIO()):  # it says what it downloads, whatever the settings
+        with redirect_stdout(io.StringIO()):  # it prints what it downloads, whatever the settings
             builder.download_and_prepare()
-    except Exception as error:  # as many kinds as there are data sets
+    except Exception as error:  # each data set raises its own kinds
         raise MachineError(f"{spec}: cannot be downloaded and prepared: {first_line(error)}") from error
     return builder
 
