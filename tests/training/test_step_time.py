@@ -25,7 +25,7 @@ AUTO = Engine(precision="auto")
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_time, "SECONDS", 0.0)
+    monkeypatch.setattr(step_time, "MIN_SECONDS", 0.0)
 
 
 def batches(images: Any = IMAGES) -> Batches:
