@@ -1,6 +1,6 @@
-"""What flows between stages: small frozen handles on files in the store, never live models or tensors.
+"""The artifacts that flow between stages: small frozen handles on files in the store, never live models or tensors.
 
-A path inside an artifact is absolute while a program runs and relative to the stage's folder in its manifest, so that
+A path inside an artifact is absolute while a program runs, and relative to the stage's folder in its manifest, so that
 a workspace can be moved.
 """
 
@@ -32,8 +32,8 @@ Split = Literal["train", "validation", "test"]
 class Dataset:
     """Labelled images in three splits; every image is `(height, width, channels) uint8`.
 
-    `preparation` holds the settings by which an image file becomes such an image. The folder holds `data.json`, what is
-    known of the images; `compress.data.images` reads the pixels.
+    `preparation` holds the settings by which an image file becomes such an image. The folder holds `data.json`, a
+    description of the images; `compress.data.images` reads the pixels.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """How an epoch (from 1) of the training of that name went: a stage may train more than once."""
+    """The result of an epoch, counted from 1, of the training of that name: a stage may train more than once."""
 
     training: str
     epoch: int
@@ -64,10 +64,10 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Trial:
-    """Evidence of one thing that was tried, such as a set of widths; the same again on every machine.
+    """Evidence of something that was tried, such as a set of widths; it is the same on every machine.
 
-    `what` says in words what it was, `score` how good it came out (higher is better), `cost` what it costs to run
-    (lower is better; no measured time, which differs from run to run), `taken` whether the result is made of it.
+    `what` describes it in words, `score` is how good it was (higher is better), `cost` what it costs to run (lower is
+    better; never a measured time, which differs from run to run), `taken` whether the result was made from it.
     """
 
     what: str
@@ -78,10 +78,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Network:
-    """A Keras network as code and weights: the architecture is built from teachers/ or students/, then filled.
+    """A Keras network as code and weights: the architecture is built from teachers/ or students/, then loaded.
 
-    `history` is how its training went, and `precision` what that was computed in, by training. `widths` holds, for each
-    layer that has fewer channels than the code gives it, how many are left, by the layer's name.
+    `history` is the course of its trainings, `precision` is `{training: precision it was computed in}`. `widths` is
+    `{layer: channels}` for the layers that have fewer channels than the code gives them.
     """
 
     name: str
@@ -117,7 +117,7 @@ class OnnxModel:
 
 @dataclass(frozen=True)
 class Models:
-    """A network as ONNX, in one precision or in several; `network` is the network's name."""
+    """A network as ONNX, in one or more precisions; `network` is the network's name."""
 
     network: str
     models: tuple[OnnxModel, ...]
@@ -137,7 +137,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class Score:
-    """How many of a split's images were classified correctly: counts, so that intervals stay computable."""
+    """How many of a split's images were classified correctly: counts, from which intervals can be computed."""
 
     split: Split
     correct: int
@@ -146,14 +146,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Unbalanced:
-    """What the teacher would be without balance: a score for each class, in order; None where nothing is balanced."""
+    """The teacher's score on each class, in order, if it is trained without balancing; None if nothing is balanced."""
 
     scores: tuple[Score, ...] | None
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Raw latencies of one model in one setting; `samples_ns` holds one entry a call, in nanoseconds."""
+    """Raw latencies of one model in one setting; `samples_ns` holds one entry per call, in nanoseconds."""
 
     model: str
     provider: str
@@ -164,7 +164,7 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Skip:
-    """Something that could not be done on this machine, and why."""
+    """A measurement that could not be made on this machine, and why."""
 
     what: str
     why: str
@@ -181,7 +181,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A finished bundle, as it lands in exported/NAME."""
+    """A finished bundle, as it is published to exported/NAME."""
 
     name: str
     deployed: str
@@ -194,5 +194,5 @@ def to_json(artifact: Any, folder: Path) -> Any:
 
 
 def from_json(kind: type, value: Any, folder: Path) -> Any:
-    """Rebuild an artifact of type `kind`; raises `pydantic.ValidationError` where the values do not fit it."""
+    """Rebuild an artifact of type `kind`; raises `pydantic.ValidationError` if the values do not fit it."""
     return TypeAdapter(kind).validate_python(value, context={"folder": folder})

@@ -1,7 +1,7 @@
-"""A run's settings: one TOML section a stage, each validated by that stage's own Config, and those that stages share.
+"""A run's settings: one TOML section per stage, validated by that stage's own Config, and sections that stages share.
 
-Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, then options of their own such as
-`--data SPEC`, then each `--set key.path=value`.
+Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, then separate options such as
+`--data SPEC`, then each `--set key.path=value`; later ones override earlier ones.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MOVED = {
     "distill.options": "distill.student.options",
     "distill.loss_options": "distill.loss.options",
 }
-"""Keys that files of earlier versions hold, and what they are called now."""
+"""Keys in files of earlier versions, and their names now."""
 
 
 def load(
@@ -66,9 +66,9 @@ def load(
     assignments: Iterable[str] = (),
     options: Mapping[str, dict[str, Any]] | None = None,
 ) -> _Run:
-    """Return the effective configuration; raises `BadInputError` with one line for the first mistake.
+    """Return the effective configuration; raises `BadInputError` with one line about the first mistake.
 
-    `options` holds what other command line options set, by what a message calls them.
+    `options` holds the settings from other command line options, by the name that messages use for the option.
     """
     values: dict[str, Any] = {}
     origins: dict[tuple[str, ...], str] = {}
@@ -87,7 +87,7 @@ def load(
 
 
 def to_toml(config: BaseModel) -> str:
-    """Return a configuration as TOML that `load` reads back to the same values, each key with its description."""
+    """Return a configuration as TOML with a description of each key; `load` reads the same values from it."""
     return "\n".join(_section(config, ())).lstrip("\n") + "\n"
 
 
@@ -139,7 +139,7 @@ def _parse_assignment(assignment: str) -> dict[str, Any]:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string
+        value = text  # a word without quotes is a string
     return _nested(path.split("."), value)
 
 
@@ -158,7 +158,7 @@ def _merge(
 ) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), str):
-            into[key] = {"name": into[key]}  # of a choice, whose options follow
+            into[key] = {"name": into[key]}  # the name of a plug-in, whose options follow
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value, origins, origin, (*path, key))
         else:
@@ -178,7 +178,7 @@ def _first_mistake(error: ValidationError, origins: dict[tuple[str, ...], str]) 
         return f"{origin}: there is no key {key}; {nearest(key, _known_keys(Config))}"
     message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
     if mistake["type"] in ("model_type", "dict_type"):
-        message = "should be a section with keys of its own"
+        message = "should be a section with its own keys"
     value = "" if isinstance(mistake["input"], dict) else f" = {mistake['input']!r}"
     return f"{origin}: {key}{value}: {message}"
 

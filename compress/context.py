@@ -1,4 +1,4 @@
-"""What a stage is told about the run it is part of."""
+"""The context that the runner gives to each stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class StageRecord:
-    """How a stage went: its result's key, whether it was cached, and what making it took (then or now)."""
+    """A finished stage: its result's key, whether that was cached, and the time and memory of making it."""
 
     name: str
     key: str
@@ -23,14 +23,15 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to every stage.
+    """What every stage is given.
 
-    `product` is what the table of stages calls the result; empty: the stage names it after its input. `run_seed` is the
-    one in the settings, `seed` what the stage draws from: a function of it and of its section. `checkpoint` is a folder
-    that survives a kill and is deleted when the stage is finished, `logs` one that stays, for what is no result.
-    `progress` takes the fraction done (0 to 1) and a few words; `note` prints a line that stays. `finished` lists the
-    stages before this one, `config_toml` is the whole effective configuration. Where several processes train together,
-    one `is_chief`: it alone writes, into what the others read, who may ask whether it is still there.
+    `product` is the result's name in the table of stages; if it is empty, the stage names it after its input.
+    `run_seed` is the seed in the settings; `seed`, for the stage's own draws, is derived from it and the stage's
+    section. `checkpoint` is a folder that survives a kill and is deleted when the stage is finished; `logs` is one that
+    stays, for files that are not results. `progress` takes the fraction done (0 to 1) and a few words; `note` prints a
+    line that stays. `finished` lists the stages before this one, `config_toml` is the whole effective configuration.
+    If several processes train together, only the chief (`is_chief`) writes files that the others read; with
+    `check_chief` these check that it is still alive.
     """
 
     stage: str
@@ -47,7 +48,7 @@ class Context:
     check_chief: Callable[[], None] = lambda: None
 
     def made(self, file: Path, make: Callable[[Path], None]) -> Path:
-        """Return a file of the checkpoint folder once it is there: made by the chief, whole or not at all."""
+        """Return a file once it exists: `make` writes it, completely or not at all, in the chief only."""
         if self.is_chief and not file.exists():
             make(file)
         while not file.exists():
@@ -56,6 +57,6 @@ class Context:
         return file
 
     def part(self, begin: float, end: float) -> Context:
-        """Return the context of a part of the stage's work, from one fraction of it to another."""
+        """Return the context for a part of the stage's work, between two fractions of its progress."""
         progress = self.progress
         return replace(self, progress=lambda fraction, words: progress(begin + (end - begin) * fraction, words))

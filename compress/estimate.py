@@ -1,7 +1,7 @@
-"""What the stages that train would cost, from one step of each network on this machine.
+"""Estimates of what the stages that train would cost, from one timed step of each network on this machine.
 
-Not in the stages' own modules: a change here must not cost a training. Each function takes the stage's config, the
-facts, and for each parameter of the stage that another one makes what that one costs, where it is known.
+These functions are not in the stages' own modules, so that a change here does not make anything train again. Each takes
+the stage's config, the facts about the data, and the known estimates for the stage's inputs, by parameter.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from compress.stages import data, distill, prune, teacher
 from compress.training.settings import TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
-WEIGHT_COPIES = 6  # weights, gradients, momentum, the best epoch's, and two that a checkpoint is written from
+WEIGHT_COPIES = 6  # weights, gradients, momentum, the best epoch's weights, and two while a checkpoint is written
 FORWARD = 1 / 3  # of a training step's time
 ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged input
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the data before a run: for each class how many images there are to train on, and the rest."""
+    """What is known about the data before a run; `counts` are the training images per class."""
 
     counts: tuple[int, ...]
     image_shape: tuple[int, int, int]
@@ -33,18 +33,18 @@ class Facts:
 
     @property
     def n_train(self) -> int:
-        """All images to train on."""
+        """The number of training images."""
         return sum(self.counts)
 
     @property
     def n_balanced(self) -> int:
-        """Images of an epoch of training on labels."""
+        """The number of images per epoch of training on labels."""
         return epoch_size(self.counts, self.balance)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of training a network. `activations` counts the values of one image's forward pass."""
+    """The cost of training a network. `activations` is the number of values in one image's forward pass."""
 
     params: int
     macs: int
@@ -54,7 +54,7 @@ class Estimate:
     memory_bytes: int
 
     def of_training(self, settings: TrainingSettings, images: int) -> Estimate:
-        """Return the cost of training the same network on `images` images an epoch, if no epoch is saved."""
+        """Return the cost of training this network on `images` images per epoch, without early stopping."""
         memory = (
             RUNTIME_BYTES
             + 4 * WEIGHT_COPIES * self.params
@@ -65,7 +65,7 @@ class Estimate:
 
 
 def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
-    """Return what the data stage would make, without making it."""
+    """Return the facts about the data that the data stage would make, without running it."""
     import numpy as np
 
     from compress.data.survey import channels_of
@@ -82,25 +82,25 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
 
 
 def of_teacher(config: teacher.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate:
-    """Return what training the teacher costs, its phases included: kept features take one forward pass a view."""
+    """Return the cost of training the teacher, including its phases: stored features take one forward pass per view."""
     cost = _of_network("teachers", config.built, config, facts, facts.n_balanced)
     passes = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
     return replace(cost, seconds=cost.seconds + passes * facts.n_balanced * cost.seconds_per_image)
 
 
 def of_prune(config: prune.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate | None:
-    """Return what tuning the network costs, computing the masks left out; None where the network's own is not known."""
+    """Return the cost of training during pruning, without computing masks; None if that of the network is unknown."""
     network = inputs.get("network")
     return network and network.of_training(config, facts.n_balanced)
 
 
 def of_distill(config: distill.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate:
-    """Return what training the student costs, the source's logits left out."""
+    """Return the cost of training the student, without computing the source's logits."""
     return _of_network("students", config.student, config, facts, facts.n_train * config.views)
 
 
 def of_unbalanced(config: teacher.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate | None:
-    """Return what training the teacher without balance costs, where there is any."""
+    """Return the cost of training the teacher without balancing; None if nothing is balanced."""
     return None if facts.balance == "none" else of_teacher(config, replace(facts, balance="none"), inputs)
 
 
@@ -111,7 +111,7 @@ def _of_network(
     facts: Facts,
     images: int,
 ) -> Estimate:
-    """Build a network and time one training step of it; `images` is the number of images an epoch."""
+    """Build a network and time one training step of it; `images` is the number of images per epoch."""
     import numpy as np
 
     from compress import networks
@@ -131,7 +131,7 @@ def _of_network(
             loss = tf.reduce_sum(model(batch, training=True))
         return [tf.reduce_sum(gradient) for gradient in tape.gradient(loss, model.trainable_variables)]
 
-    step()  # traces and fills caches
+    step()  # traces the function and fills caches
     start = time.perf_counter()
     step()
     seconds = (time.perf_counter() - start) / batch_size

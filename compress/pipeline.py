@@ -1,6 +1,6 @@
-"""The stages in order, each input linked to the earlier stages that make it.
+"""The stages in order, with each input linked to the earlier stages that make it.
 
-This is the only file that names all stages. Adding one is adding its file to stages/ and a row here.
+This is the only file that names all stages. To add one, add its file to stages/ and a row here.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from compress.stages import bench, data, distill, export, prune, quantize, repor
 class Stage:
     """A row of the pipeline.
 
-    `section` is the config section that `run` takes as `config` (the stage's name, if not given). Of the other
-    parameters of `run`, one whose type is a pydantic model takes the section of its name, which several stages may
-    share; the rest take artifacts. One of type `tuple[T, ...]` takes all that earlier stages make of type T, in order,
-    any other what the stage of its name makes, or the stage to which `rename` maps it.
+    `section` is the config section that `run` takes as `config`, by default the one with the stage's name. Another
+    parameter of `run` whose type is a pydantic model takes the section of its name, which several stages may share. The
+    remaining parameters take artifacts: one of type `tuple[T, ...]` takes everything of type T that earlier stages
+    make, in order; any other takes what the stage of its name makes, or the stage to which `rename` maps it.
 
-    Where settings have an attribute or property `measures_speed` that is true, the result hangs on measured speed: it
-    holds for this machine alone, whose fingerprint is then in the key.
+    If settings have a true attribute or property `measures_speed`, the result depends on measured speed. It is then
+    valid only for this machine, whose fingerprint becomes part of the key.
 
-    `product` is what the result is called, where the stage should not name it after its input. `share` is the stage's
-    usual part of a run's time, relative to the others; `estimate` tells `plan` what it would cost. `link` fills
-    `inputs`: by parameter, the stages that make it.
+    `product` is the name of the result, if the stage should not name it after its input. `share` is the stage's usual
+    share of a run's time, relative to the others; `estimate` computes its cost for `plan`. `link` fills `inputs`,
+    `{parameter: stages that make it}`.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Stage:
 
     @property
     def trains(self) -> bool:
-        """Whether the stage trains a network, in which several processes can take part."""
+        """Whether the stage trains a network, which several processes can do together."""
         return "train" in self.sections
 
     @property
@@ -86,18 +86,18 @@ class Stage:
 
     @property
     def fingerprint(self) -> Callable[[Any, Path], str] | None:
-        """What outside of the project the result depends on, such as images.
+        """The function that returns a digest of what the result depends on outside the project, such as images.
 
-        A function of the config and of a file in which it may remember what took long to find out.
+        Its arguments are the config and a file in which it may keep what took long to compute.
         """
         return getattr(self.module, "fingerprint", None)
 
     def input_type(self, parameter: str) -> type:
-        """Return the type of artifact or settings that a parameter takes; of one that gathers, the type of each."""
+        """Return the type of artifact or settings that a parameter takes; the type of an item if it takes a tuple."""
         return typing.get_args(self._types[parameter])[0] if self.gathers(parameter) else self._types[parameter]
 
     def gathers(self, parameter: str) -> bool:
-        """Whether a parameter takes what all earlier stages make of a type."""
+        """Whether a parameter takes everything of a type that earlier stages make."""
         return typing.get_origin(self._types[parameter]) is tuple
 
     @property
@@ -109,9 +109,10 @@ class Stage:
 
 
 def link(pipeline: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Return the pipeline, the inputs of each stage filled in.
+    """Return the pipeline with the inputs of each stage filled in.
 
-    Raises `TypeError` where an input is not made earlier, or with another type, and where two stages have one name.
+    Raises `TypeError` if no earlier stage makes an input, or makes it with another type, or if two stages have the same
+    name.
     """
     made: dict[str, type] = {}
     linked: list[Stage] = []
@@ -125,7 +126,7 @@ def link(pipeline: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def _makers(stage: Stage, parameter: str, made: Mapping[str, type]) -> tuple[str, ...]:
-    """Return the stages that make a parameter; `made` holds for each earlier stage the type of what it makes."""
+    """Return the stages that make a parameter; `made` is `{earlier stage: type of its artifact}`."""
     kind, name = stage.input_type(parameter), stage.rename.get(parameter, parameter)
     makers = tuple(source for source, made_type in made.items() if made_type is kind)
     if stage.gathers(parameter):

@@ -1,4 +1,4 @@
-"""What a run would do, as a table: each stage hit or miss and why, and what the misses would cost."""
+"""The table of what a run would do: whether each stage is a hit or a miss, why, and the cost of the misses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from compress.stages import data
 
 
 def plan_table(steps: Sequence[Step], console: Console) -> Table:
-    """Return the table. Costs are given for the stages that train; one step of each is timed for them."""
+    """Return the table. It gives costs for the stages that train, from the time of one step of each."""
     table = Table(
         title="What a run would do",
         caption="weights and MACs in millions; time and memory of training, if no epoch is saved by early stopping",
@@ -43,7 +43,7 @@ def plan_table(steps: Sequence[Step], console: Console) -> Table:
 
 
 def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
-    """Return an estimate for each training stage up to the last that would run; none where none would."""
+    """Return estimates for the training stages up to the last one that would run, by name; empty if none would."""
     training = [(step, step.stage.estimate) for step in steps if step.stage.estimate]
     while training and training[-1][0].entry:
         training.pop()
@@ -62,7 +62,7 @@ def _estimates(steps: Sequence[Step]) -> dict[str, Estimate]:
 
 
 def _facts(step: Step, balance: Method) -> Facts:
-    """Return the facts of the data: from the finished first stage, else from the source."""
+    """Return the facts about the data, from the first stage if it is finished, otherwise from the source."""
     if step.entry:
         dataset: Dataset = load_artifact(step.stage, step.entry)
         counts = np.bincount(dataset.labels("train"), minlength=len(dataset.classes))

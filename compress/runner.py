@@ -1,4 +1,4 @@
-"""Walks the pipeline: which stages are finished, and running those that are not. Knows no stage by name."""
+"""Planning and running the pipeline: finds the finished stages and runs the others. Knows no stage by name."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from compress.progress import Progress
 from compress.store import Entry, Store
 from compress.usage import measured
 
-InputKeys = dict[str, list[list[str]]]  # by parameter: name and key of each stage that makes it
+InputKeys = dict[str, list[list[str]]]  # by parameter: [name, key] of each stage that makes it
 
 
 @dataclass(frozen=True)
 class Step:
-    """A stage in this run: its settings by parameter, its key and what that is made of, its entry or why to run."""
+    """A stage in this run: its settings by parameter, its key and the key's parts, its entry or why it has to run."""
 
     stage: Stage
     settings: dict[str, BaseModel]
@@ -39,7 +39,7 @@ class Step:
 
 
 def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
-    """Return a step for each stage: hit where a verified entry with its key is in the store, else miss and why."""
+    """Return a step for each stage, with its entry if the store has a verified one, otherwise with the reason to run."""
     steps: dict[str, Step] = {}
     for stage in pipeline:
         settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}
@@ -60,10 +60,10 @@ def execute(
     progress: Progress,
     meet: Callable[[], None] | None = None,
 ) -> list[Entry]:
-    """Run what is not finished, in order; return every stage's entry. A stage that fails leaves the earlier ones.
+    """Run the unfinished stages in order; return every stage's entry. If a stage fails, the earlier ones stay finished.
 
-    A finished stage is run again where an input was made again and came out different, as latencies do. `meet` is
-    called before each stage that trains, to wait for the processes that take part.
+    A finished stage is run again if one of its inputs was made again and came out different, as latencies do. `meet` is
+    called before each stage that trains, to wait for the other processes that take part.
     """
     records: list[StageRecord] = []
     entries: dict[str, Entry] = {}
@@ -94,7 +94,10 @@ def load_artifact(stage: Stage, entry: Entry) -> Any:
 
 @contextmanager
 def locked(workspace: Path) -> Iterator[None]:
-    """Hold the workspace; raises `LockedError` naming who has it, `BadInputError` if it is not writable."""
+    """Hold the workspace's lock.
+
+    Raises `LockedError`, which names the process that holds it, and `BadInputError` if the workspace is not writable.
+    """
     holder = workspace / "lock.json"
     lock = FileLock(workspace / "lock")
     try:
@@ -144,7 +147,7 @@ def _key_parts(
 
 
 def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
-    """Return in words which parts of a key differ from those of the stage's newest entry."""
+    """Return a text on which parts of a key differ from those of the stage's newest entry."""
     if before is None:
         return "never made"
     changes = []
@@ -163,7 +166,7 @@ def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
 
 
 def _changed_inputs(inputs: InputKeys, before: dict[str, Any]) -> list[str]:
-    """Return the stages that make another input than before; where only some are missing or in another order, which."""
+    """Return the stages whose result is another than before; if there are none, the parameters whose stages differ."""
     changed = [
         source
         for parameter, keys in inputs.items()
@@ -185,7 +188,7 @@ def _run(
     stage = step.stage
     if meet and stage.trains:
         meet()
-    with measured(work / "taken.json") as taken:
+    with measured(work / "taken.json") as usage:
         artifact = stage.module.run(**step.settings, **inputs_of(stage, entries), out=work / "files", context=context)
     outside = step.key_parts["outside"]
     if stage.fingerprint and stage.fingerprint(step.settings["config"], store.memo) != outside:
@@ -194,13 +197,13 @@ def _run(
         "key_parts": step.key_parts,
         "made_from": made_from,
         "artifact": artifacts.to_json(artifact, work / "files"),
-        **taken,
+        **usage,
     }
     return store.publish(stage.name, step.key, facts)
 
 
 def inputs_of(stage: Stage, entries: dict[str, Entry]) -> dict[str, Any]:
-    """Return the artifacts that a stage takes, by parameter, from the entries of finished stages, by name."""
+    """Return the artifacts that a stage takes, by parameter; `entries` are the finished stages by name."""
     inputs: dict[str, Any] = {}
     for parameter, sources in stage.inputs.items():
         kind = stage.input_type(parameter)
@@ -218,7 +221,7 @@ def context_of(
     finished: tuple[StageRecord, ...],
     config_toml: str,
 ) -> Context:
-    """Return what a stage is told, in `work`, after the stages in `finished`."""
+    """Return the context of a stage that works in the folder `work`, after the stages in `finished`."""
     return Context(
         stage=stage.name,
         run_seed=seed,
@@ -234,5 +237,5 @@ def context_of(
 
 
 def _stage_seed(seed: int, section: str) -> int:
-    """Return a seed of the section's own: stages draw the same batches only where they share their settings."""
+    """Return a seed for a section: stages draw the same batches only if they share their settings."""
     return int(sha256_json([seed, section])[:7], 16)

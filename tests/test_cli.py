@@ -56,7 +56,7 @@ BAD_INPUT = [
     ("mixing in distill", ["all", "--set", "distill.mixing.mixup=0.2"], "there is no key distill.mixing"),
     ("no such data", ["all", "--data", "digitz"], "--data digitz: data.source = 'digitz': there is no such file"),
     ("data without a name", ["all", "--data", ""], "data.source = ''"),
-    ("data of a name too long", ["all", "--data", "x" * 300], "cannot be looked at: File name too long"),
+    ("data of a name too long", ["all", "--data", "x" * 300], "cannot be accessed: File name too long"),
     ("no such npz", ["all", "--data", "none.npz"], "none.npz"),
     ("tfds without a name", ["all", "--data", "tfds:"], "tfds:"),
     ("groups in digits", ["data", "--set", "data.group=x"], "data.group = 'x'"),

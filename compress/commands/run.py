@@ -1,4 +1,4 @@
-"""Commands that run the pipeline, or say what it would do."""
+"""The commands that run the pipeline or show what it would do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = typer.Typer()
 
 
 def run_up_to(last: str, config: Any) -> Any:
-    """Run the pipeline up to a stage, publish its bundle if it makes one, and return what it made."""
+    """Run the pipeline up to a stage, publish the bundle if the stage makes one, and return its artifact."""
     from compress import config as settings
     from compress import runner
     from compress.artifacts import Bundle
@@ -45,7 +45,7 @@ def run_up_to(last: str, config: Any) -> Any:
         with console.status("looking at the data and at what is finished"):
             steps = runner.plan(pipeline, config, store)
         meet = None
-        if strategy != "none":  # else without the seconds that TensorFlow takes to begin
+        if strategy != "none":  # otherwise TensorFlow, which takes seconds to import, may not be needed
             from compress.training import distribution
 
             stack.enter_context(announced(steps, store))
@@ -61,7 +61,7 @@ def run_up_to(last: str, config: Any) -> Any:
 
 
 def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: Any) -> None:
-    """Be a process that trains with the chief, until the last training is finished."""
+    """Train together with the chief until the last training is finished."""
     from compress import runner
     from compress.followers import follow
     from compress.progress import Progress
@@ -112,7 +112,7 @@ def inspect(
     assignments: Assignments = [],  # noqa: B006
     skip_bad: SkipBad = False,
 ) -> None:
-    """Read and check labelled images, and show them: counts, sizes, formats, copies, leaks, a contact sheet."""
+    """Read and check labelled images; show counts, sizes, formats, copies, leaks and a contact sheet."""
     from rich.text import Text
 
     from compress.data.table import data_facts, data_table
@@ -189,7 +189,7 @@ def clean(
     preset: Preset = None,
     assignments: Assignments = [],  # noqa: B006
     skip_bad: SkipBad = False,
-    everything: Annotated[bool, typer.Option("--all", help="Also what these settings use.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also delete the results that these settings use.")] = False,
 ) -> None:
     """Delete every cached result and checkpoint that these settings do not use. Bundles stay."""
     from compress import runner

@@ -1,4 +1,5 @@
-"""The stages, one a file, each a story told from top to bottom.
+"""The stages, one per file, each readable from top to bottom.
 
-They import the rooms inside `run`: TensorFlow takes seconds, and a run whose stages are all finished needs none of it.
+They import most of the package inside `run`: TensorFlow takes seconds to import, and a run whose stages are all
+finished does not need it.
 """

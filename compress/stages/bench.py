@@ -12,13 +12,13 @@ from compress.context import Context
 
 
 class Config(BaseModel):
-    """At which batch sizes, and for how long."""
+    """The batch sizes and the time to measure."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     measures_speed: ClassVar[bool] = True
 
     batches: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (1, 32), description="Images a call; 1, by which the model to deploy is chosen, must be among them."
+        (1, 32), description="Images per call; must include 1, by which the model to deploy is chosen."
     )
     seconds: float = Field(
         10.0,
@@ -36,7 +36,7 @@ class Config(BaseModel):
 
 
 def run(config: Config, export: Exported, data: Dataset, out: Path, context: Context) -> Timings:
-    """Return raw latencies; the artifact holds them all, no file is written."""
+    """Return raw latencies. The artifact holds all of them; no file is written."""
     from compress.data.images import images_of
     from compress.latency.bench.all_providers import measure
 

@@ -25,23 +25,23 @@ NAMED = 10  # unreadable files in the error
 
 
 class Source(plugins.Choice):
-    """Labelled images by a spec: the name of a data set, a file or a folder, which exactly one source claims."""
+    """Labelled images, given by a spec that exactly one source claims: the name of a data set, a file or a folder."""
 
     package, entry = "compress.data.sources", "load"
     name: str = "digits"
 
     @classmethod
     def find(cls, name: str) -> ModuleType:
-        """Return the module of the source that a spec belongs to; raises `ValueError` with the nearest known name.
+        """Return the module of the source that claims a spec; if there is none, raises `ValueError` with a close name.
 
-        The name of a data set goes before a folder of that name, which is `./NAME`.
+        A data set takes precedence over a folder of the same name, which can be given as `./NAME`.
         """
         known = plugins.names(cls.package)
         modules = (plugins.find(cls.package, source) for source in sorted(known, key=lambda source: source != name))
         try:
             claimants = [module for module in modules if name and module.claims(name)]
         except OSError as error:  # such as a name that is too long
-            raise ValueError(f"cannot be looked at: {error.strerror}") from error
+            raise ValueError(f"cannot be accessed: {error.strerror}") from error
         if not claimants:
             sets = [*(source for source in known if plugins.find(cls.package, source).claims(source)), "tfds:NAME"]
             raise ValueError(
@@ -51,20 +51,20 @@ class Source(plugins.Choice):
 
 
 class Config(BaseModel):
-    """Which images, split how."""
+    """The images to use, and how to split them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Source = Field(Source(), description="A folder, .npz, .csv or .parquet file, or the name of a data set.")
-    validation: float = Field(0.2, gt=0, lt=1, description="Fraction held out to stop and to choose by.")
-    test: float = Field(0.2, gt=0, lt=1, description="Fraction held out for the report's figures alone.")
+    validation: float = Field(0.2, gt=0, lt=1, description="Fraction held out for early stopping and choosing a model.")
+    test: float = Field(0.2, gt=0, lt=1, description="Fraction held out only for the report's figures.")
     group: str = Field(
         "",
-        description="What keeps images of a person or scene in one split: a regular expression on file names, or a "
+        description="Keeps images of the same person or scene in one split: a regular expression on file names, or a "
         "column of the table.",
     )
     skip_bad: bool = Field(False, description="Leave out unreadable files, up to 1 %, instead of stopping.")
-    cache: bool = Field(True, description="Keep prepared images on disk; without, each pass decodes the files anew.")
+    cache: bool = Field(True, description="Keep prepared images on disk; if false, each pass decodes the files again.")
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Config:
@@ -74,41 +74,41 @@ class Config(BaseModel):
 
     @property
     def name(self) -> str:
-        """What the data is called: by its source's name, or by its file or folder."""
+        """The name of the data: that of its data set, file or folder."""
         path = Path(self.source.name)
         name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else self.source.name
         return re.sub(r"[^\w.-]+", "-", name).strip("-._")[:100] or "images"
 
     def key_settings(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: not how the source is spelt, `x`, `x/` or `./x`."""
+        """Return the settings that the result depends on, without the spelling of the path (`x`, `x/` or `./x`)."""
         source = self.source.module.__name__.rpartition(".")[2]
         return {**self.model_dump(mode="json"), "source": source, "options": self.source.options, "name": self.name}
 
 
 class Image(BaseModel):
-    """What the network sees of an image."""
+    """How an image becomes the network's input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(32, ge=8, le=1024, description="Height and width in pixels that the networks see.")
+    size: int = Field(32, ge=8, le=1024, description="Height and width of the networks' input, in pixels.")
     fit: Literal["crop", "pad", "stretch"] = Field(
-        "crop", description="How an image becomes square: its middle, the whole with bars, or out of proportion."
+        "crop", description="How an image becomes square: crop to its middle, pad with bars, or stretch it."
     )
-    color: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey where all images are.")
+    color: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey if all images are grey, else rgb.")
     background: tuple[Byte, Byte, Byte] = Field(
-        (255, 255, 255), description="Red, green and blue behind transparent pixels and of the bars of pad."
+        (255, 255, 255), description="Red, green and blue behind transparent pixels, and of the bars of pad."
     )
 
 
 def fingerprint(config: Config, memo: Path) -> str:
-    """Return the sha256 of the bytes of the images and labels; and where they are, if they are to be read again."""
+    """Return the sha256 over the bytes of images and labels, with their location if each epoch reads them again."""
     content = config.source.module.fingerprint(config.source.name, memo)
     place = Path(config.source.name)
     return content if config.cache or not place.exists() else f"{content} at {place.resolve()}"
 
 
 def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
-    """Write the prepared images or where their files are, for each split which ones and their labels, and data.json."""
+    """Write the prepared images or a list of their files, each split's indices and labels, and data.json."""
     import json
 
     import numpy as np
@@ -195,10 +195,10 @@ def _survey(
 
 
 def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:
-    named = "; ".join(f"{one.name} {one.why}" for one in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
-    cure = (
+    named = "; ".join(f"{image.name} {image.why}" for image in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
+    remedy = (
         f"--skip-bad leaves out {MAX_LEFT_OUT:.0%} at most"
         if config.skip_bad
         else "mend or remove them, or leave them out with --skip-bad"
     )
-    return f"{config.source.name}: {len(bad)} of {n} images cannot be read: {named}: {cure}"
+    return f"{config.source.name}: {len(bad)} of {n} images cannot be read: {named}: {remedy}"

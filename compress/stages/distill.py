@@ -28,27 +28,27 @@ class Student(Choice):
 
 
 class Loss(Choice):
-    """What makes the student follow its source's logits."""
+    """A loss that makes the student follow its source's logits."""
 
     package, entry = "compress.distillation.losses", "loss"
     name: str = "hinton"
 
 
 class Config(TrainingSettings):
-    """Which student, which loss, how many views of the images."""
+    """The student, the loss, and how to train."""
 
     student: Student = Field(
-        Student(), description="A file in students/, and as options what its build() takes, such as width."
+        Student(), description="A file in students/; its options are those of its build(), such as width."
     )
     loss: Loss = Field(
-        Loss(), description="A file in compress/distillation/losses/, and as options what it takes: temperature."
+        Loss(), description="A file in compress/distillation/losses/; its options are the loss's, such as temperature."
     )
-    views: int = Field(8, ge=1, le=1000, description="Views of every image, the image itself and augmented ones.")
+    views: int = Field(8, ge=1, le=1000, description="Views of every image: the image itself and augmented ones.")
     epochs: int = Field(10, ge=1, le=10_000, description="Passes over all views, at most.")
-    batch_size: int = Field(64, ge=1, le=65_536, description="Views a step.")
-    learning_rate: float = Field(0.1, gt=0, le=10, description="Peak of the rate.")
-    weight_decay: float = Field(1e-3, ge=0, le=1, description="Decoupled decay of kernels.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Part of a label spread over all classes.")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Views per step.")
+    learning_rate: float = Field(0.1, gt=0, le=10, description="Peak of the learning rate.")
+    weight_decay: float = Field(1e-3, ge=0, le=1, description="Decoupled weight decay of kernels.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Fraction of a label spread over all classes.")
 
 
 def run(

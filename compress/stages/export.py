@@ -1,4 +1,4 @@
-"""Export every network as ONNX, in each precision; floats are checked against Keras on held-out images."""
+"""Export every network as ONNX, in each precision, and compare the float ones with Keras on held-out images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLOAT = "fp32"
 
 
 class Config(BaseModel):
-    """How exact the export must be."""
+    """How exact the export has to be."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ def run(
     out: Path,
     context: Context,
 ) -> Exported:
-    """Write `NAME-PRECISION.onnx` for each network: in fp32, then in the precisions that stages have made of it."""
+    """Write `NAME-PRECISION.onnx` for each network: in fp32, then in the precisions that earlier stages made."""
     import dataclasses
     import shutil
 
@@ -68,7 +68,7 @@ def run(
 
 
 def _difference(network: Network, model: OnnxModel, images: Any) -> float:
-    """Return the largest difference of a logit from the Keras network's, as a part of the largest logit."""
+    """Return the largest difference of a logit from the Keras network's, as a fraction of the largest logit."""
     import numpy as np
 
     from compress import networks

@@ -13,18 +13,18 @@ from compress.training.settings import Engine, LabelSettings
 
 
 class Config(LabelSettings):
-    """How sparse, and how the network is tuned meanwhile."""
+    """How sparse the network becomes, and how it is trained meanwhile."""
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
-    learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the rate.")
+    learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the learning rate.")
     sparsity: float = Field(0.8, gt=0, lt=1, description="Fraction of every kernel's weights that become zero.")
     dense_ends: bool = Field(
         False,
-        description="Whether the first and the last kernel keep all weights: they hold few, and much hangs on the "
-        "first where no batch normalization follows it.",
+        description="Whether the first and the last kernel keep all weights: they hold few, and the first is sensitive "
+        "if no batch normalization follows it.",
     )
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
-    ramp: float = Field(0.33, gt=0, le=1, description="Part of the epochs over which the sparsity rises.")
+    ramp: float = Field(0.33, gt=0, le=1, description="Fraction of the epochs during which the sparsity rises.")
     updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
 

@@ -12,12 +12,12 @@ from compress.context import Context
 
 
 class Config(BaseModel):
-    """How activation ranges are found, and which integers stand for them."""
+    """How the ranges of activations are found, and which integers represent them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     calibration: Literal["minmax", "entropy", "percentile"] = Field(
-        "minmax", description="How a range is taken from the activations that were seen."
+        "minmax", description="How the range is computed from the activations on the calibration images."
     )
     images: int = Field(256, ge=1, le=100_000, description="Training images to calibrate on, at most.")
     activations: Literal["uint8", "int8"] = Field(
@@ -38,7 +38,7 @@ def run(config: Config, network: Network, data: Dataset, out: Path, context: Con
     context.progress(0.5, "calibrating")
     int8 = quantize(
         fp32,
-        images_of(data, "train")[: config.images],  # the splits are shuffled: any part is a fair sample
+        images_of(data, "train")[: config.images],  # the splits are shuffled, so any part is a random sample
         out / "int8.onnx",
         calibration=config.calibration,
         activations=config.activations,

@@ -12,7 +12,7 @@ from compress.data.balance import Balance
 
 
 class Config(BaseModel):
-    """What may be deployed, under which name."""
+    """Which models may be deployed, and the bundle's name and licence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,18 +24,18 @@ class Config(BaseModel):
     license: str = Field(
         "",
         pattern=r"^[A-Za-z0-9.+-]{0,64}$",
-        description="Under which licence the model may be used, as an SPDX identifier such as MIT; empty: under none.",
+        description="The model's licence as an SPDX identifier such as MIT; empty: no licence, all rights reserved.",
     )
     max_drop: float = Field(
         0.5,
         ge=0,
         le=100,
-        description="Percentage points of validation accuracy that may be lost against the teacher.",
+        description="Percentage points of the teacher's validation accuracy that a model may lose.",
     )
 
 
 def fingerprint(config: Config, memo: Path) -> str:
-    """Return a digest of what a bundle carries as it is: its programs, and the templates of its texts."""
+    """Return a digest of the files that go into a bundle as they are: its programs, and the templates of its texts."""
     from compress.bundle.card import TEMPLATES
     from compress.bundle.write import programs
     from compress.files import sha256_file, sha256_json
@@ -72,7 +72,7 @@ def run(
     )
     from compress.report.choice import choose
 
-    # several sessions take turns: threads that spin while they wait would take the cores from the others
+    # Several sessions run alternately: threads that wait in a busy loop would take the cores from the others
     opened = {model.id: open_session(model.file, spinning=False) for model in export.models}
     probabilities: dict[str, dict[str, np.ndarray]] = {model.id: {} for model in export.models}
     held_out: tuple[Split, ...] = ("validation", "test")

@@ -1,4 +1,4 @@
-"""Train the teacher on the labels, augmented, stopped by the validation split."""
+"""Train the teacher on labels, with augmentation and early stopping on the validation split."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Architecture(Choice):
 
 
 class Config(LabelSettings):
-    """Which architecture, trained how."""
+    """The architecture, its initial weights, and how to train it."""
 
     architecture: Architecture = Field(
-        Architecture(), description="A file in teachers/, and as options what its build() takes, such as width."
+        Architecture(), description="A file in teachers/; its options are those of its build(), such as width."
     )
     weights: str = Field(
         "none",
-        description="What the trunk begins with: imagenet (Keras's file), a file of VGG16's weights (.h5, .weights.h5 "
+        description="Initial weights of the trunk: imagenet (Keras's file), a file of VGG16's weights (.h5, .weights.h5 "
         "or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, the "
         "architecture's options have batch_norm false and scaling caffe.",
     )
     phases: tuple[Phase, ...] = Field(
-        (), description="What is trained before all layers are: the head first, then some of the last blocks with it."
+        (), description="Trainings before that of all layers: first the head, then some of the last blocks with it."
     )
     epochs: int = Field(6, ge=0, le=10_000, description="Passes over the training images, at most, after the phases.")
 
@@ -70,17 +70,17 @@ class Config(LabelSettings):
 
     @property
     def built(self) -> Architecture:
-        """The architecture with what published weights ask of it among its options."""
+        """The architecture, with the options that published weights require."""
         return self.architecture.with_options(PRETRAINED if self.weights != pretrained.NONE else {})
 
     def key_settings(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: of a file of weights its content, see `fingerprint`."""
+        """Return the settings that the result depends on; `fingerprint` covers the content of a file of weights."""
         named = (pretrained.IMAGENET, pretrained.NONE)
         return {**self.model_dump(mode="json"), "weights": self.weights if self.weights in named else "a file"}
 
 
 def fingerprint(config: Config, memo: Path) -> str:
-    """Return the sha256 of the file of weights, if one is named, and which of the published ones else."""
+    """Return the sha256 of the file of weights, the md5 of the published file, or an empty text without weights."""
     if config.weights == pretrained.NONE:
         return ""
     if config.weights == pretrained.IMAGENET:
@@ -113,7 +113,7 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
 def fit_teacher(
     config: Config, balance: Balance, engine: Engine, data: Dataset, context: Context
 ) -> tuple[Any, list[Fitted]]:
-    """Return the trained Keras model, and how each phase of its training went."""
+    """Return the trained Keras model, and the course of each phase of its training."""
     from compress import networks
     from compress.tensorflow import start_afresh
     from compress.training.checkpoint import START

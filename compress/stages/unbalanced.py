@@ -1,4 +1,4 @@
-"""Where classes are balanced, train the teacher once more without, to show what balance gives."""
+"""If classes are balanced, train the teacher once more without balancing, to show its effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ fingerprint = teacher.fingerprint
 
 
 def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Unbalanced:
-    """Return how a teacher that was trained alike, but not balanced, does on the test images of each class."""
+    """Return the test scores, for each class, of a teacher trained in the same way but without balancing."""
     if balance.method == "none":
         return Unbalanced(None)
     from compress.data.images import images_of
