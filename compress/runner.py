@@ -28,7 +28,7 @@ InputKeys = dict[str, list[list[str]]]  # by parameter: [name, key] of each stag
 
 @dataclass(frozen=True)
 class Step:
-    """A stage in this run: its settings by parameter, its key and the key's parts, its entry or why it has to run."""
+    """A stage in this run: its settings by parameter, its key and the key's parts, its entry or why it must run."""
 
     stage: Stage
     settings: dict[str, BaseModel]
@@ -39,7 +39,7 @@ class Step:
 
 
 def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
-    """Return a step for each stage, with its entry if the store has a verified one, otherwise with the reason to run."""
+    """Return a step for each stage, with its entry if the store has a verified one, otherwise with a reason to run."""
     steps: dict[str, Step] = {}
     for stage in pipeline:
         settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}

@@ -35,8 +35,8 @@ class Config(LabelSettings):
     )
     weights: str = Field(
         "none",
-        description="Initial weights of the trunk: imagenet (Keras's file), a file of VGG16's weights (.h5, .weights.h5 "
-        "or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, the "
+        description="Initial weights of the trunk: imagenet (Keras's file), a file of VGG16's weights (.h5, "
+        ".weights.h5 or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, the "
         "architecture's options have batch_norm false and scaling caffe.",
     )
     phases: tuple[Phase, ...] = Field(
