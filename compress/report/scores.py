@@ -20,7 +20,7 @@ CONFUSION_UP_TO = 100  # classes; with more, the matrix is left out
 def split_metrics(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Metrics:
     """Return the metrics of a model on the images of a split.
 
-    `labels` is `(n,) int64`, `probabilities` is `(n, classes) float32`. None stand for top-5 accuracy with fewer than
+    `labels` is `(n,) int64`, `probabilities` is `(n, classes) float32`. None stands for top-5 accuracy with fewer than
     10 classes, the confusion matrix with more than 100, and the scores of a class without images.
     """
     correct, n = accuracy_counts(labels, probabilities)
