@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -75,3 +76,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     monkeypatch.setattr(fingerprint, "code_digest", lambda modules: "code")
     monkeypatch.setattr(fingerprint, "library_versions", lambda modules: {"library": "1.0"})
     return Toy(tmp_path)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now, TensorFlow above all, out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
