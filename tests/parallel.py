@@ -30,7 +30,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if option.numprocesses is None and whole and not option.usepdb:
         option.numprocesses = min(available_cores(), MAX_WORKERS)
-    option.loadscopereorder = False  # in the order of their names: what takes longest does not come last
+    option.loadscopereorder = False  # it would sort groups by their number of tests; what measures time comes last
     if option.numprocesses:
         folder = tempfile.TemporaryDirectory()
         config.add_cleanup(folder.cleanup)
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def measures_time(item: pytest.Item) -> bool:
-    """Tell whether a test asserts how long something takes."""
+    """Tell whether a test compares measured times."""
     return item.get_closest_marker("measures_time") is not None
 
 
