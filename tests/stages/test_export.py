@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.errors import CompressError
 from compress.stages import export, quantize
+from compress.tensorflow import start_afresh
 
 
 def folder(path: Path) -> Path:
@@ -41,3 +43,15 @@ def test_two_networks_of_one_name_are_refused(
 ) -> None:
     with pytest.raises(CompressError, match=rf"{network.name}-fp32: two stages make it; .* should state a product"):
         export.run(export.Config(), (network, network), (), data, tmp_path, context)
+
+
+def test_an_onnx_model_that_is_not_its_network_is_refused(
+    network: Network, data: Dataset, context: Context, tmp_path: Path
+) -> None:
+    start_afresh(1)
+    other = replace(network, weights=tmp_path / "weights.npz")
+    networks.save(networks.build("students", "plain", network.options, network.image_shape, 3), other.weights)
+    made = quantize.run(quantize.Config(images=5), other, data, folder(tmp_path / "of"), context)
+
+    with pytest.raises(CompressError, match=rf"{network.name}-fp32: logits differ from Keras by "):
+        export.run(export.Config(), (network,), (made,), data, folder(tmp_path / "out"), context)
