@@ -111,7 +111,7 @@ def log(folder: Path, name: str) -> str:
 
 def losses(workspace: Path, stage: str) -> list[float]:
     [file] = (workspace / "logs").glob(f"{stage}-*/training/history.csv")
-    return [float(row["loss"]) for row in csv.DictReader(file.open())]
+    return [float(row["loss"]) for row in csv.DictReader(file.read_text().splitlines())]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")

@@ -364,7 +364,7 @@ def test_tensorboard_finds_the_scalars_that_history_has(unbroken: Callable[[str]
 
     events = EventAccumulator(str(logs))
     events.Reload()
-    rows = list(csv.DictReader((logs / FILE).open()))
+    rows = list(csv.DictReader((logs / FILE).read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert set(events.Tags()["tensors"]) == set(rows[0]) - {"epoch"}
     for name in events.Tags()["tensors"]:
@@ -377,7 +377,8 @@ def test_a_moving_average_leaves_the_training_itself_alone(unbroken: Callable[[s
     train(context(tmp_path), SETTINGS.model_copy(update={"ema": 0.9}))
 
     folders = tmp_path, unbroken("defaults").folder
-    rows = [list(csv.DictReader((path / "logs" / "training" / FILE).open())) for path in folders]
+    texts = [(path / "logs" / "training" / FILE).read_text() for path in folders]
+    rows = [list(csv.DictReader(text.splitlines())) for text in texts]
     losses, plain = ([row["loss"] for row in found] for found in rows)
     assert losses == plain
     assert rows[0][-1]["validation_cross_entropy"] != rows[1][-1]["validation_cross_entropy"]

@@ -112,10 +112,8 @@ def test_views_are_trained_on_in_turn(images: Dataset, tmp_path: Path) -> None:
         "phase1-features1.npy",
         "phase1-validation-features0.npy",
     ]
-    losses = [
-        [row["loss"] for row in csv.DictReader((tmp_path / name / "logs" / "phase1" / FILE).open())]
-        for name in ("one", "two")
-    ]
+    texts = [(tmp_path / name / "logs" / "phase1" / FILE).read_text() for name in ("one", "two")]
+    losses = [[row["loss"] for row in csv.DictReader(text.splitlines())] for text in texts]
     assert losses[0][0] == losses[1][0]
     assert losses[0][1] != losses[1][1]
 
