@@ -113,11 +113,7 @@ class Training:
             self._use_smaller_parts(error)
             return None
         loss: float = fitted.history["loss"][0]
-        if not math.isfinite(loss):
-            raise CompressError(
-                f"{self.context.stage}: the loss is {loss} in epoch {epoch + 1}: training diverged; "
-                f"the learning rate, {self.settings.learning_rate}, should be lower"
-            )
+        self._check_finite("loss", loss)
         return loss
 
     def judge(self, loss: float, seconds: float) -> None:
@@ -132,6 +128,7 @@ class Training:
         state = self.state
         self.model.set_weights(weights)
         accuracy, cross_entropy = evaluate(self.forward, *self.validation)
+        self._check_finite("validation cross-entropy", cross_entropy)
         result = accuracy, -cross_entropy
         if state.epoch >= self.may_stop_from and result > tuple(state.best_result):
             state.best, state.best_result, self.best_weights = state.epoch, result, weights
@@ -179,6 +176,13 @@ class Training:
     @property
     def _done(self) -> float:
         return self.state.epoch / self.settings.epochs
+
+    def _check_finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise CompressError(
+                f"{self.context.stage}: the {name} is {value} in epoch {self.state.epoch + 1}: training diverged; "
+                f"the learning rate, {self.settings.learning_rate}, should be lower"
+            )
 
     def _use_smaller_parts(self, error: Exception) -> None:
         """Process batches in twice as many parts from now on; raises `MachineError` if that is impossible."""

@@ -230,6 +230,15 @@ def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
         train(context(tmp_path), SETTINGS.model_copy(update={"learning_rate": float("nan")}))
 
 
+def test_a_network_whose_logits_are_not_finite_has_diverged_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.training.trainer.evaluate", lambda *_: (0.1, float("nan")))
+
+    with pytest.raises(CompressError, match="stage: the validation cross-entropy is nan in epoch 1: training diverged"):
+        train(context(tmp_path))
+
+
 def test_evaluate_gives_accuracy_and_cross_entropy_worked_by_hand() -> None:
     image = keras.Input((1, 1, 2))
     model = keras.Model(image, keras.layers.Flatten()(image))
