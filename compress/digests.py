@@ -59,7 +59,7 @@ def _stamp(name: str, max_bytes: int) -> list[int]:
     """Return a file's size in bytes and the times, in ns, at which its content and its metadata last changed."""
     status = os.stat(name)  # noqa: PTH116  # Path.stat takes twice as long
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would block until its other end is opened
-        raise ValueError("is no regular file")
+        raise ValueError("is not a regular file")
     if status.st_size > max_bytes:
         raise ValueError(f"has {status.st_size} bytes")
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]

@@ -60,6 +60,8 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     contents: dict[str, bytes] = {}
     wrong: list[str] = []
     for name, file in manifest["files"].items():
+        if name not in claimed and not (folder / name).exists():
+            raise BadInputError(f"{folder / MANIFEST}: files: {name}: No such file, and {SUMS} does not list it")
         contents[name] = read_part(folder, name)
         found = hashlib.sha256(contents[name]).hexdigest()
         if found == listed[name] == claimed.get(name) and len(contents[name]) == file["size"]:

@@ -227,7 +227,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
         "input.name",
     ),
     "deployed out of the bundle": (manifest_with(deployed="../../x"), "deployed"),
-    "file that is not there": (listed_too("more.txt"), "more.txt: No such file"),
+    "file that is not there": (listed_too("more.txt"), "manifest.json: files: more.txt: No such file"),
     "wrong hash": (written("labels.txt", b"a\nb\n"), "labels.txt: not as written"),
     "truncated model": (truncated, "model.onnx: not as written"),
     "truncated model, right hash": (resealed(truncated), "is not an ONNX model"),
