@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from compress.errors import BadInputError, CompressError, MachineError, cannot_write
+from compress.streams import ClosedPipeError, guarded_output
 
 if TYPE_CHECKING:
     import typer
@@ -31,13 +32,23 @@ RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 
 
 def main() -> None:
-    """Run the command line; a known error prints one line and sets its exit code, a traceback only with --debug."""
+    """Run the command line, and exit with its exit code."""
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     try:
-        sys.exit(_run(arguments))
+        with guarded_output():
+            code = _exit_code(arguments)
+    except ClosedPipeError as error:
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
+    """Run a command; a known error prints one line and gives its exit code, a traceback only with --debug."""
+    try:
+        return _run(arguments)
     except KeyboardInterrupt:
         _print_error("interrupted; the same command continues where it stopped")
-        sys.exit(130)
+        return 130
     except Exception as error:
         known = _as_known(error)
         if known and known.starts_again:
@@ -45,7 +56,7 @@ def main() -> None:
         if DEBUG in sys.argv or known is None:
             raise
         _print_error(f"error: {known}")
-        sys.exit(known.exit_code)
+        return known.exit_code
 
 
 def _run(arguments: Sequence[str]) -> int:

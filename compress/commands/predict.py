@@ -6,7 +6,6 @@ It parses arguments with the standard library, because loading typer would take 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -25,8 +24,6 @@ SUMMARY = (
 
 def predict(arguments: Sequence[str]) -> int:
     """Print a line for each image; return the exit code, 2 if one of them was not an image."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that the terminal's encoding cannot show
     options = _parser().parse_intermixed_args(arguments)
     classifier = load(options.bundle)
     batch: list[tuple[str, Any]] = []

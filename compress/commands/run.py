@@ -23,6 +23,7 @@ def run_up_to(last: str, config: Any) -> Any:
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
     from compress.followers import announced
+    from compress.plural import counted
     from compress.progress import Progress
     from compress.store import Store
     from compress.terminal import terminal
@@ -53,7 +54,9 @@ def run_up_to(last: str, config: Any) -> Any:
         with Progress(console) as progress:
             entries = runner.execute(steps, config, settings.to_toml(config), store, progress, meet)
         cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
-        console.print(f"{len(steps)} stages, {cached} of them finished before", highlight=False)
+        console.print(
+            f"{counted(len(steps), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
+        )
         result = runner.load_artifact(steps[-1].stage, entries[-1])
         if isinstance(result, Bundle):
             _show(console, result, config.exported)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from compress.artifacts import Dataset
 from compress.data.describe import description_of
+from compress.plural import counted
 
 MAX_ROWS = 40  # classes
 
@@ -16,7 +17,7 @@ def data_table(data: Dataset) -> Table:
     """Return a table of how many images each class has in each split."""
     description = description_of(data)
     splits, classes = description["splits"], description["classes"]
-    table = Table(title=f"{data.name}: {description['images']:,} images", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(title=f"{data.name}: {counted(description['images'], 'image')}", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("class")
     for split in splits:
         table.add_column(split, justify="right")
@@ -25,7 +26,7 @@ def data_table(data: Dataset) -> Table:
     if len(classes) > MAX_ROWS:
         table.add_row(f"... {len(classes) - MAX_ROWS} more", *("" for _ in splits))
     table.add_section()
-    table.add_row(f"{len(classes)} classes", *(f"{n:,}" for n in splits.values()), style="bold")
+    table.add_row(counted(len(classes), "class", "classes"), *(f"{n:,}" for n in splits.values()), style="bold")
     return table
 
 

@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from compress.plural import counted
 from compress.report.schema import Metrics, Report
 
 RAREST = 3  # balanced classes shown
@@ -18,7 +19,7 @@ CONFUSED = 3  # most confused pairs of classes shown
 
 def report_table(report: Report) -> Table:
     """Return a table of a report's models, in which the deployed model is marked."""
-    title = f"{report.run.name}: {report.run.n_test} test images, seed {report.run.seed}"
+    title = f"{report.run.name}: {counted(report.run.n_test, 'test image')}, seed {report.run.seed}"
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading in ("model", "accuracy", "95 %", "drop", "zeros", "size", "p50", "faster"):
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
@@ -45,8 +46,8 @@ def balance_lines(report: Report) -> list[str]:
     """Return a line for each of the rarest classes: the teacher's recall without and with balancing."""
     rows = sorted(report.balance.recall, key=lambda row: row.train)[:RAREST]
     return [
-        f"{report.balance.method}: {row.name} ({row.train} training images): "
-        f"the teacher's recall {row.unbalanced:.4f} -> {row.balanced:.4f} on {row.n} test images"
+        f"{report.balance.method}: {row.name} ({counted(row.train, 'training image')}): "
+        f"the teacher's recall {row.unbalanced:.4f} -> {row.balanced:.4f} on {counted(row.n, 'test image')}"
         for row in rows
         if row.n
     ]
@@ -66,7 +67,7 @@ def comparison_lines(report: Report) -> list[str]:
 
 def metrics_table(metrics: Metrics) -> Table:
     """Return a table of metrics, one row per class."""
-    title = f"accuracy {metrics.accuracy:.4f} {_between(metrics.accuracy_ci95)} on {metrics.n:,} images"
+    title = f"accuracy {metrics.accuracy:.4f} {_between(metrics.accuracy_ci95)} on {counted(metrics.n, 'image')}"
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False)
     for heading in ("class", "images", "precision", "recall", "95 %", "F1"):
         table.add_column(heading, justify="left" if heading == "class" else "right")

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from compress.errors import MachineError
+from compress.plural import counted
 from compress.serve.app import build_app
 from compress.serve.limits import Limits
 from compress.serve.metrics import Metrics
@@ -29,7 +30,9 @@ def serve(bundles: Sequence[Path], host: str, port: int, threads: int, limits: L
     models = load_models(bundles, threads, limits, metrics)
     for folder, model in zip(bundles, models.values(), strict=True):
         shape, labels = model.classifier.input_shape, model.classifier.labels
-        print(f"{model.classifier.name}: {folder}, {'x'.join(map(str, shape))} pixels to {len(labels)} labels")
+        print(
+            f"{model.classifier.name}: {folder}, {'x'.join(map(str, shape))} pixels to {counted(len(labels), 'label')}"
+        )
     listening = listen(host, port)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -17,6 +17,7 @@ from compress.files import sha256_file
 from compress.latency.bench.sweep import Measured, Settings
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
 from compress.onnx_tools.providers import short
+from compress.plural import counted
 
 SCHEMA = 1
 NOTE = (
@@ -77,7 +78,7 @@ def host_line(host: Mapping[str, Any]) -> str:
     limit = host["cgroup_cpu"]
     facts = [
         host["processor"],
-        f"{host['cores']} cores",
+        counted(host["cores"], "core"),
         host["gpu"],
         f"cgroup limit {limit}" if limit and not limit.startswith(UNLIMITED) else "",
         f"governor {host['governor']}" if host["governor"] else "",
