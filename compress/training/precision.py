@@ -65,8 +65,8 @@ def choose(precision: Precision, seconds_in: Callable[[Dtype], float], name: str
         float32, small = (min(seconds[dtype] for seconds in rounds) for dtype in known)
         chosen = known[1] if float32 >= MIN_GAIN * small else known[0]
         context.note(
-            f"{context.stage}: {name} is computed in {chosen}: a step takes {1000 * float32:.3g} ms in {known[0]}, "
-            f"{1000 * small:.3g} ms in {known[1]}"
+            f"{context.stage}: {name} is computed in {chosen}: a step takes {1000 * float32:,.1f} ms in {known[0]}, "
+            f"{1000 * small:,.1f} ms in {known[1]}"
         )
         write_file(file, json.dumps(chosen).encode())
 
