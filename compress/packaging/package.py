@@ -60,8 +60,18 @@ def _not_ours(folder: Path) -> str:
         recorded = dict(json.loads((folder / RECORD).read_bytes())["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return "is there already and was not written by this command"
-    changed = sorted(name for name, digest in _digests(folder).items() if recorded.get(name) != digest)
+    changed = sorted(
+        [name for name, digest in _digests(folder).items() if recorded.get(name) != digest]
+        + [path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_never_written(path)]
+    )
     return f"{changed[0]} in it was not written by this command" if changed else ""
+
+
+def _is_never_written(path: Path) -> bool:
+    """Tell whether a path is a link, an empty folder or a special file, none of which a layout contains."""
+    if path.is_symlink():
+        return True
+    return not any(path.iterdir()) if path.is_dir() else not path.is_file()
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -47,13 +47,51 @@ def test_a_damaged_bundle_is_made_whole(bundle: Bundle, tmp_path: Path, name: st
 def test_an_older_bundle_gives_way(bundle: Bundle, tmp_path: Path) -> None:
     target = publish(bundle, tmp_path)
     (target / "stray.txt").write_text("of an older version")
-    (bundle.folder / "model.onnx").write_bytes(b"newer")
-    (bundle.folder / "manifest.json").unlink()
-    (bundle.folder / "manifest.json").write_text(json.dumps({"files": list_files(bundle.folder)}))
+    (target / "manifest.json").write_text(json.dumps({"files": list_files(target)}))
+    renew(bundle)
 
     publish(bundle, tmp_path)
 
     assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "model.onnx"]
+    assert (target / "model.onnx").read_bytes() == b"newer"
+
+
+def renew(bundle: Bundle, *more: str) -> None:
+    for name in ("model.onnx", *more):
+        (bundle.folder / name).write_bytes(b"newer")
+    (bundle.folder / "manifest.json").write_text(json.dumps({"files": list_files(bundle.folder)}))
+
+
+@pytest.mark.parametrize("manifest", ["whole", "damaged"])
+def test_a_users_own_files_stay_when_a_newer_bundle_takes_the_place(
+    manifest: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    target = publish(bundle, tmp_path)
+    (target / "notes" / "empty").mkdir(parents=True)
+    (target / "notes" / "mine.txt").write_text("mine")
+    (target / "link").symlink_to("nowhere")
+    if manifest == "damaged":
+        (target / "manifest.json").write_text("{")
+    renew(bundle)
+
+    publish(bundle, tmp_path)
+
+    assert (target / "model.onnx").read_bytes() == b"newer"
+    assert (target / "notes" / "mine.txt").read_text() == "mine"
+    assert (target / "notes" / "empty").is_dir()
+    assert (target / "link").readlink() == Path("nowhere")
+
+
+def test_a_users_own_file_is_never_overwritten_by_a_new_file_of_the_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    target = publish(bundle, tmp_path)
+    (target / "report.json").write_text("mine")
+    renew(bundle, "report.json")
+
+    with pytest.raises(BadInputError, match="is not of the bundle and would be overwritten"):
+        publish(bundle, tmp_path)
+
+    assert (target / "report.json").read_text() == "mine"
+    assert (target / "model.onnx").read_bytes() == b"model"
 
 
 def test_a_users_own_file_beside_a_whole_bundle_stays(bundle: Bundle, tmp_path: Path) -> None:

@@ -74,6 +74,14 @@ def added(out: Path) -> None:
     (out / ".git" / "HEAD").write_text("mine")
 
 
+def a_link(out: Path) -> None:
+    (out / "link").symlink_to("nowhere")
+
+
+def an_empty_folder(out: Path) -> None:
+    (out / "digits" / "2").mkdir()
+
+
 def a_manifest(out: Path) -> None:
     (out / "manifest.json").write_text("mine")
 
@@ -94,6 +102,8 @@ def record_of_nothing(out: Path) -> None:
         (False, a_file, "is there already and was not written by this command"),
         (True, edited, "digits/config.pbtxt in it was not written by this command"),
         (True, added, ".git/HEAD in it was not written by this command"),
+        (True, a_link, "link in it was not written by this command"),
+        (True, an_empty_folder, "digits/2 in it was not written by this command"),
         (True, a_manifest, "manifest.json in it was not written by this command"),
         (True, record_of_a_list, "digits/1/model.onnx in it was not written by this command"),
         (True, record_of_nothing, "is there already and was not written by this command"),
