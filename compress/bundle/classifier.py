@@ -62,12 +62,13 @@ class Classifier:
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return logits and probabilities, both `(batch, classes) float32`, for `(batch, *input_shape) uint8`.
 
-        Raises `BadInputError` if the model fails to run.
+        Raises `BadInputError` if the model fails to run, or gives probabilities that are not finite.
         """
         try:
             logits, probabilities = self.session.run(OUTPUTS, {INPUT: pixels})
         except Exception as error:  # onnxruntime has one type per status, and raises others too
             raise BadInputError(f"{self.name}: fails to run: {first_line(error)}") from error
+        self._check_finite(probabilities)
         return logits, probabilities
 
     def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 1) -> list[Prediction]:
@@ -84,10 +85,18 @@ class Classifier:
         return predictions
 
     def prediction(self, probabilities: np.ndarray, top: int = 1) -> Prediction:
-        """Return the prediction for probabilities `(classes,)`; labels of equal probability keep their order."""
+        """Return the prediction for probabilities `(classes,)`; labels of equal probability keep their order.
+
+        Raises `BadInputError` if a probability is not finite.
+        """
+        self._check_finite(probabilities)
         order = np.argsort(-probabilities, kind="stable")[:top]
         best = tuple((self.labels[i], float(probabilities[i])) for i in order)
         return Prediction(*best[0], best)
+
+    def _check_finite(self, probabilities: np.ndarray) -> None:
+        if not np.isfinite(probabilities).all():
+            raise BadInputError(f"{self.name}: its probabilities are not finite; python -m compress verify checks it")
 
 
 def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Classifier:

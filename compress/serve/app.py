@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from anyio import fail_after
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +22,7 @@ from starlette.types import ASGIApp
 from compress.errors import BadInputError, first_line
 from compress.machine import available_cores
 from compress.onnx_tools.signature import PROBABILITIES
+from compress.serve.body import CODINGS, advice, read_body
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import Metrics
 from compress.serve.models import Model
@@ -129,8 +129,8 @@ async def infer(request: Request) -> Response:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limits.deadline_seconds
     with model.batcher.place():
-        body = await _body(request, limits, deadline)
-        arguments = body, request.headers.get(JSON_LENGTH), model.classifier.input_shape, limits.batch
+        body = await read_body(request, limits, deadline)
+        arguments = body, _json_length(request), model.classifier.input_shape, limits.batch
         if len(body) <= READ_AT_ONCE:
             query = read_request(*arguments)
         else:
@@ -150,10 +150,13 @@ async def classify(request: Request) -> Response:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + state.limits.deadline_seconds
     with model.batcher.place():
-        body = await _body(request, state.limits, deadline)
+        body = await read_body(request, state.limits, deadline)
         pixels = await loop.run_in_executor(state.decoders, model.classifier.pixels, body)
         outputs = await model.batcher.infer(pixels[np.newaxis], [PROBABILITIES], deadline)
-    prediction = model.classifier.prediction(outputs[PROBABILITIES][0], int(top))
+    try:
+        prediction = model.classifier.prediction(outputs[PROBABILITIES][0], int(top))
+    except BadInputError as error:  # the model's fault, not the client's
+        raise Refused(500, str(error)) from error
     return _json(
         {
             "model_name": model.classifier.name,
@@ -180,52 +183,33 @@ def _model(request: Request) -> Model:
     return models[name]
 
 
-async def _body(request: Request, limits: Limits, deadline: float) -> bytes:
-    """Return a request's body; raises `Refused` if it is too large, encoded, or incomplete at the deadline."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Refused(415, "Content-Encoding: should be none")
-    if int(request.headers.get("Content-Length", "0")) > limits.request_bytes:  # h11 accepts only digits, at most 20
-        raise _too_large(limits)
-    try:
-        with fail_after(deadline - asyncio.get_running_loop().time()):
-            return await _read(request, limits)
-    except TimeoutError as error:
-        raise Refused(408, f"the body has not arrived within {limits.deadline_seconds:g} seconds") from error
-
-
-async def _read(request: Request, limits: Limits) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limits.request_bytes:
-            raise _too_large(limits)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large(limits: Limits) -> Refused:
-    return Refused(413, f"the body is too large; should have {limits.request_bytes:,} bytes at most")
+def _json_length(request: Request) -> str | None:
+    """Return the header that states the size of the JSON; None without it. Two of them are no number."""
+    return ",".join(request.headers.getlist(JSON_LENGTH)) if JSON_LENGTH in request.headers else None
 
 
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     # ASCII, because a message may quote half of a surrogate pair from a client's text, which UTF-8 cannot encode
-    return Response(json.dumps(value), status, headers, "application/json")
+    return Response(json.dumps(value, allow_nan=False), status, headers, "application/json")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 503 else {}
-    return _json({"error": str(error)}, error.status, headers)
+    headers = {503: {"Retry-After": str(RETRY_SECONDS)}, 415: {"Accept-Encoding": ", ".join(CODINGS)}}
+    why = f"{error}{advice(request)}" if error.status == 400 else str(error)
+    return _json({"error": why}, error.status, headers.get(error.status))
 
 
 async def _bad_input(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 400)
+    return _json({"error": f"{error}{advice(request)}"}, 400)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _json({"error": error.detail}, error.status_code, error.headers)
+    path = request.url.path
+    is_unsupported = error.status_code == 404 and path.startswith("/v2/")  # statistics, loading, shared memory, tracing
+    why = f"{path:.100}: not supported by this server; /openapi.json lists what is" if is_unsupported else error.detail
+    return _json({"error": why}, error.status_code, error.headers)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ ERRORS = {
     "404": "There is no such model or version.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
-    "415": "The body is encoded.",
+    "415": "The body has an encoding that is not supported.",
     "500": "The model could not be run.",
     "503": "The server is too busy or about to stop: try again later.",
 }
@@ -54,7 +54,7 @@ def description(models: Collection[str]) -> dict[str, Any]:
 
 def _of_a_model() -> dict[str, Any]:
     """Return the operations on a model, by the end of their URL."""
-    json_length = {"name": JSON_LENGTH, "in": "header", "schema": {"type": "integer", "minimum": 1}}
+    json_length = {"name": JSON_LENGTH, "in": "header", "schema": {"type": "integer", "minimum": 0}}
     top = {"name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}}
     answers = {**_named("InferenceResponse"), "application/octet-stream": {"schema": BINARY}}
     images = {kind: {"schema": BINARY} for kind in ("image/jpeg", "image/png", "application/octet-stream")}

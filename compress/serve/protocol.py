@@ -12,10 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from compress.onnx_tools.signature import INPUT, OUTPUTS
 from compress.serve.limits import Refused
@@ -32,11 +33,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
+def _refuse(value: Any) -> None:
+    if value is not None:
+        raise PydanticCustomError("unsupported", "not supported by this server")
+
+
+Unsupported = Annotated[None, BeforeValidator(_refuse)]
+
+
 class InputParameters(_Part):
     """`binary_data_size`: size of a tensor whose bytes follow the JSON. Shared memory is not supported."""
 
     binary_data_size: int | None = Field(None, ge=0)
-    shared_memory_region: None = None
+    shared_memory_region: Unsupported = None
 
 
 class Input(_Part):
@@ -45,7 +54,7 @@ class Input(_Part):
     name: str
     shape: list[int] = Field(max_length=8)
     datatype: str
-    parameters: InputParameters = InputParameters()
+    parameters: InputParameters | None = None
     data: list[Any] | None = None
 
 
@@ -53,30 +62,30 @@ class OutputParameters(_Part):
     """`binary_data`: whether the tensor should follow the answer's JSON. The other parameters are not supported."""
 
     binary_data: bool | None = None
-    classification: None = None
-    shared_memory_region: None = None
+    classification: Unsupported = None
+    shared_memory_region: Unsupported = None
 
 
 class Output(_Part):
     """An output that the client wants."""
 
     name: str
-    parameters: OutputParameters = OutputParameters()
+    parameters: OutputParameters | None = None
 
 
 class RequestParameters(_Part):
     """`binary_data_output`: whether all outputs should follow the answer's JSON."""
 
-    binary_data_output: bool = False
+    binary_data_output: bool | None = None
 
 
 class InferenceRequest(_Part):
-    """The JSON of a request; without `outputs`, the client wants all of them."""
+    """The JSON of a request; without `outputs`, the client wants all of them. A member that is null is absent."""
 
     id: str | None = None
-    parameters: RequestParameters = RequestParameters()
+    parameters: RequestParameters | None = None
     inputs: list[Input] = Field(max_length=8)
-    outputs: list[Output] = Field([], max_length=8)
+    outputs: list[Output] | None = Field(None, max_length=8)
 
 
 @dataclass(frozen=True)
@@ -92,9 +101,12 @@ def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, i
     """Return what a request asks for; raises `Refused`, which names the first thing that is wrong.
 
     `json_length` is the header Inference-Header-Content-Length, the size of the JSON in bytes; if it is None, the whole
-    body is JSON.
+    body is JSON. If it is 0, the body is one image's pixels, and the outputs should be binary: the raw binary request
+    of Triton's extension.
     """
     length = _json_length(json_length, len(body))
+    if json_length is not None and length == 0:
+        return Query(None, _raw_pixels(body, input_shape), dict.fromkeys(OUTPUTS, True))
     max_json_bytes = JSON_BYTES + JSON_BYTES_PER_VALUE * max_images * math.prod(input_shape)
     if length > max_json_bytes:
         raise Refused(413, f"the JSON has {length:,} bytes; should have {max_json_bytes:,} at most")
@@ -125,7 +137,7 @@ def write_answer(name: str, query: Query, outputs: Mapping[str, np.ndarray]) -> 
         else:
             raise Refused(500, f"{output}: is not finite, which JSON cannot express; request it as binary data")
     answer = {"model_name": name, "model_version": VERSION, "outputs": described}
-    text = json.dumps(answer if query.id is None else {**answer, "id": query.id}).encode()
+    text = json.dumps(answer if query.id is None else {**answer, "id": query.id}, allow_nan=False).encode()
     if not binary:
         return text, {"Content-Type": "application/json"}
     return b"".join([text, *binary]), {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(text))}
@@ -146,7 +158,7 @@ def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int]
         right = ", ".join(map(str, input_shape))
         raise _bad(f"{INPUT}: shape is {tensor.shape}; should be [1 to {max_images}, {right}]")
     count = math.prod(tensor.shape)
-    size = tensor.parameters.binary_data_size
+    size = tensor.parameters.binary_data_size if tensor.parameters else None
     if (size is None) == (tensor.data is None):
         raise _bad(f"{INPUT}: should have either data or parameters.binary_data_size")
     if tensor.data is not None:
@@ -158,6 +170,13 @@ def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int]
     else:
         values = binary
     return np.frombuffer(values, np.uint8).reshape(tensor.shape)
+
+
+def _raw_pixels(body: bytes, input_shape: tuple[int, int, int]) -> np.ndarray:
+    if len(body) != math.prod(input_shape):
+        right = f"{math.prod(input_shape)}, one image of {list(input_shape)}"
+        raise _bad(f"{JSON_LENGTH} is 0, so that the body is the tensor: it has {len(body)} bytes; should have {right}")
+    return np.frombuffer(body, np.uint8).reshape(1, *input_shape)
 
 
 def _values(data: list[Any], shape: Sequence[int], count: int) -> bytes:
@@ -178,11 +197,13 @@ def _outputs(request: InferenceRequest) -> dict[str, bool]:
     names = [output.name for output in wanted]
     if not set(names) <= set(OUTPUTS) or len(set(names)) < len(names):
         raise _bad(f"outputs: are {names}; should be of {list(OUTPUTS)}, each once")
-    default = request.parameters.binary_data_output
-    return {
-        output.name: default if output.parameters.binary_data is None else output.parameters.binary_data
-        for output in wanted
-    }
+    default = bool(request.parameters and request.parameters.binary_data_output)
+    return {output.name: _is_binary(output, default) for output in wanted}
+
+
+def _is_binary(output: Output, default: bool) -> bool:
+    wanted = output.parameters.binary_data if output.parameters else None
+    return default if wanted is None else wanted
 
 
 def _bad(why: str) -> Refused:

@@ -89,6 +89,22 @@ def test_a_model_that_loads_and_fails_to_run_is_an_error(tiny_run: Run, picture:
         classifier.predict(picture)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_probabilities_that_are_not_finite_are_an_error(value: float, tiny_run: Run, picture: Path) -> None:
+    class Session:
+        def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            probabilities = np.zeros((1, 10), np.float32)
+            probabilities[0, 3] = value
+            return [np.zeros((1, 10), np.float32), probabilities]
+
+    broken = dataclasses.replace(compress.load(tiny_run.bundle), session=Session())
+
+    with pytest.raises(BadInputError, match="digits: its probabilities are not finite"):
+        broken.predict(picture)
+    with pytest.raises(BadInputError, match="digits: its probabilities are not finite"):
+        broken.prediction(np.full(10, value, np.float32))
+
+
 def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
+import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -13,8 +16,10 @@ from starlette.types import Message
 
 import compress
 from compress.serve.app import build_app
+from compress.serve.batching import Batcher
 from compress.serve.limits import Limits
 from compress.serve.metrics import Metrics
+from compress.serve.models import Model
 from compress.serve.protocol import JSON_LENGTH
 from tests.conftest import Run
 from tests.serve.conftest import CLASSIFY, INFER, LIMITS, Server, png, request_of
@@ -44,6 +49,47 @@ def test_outputs_are_bit_equal_to_onnxruntime(
     assert {name: values.tobytes() for name, values in outputs_of(answer).items()} == {
         name: values.tobytes() for name, values in right.items()
     }
+
+
+def raw_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "GZIP": gzip.compress,
+    "x-gzip": gzip.compress,
+    " gzip , identity": gzip.compress,
+    "deflate": zlib.compress,
+    "Deflate": raw_deflate,
+    "deflate,gzip": lambda body: gzip.compress(zlib.compress(body)),
+    "Identity": lambda body: body,
+    "gzip,": lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:]),
+}
+
+
+@pytest.mark.parametrize("coding", PACKED)
+@pytest.mark.parametrize("as_binary", [False, True], ids=["json", "binary"])
+def test_a_packed_body_is_answered_as_the_plain_one(
+    as_binary: bool, coding: str, served: Server, images: np.ndarray
+) -> None:
+    body, headers = request_of(images[:1], as_binary)
+
+    answer = served.ask(INFER, PACKED[coding](body), {**headers, "Content-Encoding": coding})
+
+    assert answer.status == 200
+    assert answer.body == served.ask(INFER, body, headers).body
+
+
+def test_a_body_without_json_is_an_image_and_its_outputs_are_binary(
+    served: Server, images: np.ndarray, expected: Any
+) -> None:
+    answer = served.ask(INFER, images[:1].tobytes(), {JSON_LENGTH.lower(): "0"})
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert outputs_of(answer)["logits"].tobytes() == expected(images[:1])["logits"].tobytes()
 
 
 def test_only_outputs_that_are_asked_for_are_given(served: Server, images: np.ndarray) -> None:
@@ -84,6 +130,7 @@ def test_the_page_may_ask_nobody_but_the_server(served: Server) -> None:
     assert b"://" not in answer.body
 
 
+FORM = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a.png"\r\n\r\npng\r\n--x--\r\n'
 REFUSED: dict[str, tuple[str, bytes | None, dict[str, str], int, str]] = {
     "no such page": ("/v3", None, {}, 404, "Not Found"),
     "no such model": ("/v2/models/none", None, {}, 404, "there is digits"),
@@ -96,7 +143,36 @@ REFUSED: dict[str, tuple[str, bytes | None, dict[str, str], int, str]] = {
     "length that is none": (INFER, b"{}", {JSON_LENGTH: "two"}, 400, JSON_LENGTH),
     "too many bytes": (INFER, b"x" * 100_001, {}, 413, "100,000 bytes at most"),
     "too many bytes, unannounced": (INFER, b"x" * 100_001, {"Transfer-Encoding": "chunked"}, 413, "100,000 bytes"),
-    "packed": (INFER, b"{}", {"Content-Encoding": "gzip"}, 415, "Content-Encoding"),
+    "packed by another": (INFER, b"{}", {"Content-Encoding": "br"}, 415, "should be gzip, deflate or none"),
+    "packed too often": (INFER, b"{}", {"Content-Encoding": "gzip, " * 5}, 415, "should be gzip, deflate or none"),
+    "not packed": (INFER, b"{}", {"Content-Encoding": "gzip"}, 400, "the body is not gzip"),
+    "packed and cut short": (INFER, gzip.compress(b"{}")[:-1], {"Content-Encoding": "gzip"}, 400, "cut short"),
+    "no packed bytes": (INFER, b"", {"Content-Encoding": "deflate"}, 400, "cut short"),
+    "bytes behind a packed body": (
+        INFER,
+        zlib.compress(b"{}") + b"x",
+        {"Content-Encoding": "deflate"},
+        400,
+        "1 byte too many",
+    ),
+    "a bomb": (INFER, gzip.compress(bytes(60_000_000)), {"Content-Encoding": "gzip"}, 413, "100,000 bytes at most"),
+    "a bomb of many members": (
+        INFER,
+        gzip.compress(bytes(60_000)) * 2,
+        {"Content-Encoding": "gzip"},
+        413,
+        "100,000 bytes at most",
+    ),
+    "a form for classify": (CLASSIFY, FORM, {"Content-Type": "Multipart/Form-Data; boundary=x"}, 400, "--data-binary"),
+    "a form for infer": (
+        INFER,
+        b"image=%40x",
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        400,
+        "--data-binary",
+    ),
+    "statistics": ("/v2/models/digits/stats", None, {}, 404, "not supported by this server"),
+    "loading": ("/v2/repository/models/digits/load", b"", {}, 404, "not supported by this server"),
     "no image": (CLASSIFY, b"hello", {}, 400, "is not one of JPEG, PNG"),
     "no bytes": (CLASSIFY, b"", {}, 400, "is empty"),
     "an image cut short": (CLASSIFY, png(np.zeros((99, 99, 1), np.uint8))[:-30], {}, 400, "cannot be decoded"),
@@ -193,6 +269,34 @@ def test_a_server_that_stops_is_alive_and_not_ready() -> None:
 
     assert asyncio.run(status("/v2/health/live")) == 200
     assert asyncio.run(status("/v2/health/ready")) == 503
+
+
+def test_classify_never_answers_with_probabilities_that_are_not_finite(tiny_run: Run, images: np.ndarray) -> None:
+    limits, metrics = Limits(), Metrics()
+    classifier = compress.load(tiny_run.bundle)
+
+    def run(names: Sequence[str], pixels: np.ndarray) -> list[np.ndarray]:
+        return [np.full((len(pixels), 10), np.nan, np.float32) for _ in names]
+
+    model = Model(classifier, Batcher(run, limits, metrics.of_model("digits")), limits)
+    app = build_app({"digits": model}, limits, metrics)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": png(images[0])}
+
+    scope = {"type": "http", "method": "POST", "path": CLASSIFY, "query_string": b"", "headers": []}
+
+    async def ask() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
+
+    assert sent[0]["status"] == 500
+    assert "not finite" in json.loads(sent[1]["body"])["error"]
 
 
 def test_clients_at_once_get_their_own_answers(served: Server, images: np.ndarray, expected: Any) -> None:

@@ -44,6 +44,46 @@ def test_bytes_after_the_json_are_the_tensor() -> None:
     assert asked.outputs == {"logits": True, "probabilities": True}
 
 
+NULL = {
+    "id": text(id=None),
+    "parameters": text(parameters=None),
+    "outputs": text(outputs=None),
+    "parameters.binary_data_output": text(parameters={"binary_data_output": None}),
+    "inputs.parameters": text({**IMAGE, "data": VALUES, "parameters": None}),
+    "inputs.parameters.binary_data_size": text({**IMAGE, "data": VALUES, "parameters": {"binary_data_size": None}}),
+    "inputs.parameters.shared_memory": text({**IMAGE, "data": VALUES, "parameters": {"shared_memory_region": None}}),
+    "outputs.parameters": text(outputs=[{"name": name, "parameters": None} for name in ("logits", "probabilities")]),
+    "outputs.parameters.each": text(
+        outputs=[
+            {"name": name, "parameters": dict.fromkeys(("binary_data", "classification", "shared_memory_region"))}
+            for name in ("logits", "probabilities")
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("member", NULL)
+def test_an_optional_member_that_is_null_is_absent(member: str) -> None:
+    asked = read(NULL[member])
+
+    assert asked.id is None
+    assert asked.pixels.ravel().tolist() == VALUES
+    assert asked.outputs == {"logits": False, "probabilities": False}
+
+
+def test_data_null_with_bytes_behind_is_absent() -> None:
+    head = text({**IMAGE, "data": None, "parameters": {"binary_data_size": 8}})
+
+    assert read(head + bytes(VALUES), str(len(head))).pixels.ravel().tolist() == VALUES
+
+
+def test_a_body_without_json_is_one_image() -> None:
+    asked = read(bytes(VALUES[:4]), "0")
+
+    assert asked.pixels.tolist() == np.reshape(VALUES[:4], (1, 2, 2, 1)).tolist()
+    assert asked.outputs == {"logits": True, "probabilities": True}
+
+
 def test_an_output_says_for_itself_how_it_comes() -> None:
     outputs = [{"name": "probabilities", "parameters": {"binary_data": False}}, {"name": "logits"}]
 
@@ -134,11 +174,11 @@ BAD: dict[str, tuple[bytes, str | None, str]] = {
     "shared memory": (
         text({**IMAGE, "parameters": {"shared_memory_region": "x"}}),
         None,
-        "inputs.0.parameters.shared_memory_region",
+        "inputs.0.parameters.shared_memory_region: not supported by this server",
     ),
     "length beyond the body": (HEAD + SIZED, str(len(HEAD) + 9), JSON_LENGTH),
     "length within the JSON": (HEAD + SIZED, str(len(HEAD) - 1), "Invalid JSON"),
-    "length 0": (HEAD + SIZED, "0", "Invalid JSON"),
+    "no JSON, and bytes of two images": (SIZED, "0", "8 bytes; should have 4, one image of [2, 2, 1]"),
     "negative length": (HEAD + SIZED, "-1", JSON_LENGTH),
     "length with a sign": (HEAD + SIZED, f"+{len(HEAD)}", JSON_LENGTH),
     "length with blanks": (HEAD + SIZED, f" {len(HEAD)}", JSON_LENGTH),
@@ -155,7 +195,7 @@ BAD: dict[str, tuple[bytes, str | None, str]] = {
     "classification": (
         text(outputs=[{"name": "logits", "parameters": {"classification": 3}}]),
         None,
-        "outputs.0.parameters.classification",
+        "outputs.0.parameters.classification: not supported by this server",
     ),
     "id that is none": (text(id=7), None, "id"),
     "parameters that are none": (text(parameters=[]), None, "parameters"),
