@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +15,22 @@ import numpy as np
 
 from compress.latency.gate import baselines, pairs
 from compress.latency.gate.pairs import BASELINE, CANDIDATE, CONTROL, Request, Samples
-from compress.latency.gate.verdict import Verdict, block_log_ratios, first_look, second_look
+from compress.latency.gate.verdict import (
+    FAR_SLOWER,
+    LATER_PROCESSES,
+    Verdict,
+    block_log_ratios,
+    first_look,
+    is_far_slower,
+    later_look,
+    never_ended,
+)
 from compress.latency.lock import machine_lock
 from compress.latency.processes import run_in_new_process
 from compress.onnx_tools.providers import CPU
 
 BLOCKS = 10  # per process
-FIRST_PROCESSES, SECOND_PROCESSES = 2, 4
+FIRST_PROCESSES = 2
 SINGLE_CALLS = 40  # per process, so that the first look has enough for a 90th percentile
 
 
@@ -50,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Checked:
-    """A model's verdict and the samples of each process behind it; `second` is empty if one look was enough."""
+    """A model's verdict and the samples of each process behind it; `second` is empty if the first look was enough."""
 
     model: Model
     verdict: Verdict
@@ -71,35 +80,83 @@ def check(models: Sequence[Model], settings: Settings) -> list[Checked]:
     """
     end = time.monotonic() + settings.budget_s
     with machine_lock():
-        first = {model.name: _look(model, FIRST_PROCESSES, settings, end) for model in models}
-        verdicts = {model.name: Verdict(model.name, 1 + settings.margin) for model in models}
-        verdicts |= first_look(_log_ratios(first, FIRST_PROCESSES, CANDIDATE), settings.margin)
-        suspects = [m for m in models if verdicts[m.name].p is not None and verdicts[m.name].outcome != "pass"]
-        second = {model.name: _look(model, SECOND_PROCESSES, settings, end) for model in suspects}
-    ratios, controls = (_log_ratios(second, SECOND_PROCESSES, arm) for arm in (CANDIDATE, CONTROL))
-    verdicts |= second_look(ratios, controls, settings.margin)
-    for name, verdict in verdicts.items():
-        if verdict.outcome == "inconclusive" and not verdict.why:
-            done, planned = len(second.get(name, first[name])), SECOND_PROCESSES if name in second else FIRST_PROCESSES
-            why = f"the budget of {settings.budget_s:g} s ended after {done} of {planned} processes"
-            verdicts[name] = replace(verdict, why=why)
-    return [Checked(model, verdicts[model.name], first[model.name], second.get(model.name, ())) for model in models]
+        looks = {model.name: _first_look(model, settings, end) for model in models}
+        verdicts = {name: verdict for name, (verdict, _) in looks.items()}
+        suspects = [m for m in models if verdicts[m.name].p is not None and verdicts[m.name].outcome == "inconclusive"]
+        later = _later_looks(suspects, verdicts, settings, end)
+    return [Checked(m, verdicts[m.name], looks[m.name][1], later.get(m.name, ())) for m in models]
 
 
-def _look(model: Model, processes: int, settings: Settings, end: float) -> tuple[Samples, ...]:
-    """Return the samples of new processes, run one after the other; fewer than `processes` if `end` comes first."""
+def _first_look(model: Model, settings: Settings, end: float) -> tuple[Verdict, tuple[Samples, ...]]:
+    """Return the verdict of the first look, and its samples.
+
+    The first process may take half of the time that is left. If it does not end by then, the other half is for another
+    that compares the baseline with itself: how long that takes tells whether it is the candidate that is slow.
+    """
+    verdict, request = Verdict(model.name, 1 + settings.margin), _request(model, settings, control=False)
+    seconds = (end - time.monotonic()) / 2
+    first = measure_in_new_process(request, seconds)
+    if first is None:
+        start = time.monotonic()
+        alone = replace(request, files={arm: str(model.baseline) for arm in request.files})
+        if measure_in_new_process(alone, end - start) and seconds > FAR_SLOWER * (time.monotonic() - start):
+            return never_ended(verdict, seconds, time.monotonic() - start), ()
+        return _out_of_time(verdict, 0, FIRST_PROCESSES, settings), ()
+    samples = (first, *_processes(model, FIRST_PROCESSES - 1, settings, end, control=False))
+    log_ratios = _log_ratios(samples, CANDIDATE)
+    if len(samples) == FIRST_PROCESSES or is_far_slower(log_ratios):
+        return first_look({model.name: log_ratios}, settings.margin)[model.name], samples
+    return _out_of_time(verdict, len(samples), FIRST_PROCESSES, settings), samples
+
+
+def _later_looks(
+    suspects: Sequence[Model], verdicts: dict[str, Verdict], settings: Settings, end: float
+) -> dict[str, tuple[Samples, ...]]:
+    """Measure all suspects in more and more new processes until there is a verdict on each, or the time is over.
+
+    Replaces the suspects' `verdicts`; returns their samples.
+    """
+    samples: dict[str, tuple[Samples, ...]] = {model.name: () for model in suspects}
+    undecided = list(suspects)
+    for planned in LATER_PROCESSES:
+        for model in undecided:
+            missing = planned - len(samples[model.name])
+            samples[model.name] += _processes(model, missing, settings, end, control=True)
+        late = [model for model in undecided if len(samples[model.name]) < planned]
+        for model in late:
+            verdicts[model.name] = _out_of_time(verdicts[model.name], len(samples[model.name]), planned, settings)
+        undecided = [model for model in undecided if model not in late]
+        measured = {name: look for name, look in samples.items() if look}
+        ratios, controls = ({n: _log_ratios(s, arm) for n, s in measured.items()} for arm in (CANDIDATE, CONTROL))
+        looked = later_look(ratios, controls, settings.margin)
+        verdicts |= {model.name: looked[model.name] for model in undecided}
+        undecided = [model for model in undecided if verdicts[model.name].outcome == "inconclusive"]
+    return samples
+
+
+def _request(model: Model, settings: Settings, *, control: bool) -> Request:
     files = {BASELINE: str(model.baseline), CANDIDATE: str(model.candidate)}
-    if processes == SECOND_PROCESSES:
+    if control:
         files[CONTROL] = str(model.baseline)
     single = SINGLE_CALLS if settings.single_calls else 0
+    return Request(files, settings.provider, settings.threads, BLOCKS, random.randrange(2**32), single)
+
+
+def _processes(model: Model, n: int, settings: Settings, end: float, *, control: bool) -> tuple[Samples, ...]:
+    """Return the samples of `n` new processes, run one after the other; fewer if `end` comes first."""
     samples: list[Samples] = []
-    for _ in range(processes):
-        request = Request(files, settings.provider, settings.threads, BLOCKS, random.randrange(2**32), single)
-        measured = measure_in_new_process(request, end - time.monotonic())
+    for _ in range(n):
+        measured = measure_in_new_process(_request(model, settings, control=control), end - time.monotonic())
         if measured is None:
             break
         samples.append(measured)
     return tuple(samples)
+
+
+def _out_of_time(verdict: Verdict, done: int, planned: int, settings: Settings) -> Verdict:
+    before = f"{verdict.why}; " if verdict.why else ""
+    why = f"{before}the budget of {settings.budget_s:g} s ended after {done} of {planned} processes"
+    return replace(verdict, outcome="inconclusive", why=why)
 
 
 def measure_in_new_process(request: Request, seconds: float) -> Samples | None:
@@ -108,12 +165,8 @@ def measure_in_new_process(request: Request, seconds: float) -> Samples | None:
     return None if measured is None else Samples(**measured)
 
 
-def _log_ratios(looks: Mapping[str, Sequence[Samples]], processes: int, arm: str) -> dict[str, np.ndarray]:
-    """Return the log ratios of an arm to the baseline, `(blocks,)`, for each model that all processes have measured."""
-    return {
-        name: np.concatenate(
-            [block_log_ratios(np.array(samples.blocks[arm]), np.array(samples.blocks[BASELINE])) for samples in look]
-        )
-        for name, look in looks.items()
-        if len(look) == processes
-    }
+def _log_ratios(look: Sequence[Samples], arm: str) -> np.ndarray:
+    """Return the log ratios of an arm to the baseline, `(blocks,)`."""
+    return np.concatenate(
+        [block_log_ratios(np.array(samples.blocks[arm]), np.array(samples.blocks[BASELINE])) for samples in look]
+    )

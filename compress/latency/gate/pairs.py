@@ -24,6 +24,8 @@ from compress.latency.timing import without_garbage_collection
 SAMPLE_NS = 1_000_000  # shorter samples would measure the clock and interrupts rather than the model
 WARM_UP_NS = 100_000_000
 PAIRS = 5  # per block
+MANY_TIMES = 10.0  # an arm that takes so many times the baseline's time needs no more than one block of single calls
+SLOW_SINGLE_NS = 5_000_000_000  # nor calls one by one, if these took longer
 BASELINE, CANDIDATE, CONTROL = "baseline", "candidate", "control"
 
 
@@ -46,8 +48,9 @@ class Request:
 class Samples:
     """What a process measured, in nanoseconds. `blocks` has one list per block for each arm, with one sample per pair.
 
-    A sample is the time of `calls` calls, `single` the times of single calls of the candidate. `first_run_ns` is the
-    time to make each arm's session and call it once. `cores` are those that the process was pinned to.
+    A sample is the time of `calls` calls, `single` the times of single calls of the candidate. If an arm is many times
+    slower than the baseline, there is only one block. `first_run_ns` is the time to make each arm's session and call it
+    once. `cores` are those that the process was pinned to.
     """
 
     calls: int
@@ -84,9 +87,11 @@ def measure(request: Request) -> Samples:
     calls = {arm: partial(session.run, None, feed) for arm, session in sessions.items()}
     with without_garbage_collection():
         times = {arm: _warm_up(call) for arm, call in calls.items()}
-        n = math.ceil(SAMPLE_NS / times[BASELINE])
-        blocks = [_block(calls, n, order) for _ in range(request.blocks)]
-        single = [_time(calls[CANDIDATE], 1) for _ in range(request.single_calls)]
+        slow = max(times.values()) > MANY_TIMES * times[BASELINE]
+        n = 1 if slow else math.ceil(SAMPLE_NS / times[BASELINE])
+        blocks = [_block(calls, n, order) for _ in range(1 if slow else request.blocks)]
+        few = slow and times[CANDIDATE] * request.single_calls > SLOW_SINGLE_NS
+        single = [_time(calls[CANDIDATE], 1) for _ in range(0 if few else request.single_calls)]
     return Samples(n, {arm: [block[arm] for block in blocks] for arm in arms}, single, first_run_ns, cores)
 
 

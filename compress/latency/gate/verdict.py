@@ -7,8 +7,12 @@ than the margin. What the verdicts mean:
 
 - `regression`: the candidate is slower by more than the margin. If it were not, such samples would come up at most once
   in a hundred checks.
-- `pass`: the samples do not show that. The candidate might still be slower by up to the margin, or slightly more.
-- `inconclusive`: nothing is known about the model; the machine was too noisy, or the time too short.
+- `pass`: the candidate is slower by less than twice the margin. If it were not, such samples would come up at most
+  three times in a hundred checks. Nor do the samples suggest that it is slower by more than the margin.
+- `inconclusive`: neither can be shown; the machine was too noisy, or the time too short.
+
+The looks are a group sequential test: what cannot be told in one is measured further, and the probabilities of error of
+all looks add up to those above (Bonferroni), however often one looks.
 """
 
 from __future__ import annotations
@@ -20,8 +24,15 @@ from typing import Literal
 
 import numpy as np
 
-FIRST_LEVEL = 0.05  # p-values up to it call for a second look
-SECOND_LEVEL = 0.01  # p-values up to it in a second look are a regression
+# Processes that a model which has not passed its first look has been measured in at each look after it
+LATER_PROCESSES = (4, 8, 16, 32)
+
+SUSPECT_LEVEL = 0.05  # with a p-value up to it nothing passes
+REGRESSION_LEVEL = 0.01 / len(LATER_PROCESSES)  # p-values up to it in a later look are a regression
+FIRST_PASS_LEVEL = 0.01  # of the test that a model in its first look is slower by less than twice the margin
+PASS_LEVEL = 0.02 / len(LATER_PROCESSES)  # of that test in a later look
+CONTROL_LEVEL = 0.01  # of the interval that a copy of the baseline has to be in
+FAR_SLOWER = 5.0  # if all blocks show at least this ratio, no test is needed
 CONFIDENCE = 0.95  # of the interval that is shown
 
 Outcome = Literal["pass", "regression", "inconclusive"]
@@ -31,9 +42,10 @@ Outcome = Literal["pass", "regression", "inconclusive"]
 class Verdict:
     """The verdict on one model: the ratio of its time to its baseline's, with a 95 % interval from `low` to `high`.
 
-    `limit` is 1 plus the margin; `p` is the probability of such samples if the true ratio were `limit`, adjusted for
-    the number of models. `ratio`, `low`, `high` and `p` are None if the measurement was not completed. `why` is a line
-    with the reason, empty for a pass.
+    `limit` is 1 plus the margin; `p` is the probability of such samples if the true ratio were `limit`, after the first
+    look adjusted for the number of models. `ratio`, `low`, `high` and `p` are None if the measurement was not
+    completed; if the candidate did not even end, `ratio` and `low` are what it takes at least, and `high` is None.
+    `why` is a line with the reason, empty for a pass.
     """
 
     name: str
@@ -46,7 +58,12 @@ class Verdict:
     why: str = ""
 
     def __str__(self) -> str:
-        measured = "" if self.ratio is None else f" {self.ratio:.3f}x [{self.low:.3f}, {self.high:.3f}]"
+        if self.ratio is None:
+            measured = ""
+        elif self.high is None:
+            measured = f" at least {self.ratio:.1f}x"
+        else:
+            measured = f" {self.ratio:.3f}x [{self.low:.3f}, {self.high:.3f}]"
         return f"{self.name}{measured} limit {self.limit:g}: {self.outcome}"
 
 
@@ -76,10 +93,12 @@ def interval(log_ratios: np.ndarray, confidence: float = CONFIDENCE) -> tuple[fl
 
     A confidence of 95 % needs at least 6 blocks.
     """
-    means = np.sort(_pairwise_means(log_ratios))
+    means = _pairwise_means(log_ratios)
     at_most = _at_least(len(log_ratios))[::-1]  # the rank sum is symmetric about its mean
     outside = max(int((at_most <= (1 - confidence) / 2).sum()) - 1, 0)
-    return float(np.exp(means[outside])), float(np.exp(means[len(means) - 1 - outside]))
+    ends = [outside, len(means) - 1 - outside]
+    low, high = np.exp(np.partition(means, ends)[ends])
+    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -92,41 +111,78 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def first_look(log_ratios: Mapping[str, np.ndarray], margin: float) -> dict[str, Verdict]:
-    """Return a verdict on each model from its log ratios, `(blocks,)`: a pass, or inconclusive until a second look."""
-    return {
-        name: replace(verdict, outcome="pass") if (verdict.p or 0) > FIRST_LEVEL else verdict
-        for name, verdict in _measured(log_ratios, margin).items()
-    }
+    """Return a verdict on each model from its log ratios, `(blocks,)`, by itself.
+
+    It is a pass, a regression if the model is several times slower, or inconclusive until a later look.
+    """
+    verdicts = {}
+    for name, values in log_ratios.items():
+        verdict = _measured(name, values, margin, sign_flip_p(values, margin))
+        if is_far_slower(values):
+            verdicts[name] = _regression(verdict, "all blocks of samples show it")
+        elif _is_near(values, margin, FIRST_PASS_LEVEL):
+            verdicts[name] = replace(verdict, outcome="pass")
+        else:
+            verdicts[name] = verdict
+    return verdicts
 
 
-def second_look(
+def later_look(
     log_ratios: Mapping[str, np.ndarray], controls: Mapping[str, np.ndarray], margin: float
 ) -> dict[str, Verdict]:
     """Return a verdict on each model that did not pass its first look, from new log ratios, `(blocks,)`.
 
     `controls` holds the log ratios of a second copy of each baseline to the baseline itself. If not even these can be
-    shown to lie within the margin, the machine is too noisy for a verdict, whatever the model's own log ratios are.
+    shown to lie within the margin, the machine is too noisy for a verdict, unless the model's whole interval lies above
+    the copy's by more than the margin. The p-values are adjusted for the number of models.
     """
-    verdicts = _measured(log_ratios, margin)
-    for name, verdict in verdicts.items():
-        low, high = interval(controls[name], 1 - SECOND_LEVEL)
-        if high > 1 + margin or low < 1 / (1 + margin):
-            why = f"a copy of the baseline takes {estimate(controls[name]):.3f}x [{low:.3f}, {high:.3f}] of its time"
-            verdicts[name] = replace(verdict, why=f"{why}: the machine is too noisy for a margin of {margin:g}")
-        elif (verdict.p or 0) > SECOND_LEVEL:
+    adjusted = holm([sign_flip_p(values, margin) for values in log_ratios.values()])
+    verdicts = {}
+    for (name, values), p in zip(log_ratios.items(), adjusted, strict=True):
+        verdict = _measured(name, values, margin, p)
+        low, high = interval(controls[name], 1 - CONTROL_LEVEL)
+        quiet = high <= 1 + margin and low >= 1 / (1 + margin)
+        if quiet and p <= REGRESSION_LEVEL:
+            verdicts[name] = _regression(verdict, f"p = {p:.2g}")
+        elif quiet and _is_near(values, margin, PASS_LEVEL):
             verdicts[name] = replace(verdict, outcome="pass")
+        elif quiet:
+            why = f"neither slower than {verdict.limit:g}x nor faster than {1 + 2 * margin:g}x can be shown"
+            verdicts[name] = replace(verdict, why=why)
         else:
-            why = f"slower than {verdict.limit:g}x (p = {verdict.p:.2g})"
-            verdicts[name] = replace(verdict, outcome="regression", why=why)
+            copy = f"a copy of the baseline takes {estimate(controls[name]):.3f}x [{low:.3f}, {high:.3f}] of its time"
+            apart = interval(values, 1 - CONTROL_LEVEL)[0] > high * (1 + margin)
+            if apart and p <= REGRESSION_LEVEL:
+                verdicts[name] = _regression(verdict, copy)
+            else:
+                verdicts[name] = replace(verdict, why=f"{copy}: the machine is too noisy for a margin of {margin:g}")
     return verdicts
 
 
-def _measured(log_ratios: Mapping[str, np.ndarray], margin: float) -> dict[str, Verdict]:
-    adjusted = holm([sign_flip_p(values, margin) for values in log_ratios.values()])
-    return {
-        name: Verdict(name, 1 + margin, estimate(values), *interval(values), p)
-        for (name, values), p in zip(log_ratios.items(), adjusted, strict=True)
-    }
+def never_ended(verdict: Verdict, seconds: float, baseline_seconds: float) -> Verdict:
+    """Return a verdict on a candidate that did not end in the seconds stated: a regression, with the least ratio."""
+    ratio = seconds / baseline_seconds
+    evidence = f"not measured within {seconds:.0f} s; the baseline is within {baseline_seconds:.1f} s"
+    return _regression(replace(verdict, ratio=ratio, low=ratio), evidence)
+
+
+def is_far_slower(log_ratios: np.ndarray) -> bool:
+    """Tell whether all blocks show that the candidate is several times slower."""
+    return bool(log_ratios.min() >= np.log(FAR_SLOWER))
+
+
+def _measured(name: str, log_ratios: np.ndarray, margin: float, p: float) -> Verdict:
+    return Verdict(name, 1 + margin, estimate(log_ratios), *interval(log_ratios), p)
+
+
+def _regression(verdict: Verdict, evidence: str) -> Verdict:
+    return replace(verdict, outcome="regression", why=f"slower than {verdict.limit:g}x ({evidence})")
+
+
+def _is_near(log_ratios: np.ndarray, margin: float, level: float) -> bool:
+    """Tell whether a ratio of `1 + 2 * margin` is rejected at `level`, and one up to `1 + margin` is not suspect."""
+    suspect = sign_flip_p(log_ratios, margin) <= SUSPECT_LEVEL
+    return not suspect and sign_flip_p(-log_ratios, 1 / (1 + 2 * margin) - 1) <= level
 
 
 def _pairwise_means(values: np.ndarray) -> np.ndarray:

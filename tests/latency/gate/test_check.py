@@ -12,13 +12,16 @@ from compress.errors import BadInputError, LockedError
 from compress.latency.gate import check as gate
 from compress.latency.gate.check import Model, Settings
 from compress.latency.gate.pairs import Request, Samples
+from compress.latency.gate.verdict import LATER_PROCESSES
 
 
 class Machine:
     """Answers for new processes: arms of known times, with jitter. Holds the requests."""
 
-    def __init__(self, times: dict[str, float], control: float = 1.0, processes: int = 100) -> None:
-        self.times, self.control, self.processes = times, control, processes
+    def __init__(
+        self, times: dict[str, float], control: float = 1.0, processes: int = 100, jitter: float = 0.01
+    ) -> None:
+        self.times, self.control, self.processes, self.jitter = times, control, processes, jitter
         self.requests: list[Request] = []
         self.random = np.random.default_rng(0)
 
@@ -28,7 +31,7 @@ class Machine:
             return None
         times = {arm: self.control if arm == "control" else self.times[file] for arm, file in request.files.items()}
         blocks = {
-            arm: (self.random.normal(time, 0.01, (request.blocks, 5)) * 1e6).astype(int).tolist()
+            arm: (self.random.normal(time, self.jitter, (request.blocks, 5)) * 1e6).astype(int).tolist()
             for arm, time in times.items()
         }
         return Samples(1, blocks, [], dict.fromkeys(times, 1), [0])
@@ -66,9 +69,10 @@ def test_the_margin_decides_what_is_a_regression(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_noisy_control_makes_it_inconclusive_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = check(monkeypatch, Machine({"baseline": 1.0, "m": 1.1}, control=1.08))["m"].verdict
+    checked = check(monkeypatch, Machine({"baseline": 1.0, "m": 1.1}, control=1.08))["m"]
+    verdict = checked.verdict
 
-    assert verdict.outcome == "inconclusive"
+    assert (verdict.outcome, len(checked.second)) == ("inconclusive", LATER_PROCESSES[-1])
     assert "too noisy for a margin of 0.05" in verdict.why
 
 
@@ -88,6 +92,56 @@ def test_a_budget_that_does_not_suffice_makes_it_inconclusive_and_says_so(
     verdict = check(monkeypatch, machine, budget_s=3.0)["m"].verdict
 
     assert (verdict.outcome, verdict.why) == ("inconclusive", why)
+
+
+def test_what_cannot_be_told_is_measured_further_until_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine({"baseline": 1.0, "m": 1.08}, jitter=0.12)
+
+    checked = check(monkeypatch, machine)["m"]
+
+    assert checked.verdict.outcome == "regression"
+    assert len(checked.second) in LATER_PROCESSES[1:]
+    assert len(machine.requests) == 2 + len(checked.second)
+
+
+def test_a_budget_that_ends_while_it_cannot_tell_keeps_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = check(monkeypatch, Machine({"baseline": 1.0, "m": 1.1}, control=1.08, processes=8))["m"].verdict
+
+    assert verdict.outcome == "inconclusive"
+    assert verdict.why.endswith("too noisy for a margin of 0.05; the budget of 120 s ended after 6 of 8 processes")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_many_times_slower_needs_no_second_look_nor_a_second_process(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = check(monkeypatch, Machine({"baseline": 1.0, "m": 65.0}, processes=processes))["m"].verdict
+
+    assert verdict.outcome == "regression"
+    assert verdict.ratio == pytest.approx(65, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("baseline_s", "outcome", "ratio"),
+    [(1.5, "regression", 40.0), (20.0, "inconclusive", None), (99, "inconclusive", None)],
+)
+def test_a_candidate_that_never_ends_is_a_regression_where_the_baseline_ends(
+    baseline_s: float, outcome: str, ratio: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, machine = [0.0], Machine({"baseline": 1.0})
+
+    def measure(request: Request, seconds: float) -> Samples | None:
+        takes = 1e9 if request.files["candidate"] == "m" else baseline_s
+        clock[0] += min(takes, seconds)
+        return machine.measure_in_new_process(request, seconds) if takes <= seconds else None
+
+    monkeypatch.setattr(gate, "measure_in_new_process", measure)
+    monkeypatch.setattr(gate.time, "monotonic", lambda: clock[0])
+
+    [checked] = gate.check([Model("m", Path("m"), Path("baseline"))], Settings())
+
+    assert (checked.verdict.outcome, checked.verdict.ratio) == (outcome, ratio)
+    assert clock[0] <= 120
 
 
 def test_of_several_models_the_slow_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,76 +1,170 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from compress.latency.gate.verdict import (
+    LATER_PROCESSES,
+    Outcome,
     Verdict,
     block_log_ratios,
     estimate,
     first_look,
     holm,
     interval,
-    second_look,
+    later_look,
+    never_ended,
     sign_flip_p,
 )
 
 MARGIN = 0.05
 
 
-def simulate(
-    rng: np.random.Generator, processes: int, slowdowns: list[float], bias: float = 0.01, jitter: float = 0.02
-) -> np.ndarray:
-    """Return what arms of known slowdowns take on a bad machine, `(arms, blocks, pairs)`, ten blocks a process.
+@dataclass(frozen=True)
+class Noise:
+    """What a machine does to samples; the defaults are a bad machine.
 
-    The machine gets slower by 10 % during each process; in bursts, a quarter of the time, everything takes 1.5 times as
-    long; a sample in twenty is a spike of up to some times its length; each process has sessions that are faster or
-    slower by `bias`; each sample differs by `jitter`.
+    It gets slower by a factor of `drift` during each process; in bursts, a share `bursts` of the time, everything takes
+    1.5 times as long; a sample in twenty is a spike of up to some times its length if `spikes`; each process has
+    sessions that are faster or slower by `session`; the log ratio of two arms in a block differs by `block`; each
+    sample differs by `jitter`.
     """
-    arms, blocks = len(slowdowns), processes * 10
-    steps = blocks * 5 * arms  # samples in the order in which they are taken
-    noise = np.tile(np.linspace(0, np.log(1.1), steps // processes), processes)
-    noise += np.repeat(rng.random(-(-steps // 25)) < 0.25, 25)[:steps] * np.log(1.5)
-    noise += (rng.random(steps) < 0.05) * rng.exponential(1.0, steps) + rng.normal(0, jitter, steps)
-    order = rng.random((blocks, 5, arms)).argsort(axis=-1)  # in each pair the arms come in an order of their own
-    sessions = np.repeat(rng.normal(0, bias, (processes, 1, arms)), 10, axis=0) + np.log(slowdowns)
-    return np.exp(np.take_along_axis(noise.reshape(order.shape), order, axis=-1) + sessions).transpose(2, 0, 1)
+
+    session: float = 0.01
+    block: float = 0.0
+    drift: float = 1.1
+    bursts: float = 0.25
+    spikes: bool = True
+    jitter: float = 0.02
+
+    def samples(self, rng: np.random.Generator, processes: int, slowdowns: list[float]) -> np.ndarray:
+        """Return the times of arms of known slowdowns, `(arms, blocks, pairs)`, ten blocks per process."""
+        arms, blocks = len(slowdowns), processes * 10
+        steps = blocks * 5 * arms  # samples in the order in which they are taken
+        noise = np.tile(np.linspace(0, np.log(self.drift), steps // processes), processes)
+        noise += np.repeat(rng.random(-(-steps // 25)) < self.bursts, 25)[:steps] * np.log(1.5)
+        noise += (rng.random(steps) < 0.05 * self.spikes) * rng.exponential(1.0, steps)
+        noise += rng.normal(0, self.jitter, steps)
+        order = rng.random((blocks, 5, arms)).argsort(axis=-1)  # in each pair the arms come in an order of their own
+        arm = np.repeat(rng.normal(0, self.session, (processes, 1, arms)), 10, axis=0) + np.log(slowdowns)
+        arm = arm + rng.normal(0, self.block / np.sqrt(2), (blocks, 1, arms))
+        return np.exp(np.take_along_axis(noise.reshape(order.shape), order, axis=-1) + arm).transpose(2, 0, 1)
 
 
-def check(rng: np.random.Generator, slowdown: float, **noise: float) -> Verdict:
-    """Return the verdict on one simulated model, as the gate comes to it."""
-    baseline, candidate = simulate(rng, 2, [1.0, slowdown], **noise)
-    verdict = first_look({"m": block_log_ratios(candidate, baseline)}, MARGIN)["m"]
-    if verdict.outcome == "pass":
-        return verdict
-    baseline, candidate, control = simulate(rng, 4, [1.0, slowdown, 1.0], **noise)
-    ratios, controls = block_log_ratios(candidate, baseline), block_log_ratios(control, baseline)
-    return second_look({"m": ratios}, {"m": controls}, MARGIN)["m"]
+BAD = Noise()
+QUIET = Noise(session=0, drift=1, bursts=0, spikes=False)
+NOISES = {
+    "blocks 0.05": replace(QUIET, block=0.05),
+    "blocks 0.1": replace(QUIET, block=0.1),
+    "blocks 0.2": replace(QUIET, block=0.2),
+    "drift": replace(QUIET, block=0.05, drift=2.0),
+    "bursts": replace(QUIET, block=0.05, bursts=0.25),
+    "bad": BAD,
+}
 
 
-def test_identical_models_raise_no_alarm_under_drift_bursts_spikes_and_session_bias() -> None:
+def check(
+    rng: np.random.Generator, slowdowns: list[float], noise: Noise, looks: int = len(LATER_PROCESSES)
+) -> list[Outcome]:
+    """Return the outcomes for simulated models, as the gate comes to them in at most so many looks after the first."""
+    first = {}
+    for i, slowdown in enumerate(slowdowns):
+        baseline, candidate = noise.samples(rng, 2, [1.0, slowdown])
+        first[str(i)] = block_log_ratios(candidate, baseline)
+    verdicts = first_look(first, MARGIN)
+    undecided = [name for name in verdicts if verdicts[name].outcome == "inconclusive"]
+    ratios, controls = ({name: np.empty(0) for name in undecided} for _ in range(2))
+    for before, processes in itertools.pairwise((0, *LATER_PROCESSES[:looks])):
+        for name in undecided:
+            arms = noise.samples(rng, processes - before, [1.0, slowdowns[int(name)], 1.0])
+            ratios[name] = np.append(ratios[name], block_log_ratios(arms[1], arms[0]))
+            controls[name] = np.append(controls[name], block_log_ratios(arms[2], arms[0]))
+        looked = later_look(ratios, controls, MARGIN) if undecided else {}
+        verdicts |= {name: looked[name] for name in undecided}
+        undecided = [name for name in undecided if verdicts[name].outcome == "inconclusive"]
+    return [verdict.outcome for verdict in verdicts.values()]
+
+
+def outcomes_of(
+    slowdown: float, noise: Noise, models: int, checks: int, looks: int = len(LATER_PROCESSES)
+) -> Counter[Outcome]:
     rng = np.random.default_rng(0)
-    outcomes = [check(rng, 1.0).outcome for _ in range(2000)]
+    return Counter(outcome for _ in range(checks) for outcome in check(rng, [slowdown] * models, noise, looks))
 
-    assert outcomes.count("regression") <= 10
-    assert outcomes.count("inconclusive") <= 200
+
+MANY_MODELS = [*((noise, 1) for noise in NOISES), ("blocks 0.1", 10), ("bad", 10)]
+
+
+@pytest.mark.parametrize(("noise", "models"), MANY_MODELS)
+def test_equal_models_pass_and_raise_no_alarm(noise: str, models: int) -> None:
+    outcomes = outcomes_of(1.0, NOISES[noise], models, checks=400 // models)
+
+    assert outcomes["regression"] <= 2
+    assert outcomes["pass"] >= (380 if NOISES[noise].block <= 0.1 else 300)
+
+
+@pytest.mark.parametrize(("slowdown", "passes"), [(1.10, 12), (1.15, 2)])
+@pytest.mark.parametrize(("noise", "models"), MANY_MODELS)
+def test_a_slower_model_does_not_pass(noise: str, slowdown: float, passes: int, models: int) -> None:
+    outcomes = outcomes_of(slowdown, NOISES[noise], models, checks=400 // models)
+
+    assert outcomes["pass"] <= passes
+    assert outcomes["regression"] >= (380 if NOISES[noise].block <= 0.1 else 200)
 
 
 @pytest.mark.parametrize(("slowdown", "least"), [(1.10, 475), (1.15, 495)])
-def test_a_real_slowdown_is_detected_under_the_same_noise(slowdown: float, least: int) -> None:
-    rng = np.random.default_rng(1)
-    outcomes = [check(rng, slowdown).outcome for _ in range(500)]
-
-    assert outcomes.count("regression") >= least
+def test_on_a_bad_machine_a_real_slowdown_is_found_in_the_second_look(slowdown: float, least: int) -> None:
+    assert outcomes_of(slowdown, BAD, 1, checks=500, looks=1)["regression"] >= least
 
 
 def test_where_sessions_differ_more_than_the_margin_the_control_prevents_a_false_alarm() -> None:
-    rng = np.random.default_rng(2)
-    outcomes = [check(rng, 1.0, bias=0.10).outcome for _ in range(500)]
+    outcomes = outcomes_of(1.0, replace(BAD, session=0.10), 1, checks=500, looks=1)
 
-    assert outcomes.count("inconclusive") > 50
-    assert outcomes.count("regression") <= 10
+    assert outcomes["inconclusive"] > 50
+    assert outcomes["regression"] <= 10
+
+
+def blocks(ratio: float, sd: float, n: int = 40) -> np.ndarray:
+    """Return log ratios of blocks, evenly spread about a ratio."""
+    return np.log(ratio) + np.linspace(-2, 2, n) * sd
+
+
+@pytest.mark.parametrize(
+    ("ratio", "sd", "outcome"),
+    [
+        (1.0, 0.01, "pass"),
+        (1.04, 0.1, "inconclusive"),  # its interval reaches beyond 1.10
+        (1.056, 0.01, "inconclusive"),  # 0.01 < p < 0.05
+        (1.08, 0.01, "inconclusive"),
+        (1.08, 0.1, "inconclusive"),
+        (6.0, 0.01, "regression"),
+    ],
+)
+def test_a_first_look_passes_only_what_is_shown_to_be_near(ratio: float, sd: float, outcome: str) -> None:
+    assert first_look({"m": blocks(ratio, sd, n=20)}, MARGIN)["m"].outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("ratio", "sd", "control_sd", "outcome"),
+    [
+        (1.0, 0.01, 0.01, "pass"),
+        (1.08, 0.01, 0.01, "regression"),
+        (1.0545, 0.01, 0.01, "inconclusive"),  # 0.01 < p < 0.05
+        (1.04, 0.2, 0.01, "inconclusive"),
+        (1.0, 0.01, 0.5, "inconclusive"),
+        (1.2, 0.01, 0.5, "inconclusive"),  # the control reaches beyond it
+        (4.9, 0.3, 0.5, "regression"),  # 4.9 [4.1, 5.9] against a control of 1 [0.7, 1.5]
+    ],
+)
+def test_a_later_look_by_hand(ratio: float, sd: float, control_sd: float, outcome: str) -> None:
+    found = later_look({"m": blocks(ratio, sd)}, {"m": blocks(1.0, control_sd)}, MARGIN)["m"]
+
+    assert found.outcome == outcome
+    assert bool(found.why) == (outcome != "pass")
 
 
 def test_the_p_value_is_the_share_of_sign_flips_with_as_high_a_rank_sum() -> None:
@@ -126,15 +220,23 @@ def test_holm_by_hand(raw: list[float], adjusted: list[float]) -> None:
     assert holm(raw) == pytest.approx(adjusted)
 
 
-def test_with_several_models_the_limit_is_stricter_for_each() -> None:
-    def blocks(above: int) -> np.ndarray:  # of 20 blocks, so many above the margin
-        return np.log1p(MARGIN) + np.where(np.arange(20) < above, 1, -1) * np.linspace(0.01, 0.02, 20)[::-1]
+def test_several_models_do_not_make_it_easier_to_pass_the_first_look() -> None:
+    def above(many: int) -> np.ndarray:  # of 20 blocks, so many above the margin
+        return np.log1p(MARGIN) + np.where(np.arange(20) < many, 1, -1) * np.linspace(0.01, 0.02, 20)[::-1]
 
-    alone = first_look({"a": blocks(11)}, MARGIN)
-    many = first_look({name: blocks(11) for name in "abcdefghij"}, MARGIN)
+    alone = first_look({"a": above(11)}, MARGIN)
+    many = first_look({name: above(11) for name in "abcdefghij"}, MARGIN)
 
-    assert alone["a"].outcome == "inconclusive"
-    assert {verdict.outcome for verdict in many.values()} == {"pass"}
+    assert {verdict.outcome for verdict in [*alone.values(), *many.values()]} == {"inconclusive"}
+
+
+def test_with_several_models_an_alarm_needs_more_evidence() -> None:
+    values, control = np.random.default_rng(5).normal(np.log(1.15), 0.1, 40), blocks(1.0, 0.01)
+
+    def p(models: str) -> float | None:
+        return later_look(dict.fromkeys(models, values), dict.fromkeys(models, control), MARGIN)["a"].p
+
+    assert p("abcdefghij") == pytest.approx(10 * (p("a") or 0))
 
 
 def test_a_verdict_reads_as_one_line() -> None:
@@ -142,3 +244,4 @@ def test_a_verdict_reads_as_one_line() -> None:
 
     assert str(verdict) == "student 1.021x [0.994, 1.049] limit 1.05: pass"
     assert str(Verdict("student", 1.05)) == "student limit 1.05: inconclusive"
+    assert str(never_ended(Verdict("student", 1.05), 60, 1.5)) == "student at least 40.0x limit 1.05: regression"
