@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from compress.latency.gate.limits import Kind, Limit
 
 EXIT_CODES = {"regression": 1, "inconclusive": 3, "pass": 0}  # the worst outcome first
+LIMITS_SHARE = 0.25  # of the budget, at most, for memory and first run
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
 
 app = typer.Typer()
@@ -30,7 +32,9 @@ def check(
         typer.Option(help="What to compare them with: an ONNX file, a bundle, or a folder of baselines."),
     ],
     margin: Annotated[float, typer.Option(help="Slowdown allowed, as a fraction.")] = 0.05,
-    budget: Annotated[str, typer.Option(help="Time that measuring all models may take.")] = "120s",
+    budget: Annotated[
+        str, typer.Option(help="Time that measuring all models may take, memory and first run included.")
+    ] = "120s",
     threads: Annotated[int, typer.Option(help="Threads per session.")] = 1,
     provider: Annotated[str, typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...")] = "cpu",
     max_p90_ms: Annotated[
@@ -59,8 +63,9 @@ def check(
     kinds = _kinds(also)
     models = gate.models_of(candidates, baseline)
     golden = limits.golden_set(baseline)
-    limited = {model.name: limits.check_limits(model, kinds, settings, golden) for model in models}
-    checked = gate.check(models, settings)
+    start, share = time.monotonic(), settings.budget_s * LIMITS_SHARE / len(models)
+    limited = {model.name: limits.check_limits(model, kinds, settings, golden, share) for model in models}
+    checked = gate.check(models, settings, time.monotonic() - start)
     if max_p90_ms is not None:
         for result in checked:
             name = result.model.name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,21 +42,30 @@ class ColdStart:
 
 
 def cold_starts(
-    files: Mapping[Path, Mapping[str, str]], provider: str, threads: int
+    files: Mapping[Path, Mapping[str, str]], provider: str, threads: int, seconds: float = math.inf
 ) -> dict[Path, tuple[ColdStart, ...]]:
     """Return several cold starts of each file, run with its session options, in rounds over all files.
 
-    Each run is in a new process. Raises what `open_model` and `first_call` raise.
+    Each run is in a new process. There are fewer rounds, possibly none, if `seconds` end before the last. Raises what
+    `open_model` and `first_call` raise.
     """
+    end = time.monotonic() + seconds
     requests = {file: Request(str(file), provider, threads, dict(options)) for file, options in files.items()}
-    rounds = [{file: _in_new_process(request) for file, request in requests.items()} for _ in range(RUNS)]
-    return {file: tuple(starts[file] for starts in rounds) for file in requests}
+    rounds: list[dict[Path, ColdStart]] = []
+    for _ in range(RUNS):
+        starts = {}
+        for file, request in requests.items():
+            left = end - time.monotonic()
+            reply = run_in_new_process(__name__, request, left if left < math.inf else None)
+            if reply is None:
+                return _by_file(requests, rounds)
+            starts[file] = ColdStart(**reply)
+        rounds.append(starts)
+    return _by_file(requests, rounds)
 
 
-def _in_new_process(request: Request) -> ColdStart:
-    reply = run_in_new_process(__name__, request)
-    assert reply is not None  # no time limit was given
-    return ColdStart(**reply)
+def _by_file(files: Iterable[Path], rounds: Sequence[Mapping[Path, ColdStart]]) -> dict[Path, tuple[ColdStart, ...]]:
+    return {file: tuple(starts[file] for starts in rounds) for file in files}
 
 
 def main() -> None:

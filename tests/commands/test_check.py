@@ -95,6 +95,24 @@ def test_a_machine_that_is_too_noisy_is_inconclusive(
     assert "too noisy" in capsys.readouterr().out
 
 
+def test_memory_and_first_run_are_within_the_budget(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured_as(monkeypatch, 1.0)
+    seconds = []
+
+    def run_in_new_process(module: str, request: object, limit: float) -> None:
+        seconds.append(limit)
+
+    monkeypatch.setattr("compress.latency.cold_start.run_in_new_process", run_in_new_process)
+    also = ["--also", "memory", "--also", "first-run", "--budget", "8s", "--json", "c.json", "--junit", "c.xml"]
+
+    assert run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "slower.onnx", *also) == 3
+    assert "model memory: not measured before the budget ended: inconclusive" in capsys.readouterr().out
+    assert len(seconds) == 1
+    assert 0 < seconds[0] <= 2
+
+
 @pytest.mark.measures_time
 def test_the_real_thing_measures_two_files_and_writes_reports(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -16,10 +16,10 @@ import numpy as np
 from compress.latency.gate import baselines, pairs
 from compress.latency.gate.pairs import BASELINE, CANDIDATE, CONTROL, Request, Samples
 from compress.latency.gate.verdict import (
-    FAR_SLOWER,
     LATER_PROCESSES,
     Verdict,
     block_log_ratios,
+    far_slower,
     first_look,
     is_far_slower,
     later_look,
@@ -72,13 +72,13 @@ def models_of(candidates: Sequence[Path], baseline: Path) -> list[Model]:
     return [Model(name, file, baselines.find(baseline, name)) for name, file in baselines.named(candidates)]
 
 
-def check(models: Sequence[Model], settings: Settings) -> list[Checked]:
-    """Return a verdict on each model, whose meaning `verdict` describes.
+def check(models: Sequence[Model], settings: Settings, spent_s: float = 0.0) -> list[Checked]:
+    """Return a verdict on each model, whose meaning `verdict` describes; `spent_s` of the budget are spent already.
 
     Raises `BadInputError` or `MachineError` if a model cannot be measured, and `LockedError` if another process on this
     machine is measuring.
     """
-    end = time.monotonic() + settings.budget_s
+    end = time.monotonic() + settings.budget_s - spent_s
     with machine_lock():
         looks = {model.name: _first_look(model, settings, end) for model in models}
         verdicts = {name: verdict for name, (verdict, _) in looks.items()}
@@ -99,12 +99,14 @@ def _first_look(model: Model, settings: Settings, end: float) -> tuple[Verdict, 
     if first is None:
         start = time.monotonic()
         alone = replace(request, files={arm: str(model.baseline) for arm in request.files})
-        if measure_in_new_process(alone, end - start) and seconds > FAR_SLOWER * (time.monotonic() - start):
-            return never_ended(verdict, seconds, time.monotonic() - start), ()
+        ended = measure_in_new_process(alone, end - start)
+        baseline_seconds = time.monotonic() - start
+        if ended and seconds >= far_slower(settings.margin) * baseline_seconds:
+            return never_ended(verdict, seconds, baseline_seconds), ()
         return _out_of_time(verdict, 0, FIRST_PROCESSES, settings), ()
     samples = (first, *_processes(model, FIRST_PROCESSES - 1, settings, end, control=False))
     log_ratios = _log_ratios(samples, CANDIDATE)
-    if len(samples) == FIRST_PROCESSES or is_far_slower(log_ratios):
+    if len(samples) == FIRST_PROCESSES or is_far_slower(log_ratios, settings.margin):
         return first_look({model.name: log_ratios}, settings.margin)[model.name], samples
     return _out_of_time(verdict, len(samples), FIRST_PROCESSES, settings), samples
 

@@ -27,44 +27,57 @@ GOLDEN = "golden.npz"  # in a bundle
 
 @dataclass(frozen=True)
 class Limit:
-    """A figure of one model and the largest value allowed (for accuracy, the smallest); `value` is None if unknown."""
+    """A figure of one model and the largest value allowed (for accuracy, the smallest); None where unknown."""
 
     name: str
     what: str
     value: float | None
-    limit: float
+    limit: float | None
     unit: str
     outcome: Outcome
 
     def __str__(self) -> str:
         value = "" if self.value is None else f" {self.value:.5g} {self.unit}"
-        return f"{self.name} {self.what}{value} limit {self.limit:.5g} {self.unit}: {self.outcome}"
+        limit = (
+            ": not measured before the budget ended" if self.limit is None else f" limit {self.limit:.5g} {self.unit}"
+        )
+        return f"{self.name} {self.what}{value}{limit}: {self.outcome}"
 
 
-def check_limits(model: Model, kinds: Sequence[Kind], settings: Settings, golden: Path | None) -> list[Limit]:
+def check_limits(
+    model: Model, kinds: Sequence[Kind], settings: Settings, golden: Path | None, seconds: float
+) -> list[Limit]:
     """Return one limit per kind: the baseline's figure plus the margin; for accuracy, the baseline's figure itself.
 
     Accuracy is the number of images in the baseline's golden set, the file `golden`, for which the model finds the
-    class that the set's logits state. Raises what `cold_starts` raises, and `BadInputError` if the golden set is
-    missing or does not fit the model.
+    class that the set's logits state. Memory and first run are inconclusive if not measured within `seconds`. Raises
+    what `cold_starts` raises, and `BadInputError` if the golden set is missing or does not fit the model.
     """
     limits = []
     if "size" in kinds:
         limits.append(_at_most(model, "size", lambda file: file.stat().st_size / 1e3, "kB", settings.margin))
     if "memory" in kinds or "first-run" in kinds:
-        with machine_lock():
-            starts = cold_starts({model.baseline: {}, model.candidate: {}}, settings.provider, settings.threads)
-        figures: dict[Kind, tuple[Callable[[ColdStart], float], str]] = {
-            "memory": (lambda start: start.peak_bytes / 1e6, "MB"),
-            "first-run": (lambda start: start.first_run_ns / 1e6, "ms"),
-        }
-        for kind, (figure, unit) in figures.items():
-            if kind in kinds:
-                # the best run of each counts: other load only makes runs slower, never faster
-                best = {file: min(map(figure, runs)) for file, runs in starts.items()}
-                limits.append(_at_most(model, kind, best.__getitem__, unit, settings.margin))
+        limits += _cold_starts(model, kinds, settings, seconds)
     if "accuracy" in kinds:
         limits.append(_accuracy(model, golden, settings))
+    return limits
+
+
+def _cold_starts(model: Model, kinds: Sequence[Kind], settings: Settings, seconds: float) -> list[Limit]:
+    with machine_lock():
+        starts = cold_starts({model.baseline: {}, model.candidate: {}}, settings.provider, settings.threads, seconds)
+    figures: dict[Kind, tuple[Callable[[ColdStart], float], str]] = {
+        "memory": (lambda start: start.peak_bytes / 1e6, "MB"),
+        "first-run": (lambda start: start.first_run_ns / 1e6, "ms"),
+    }
+    limits = []
+    for kind, (figure, unit) in figures.items():
+        if kind in kinds and not starts[model.candidate]:
+            limits.append(Limit(model.name, kind, None, None, unit, "inconclusive"))
+        elif kind in kinds:
+            # the best run of each counts: other load only makes runs slower, never faster
+            best = {file: min(map(figure, runs)) for file, runs in starts.items()}
+            limits.append(_at_most(model, kind, best.__getitem__, unit, settings.margin))
     return limits
 
 

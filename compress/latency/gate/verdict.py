@@ -32,7 +32,7 @@ REGRESSION_LEVEL = 0.01 / len(LATER_PROCESSES)  # p-values up to it in a later l
 FIRST_PASS_LEVEL = 0.01  # of the test that a model in its first look is slower by less than twice the margin
 PASS_LEVEL = 0.02 / len(LATER_PROCESSES)  # of that test in a later look
 CONTROL_LEVEL = 0.01  # of the interval that a copy of the baseline has to be in
-FAR_SLOWER = 5.0  # if all blocks show at least this ratio, no test is needed
+FAR_SLOWER = 5.0  # if all blocks show at least this ratio, and twice what the margin allows, no test is needed
 CONFIDENCE = 0.95  # of the interval that is shown
 
 Outcome = Literal["pass", "regression", "inconclusive"]
@@ -118,7 +118,7 @@ def first_look(log_ratios: Mapping[str, np.ndarray], margin: float) -> dict[str,
     verdicts = {}
     for name, values in log_ratios.items():
         verdict = _measured(name, values, margin, sign_flip_p(values, margin))
-        if is_far_slower(values):
+        if is_far_slower(values, margin):
             verdicts[name] = _regression(verdict, "all blocks of samples show it")
         elif _is_near(values, margin, FIRST_PASS_LEVEL):
             verdicts[name] = replace(verdict, outcome="pass")
@@ -166,9 +166,14 @@ def never_ended(verdict: Verdict, seconds: float, baseline_seconds: float) -> Ve
     return _regression(replace(verdict, ratio=ratio, low=ratio), evidence)
 
 
-def is_far_slower(log_ratios: np.ndarray) -> bool:
+def is_far_slower(log_ratios: np.ndarray, margin: float) -> bool:
     """Tell whether all blocks show that the candidate is several times slower."""
-    return bool(log_ratios.min() >= np.log(FAR_SLOWER))
+    return bool(log_ratios.min() >= np.log(far_slower(margin)))
+
+
+def far_slower(margin: float) -> float:
+    """Return the ratio from which on a candidate counts as several times slower."""
+    return max(FAR_SLOWER, 2 * (1 + margin))
 
 
 def _measured(name: str, log_ratios: np.ndarray, margin: float, p: float) -> Verdict:

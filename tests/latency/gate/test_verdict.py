@@ -148,6 +148,13 @@ def test_a_first_look_passes_only_what_is_shown_to_be_near(ratio: float, sd: flo
     assert first_look({"m": blocks(ratio, sd, n=20)}, MARGIN)["m"].outcome == outcome
 
 
+def test_no_model_is_far_slower_within_a_wide_margin() -> None:
+    values = {"m": blocks(5.5, 0.01, n=20)}
+
+    assert first_look(values, 0.05)["m"].outcome == "regression"
+    assert first_look(values, 5.0)["m"].outcome == "pass"
+
+
 @pytest.mark.parametrize(
     ("ratio", "sd", "control_sd", "outcome"),
     [
