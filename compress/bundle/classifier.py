@@ -14,6 +14,7 @@ from PIL import Image
 from compress.bundle.contents import MANIFEST, MODEL, read_json, read_labels, read_part
 from compress.data.preparation import FITS, UnreadableImageError, open_image, prepare, read_file
 from compress.errors import BadInputError, first_line
+from compress.onnx_tools.external import may_have_external_data
 from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS, PROBABILITIES
@@ -120,9 +121,10 @@ def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CP
 def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
     """Return a session for an untrusted model; raises `BadInputError` if it cannot be loaded.
 
-    A model with external data is refused before ONNX Runtime sees it, which could not load that data from bytes anyway.
+    A model with external data is refused before ONNX Runtime sees it, which would look for that data in the current
+    folder.
     """
-    if b"location" in model:  # the key of external data, unless these bytes are part of a name or a weight
+    if may_have_external_data(model):
         from compress.onnx_tools.check import check_self_contained
 
         check_self_contained(model, str(path))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError
+from compress.onnx_tools.kinds import check_fetched, check_kind
 
 MODEL, MANIFEST, LABELS, GOLDEN, SUMS = "model.onnx", "manifest.json", "labels.txt", "golden.npz", "SHA256SUMS"
 NAME = re.compile(r"(variants/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of files in a bundle
@@ -20,7 +21,8 @@ MAX_BYTES_ELSE = 64 << 20
 def read_part(folder: Path, name: str) -> bytes:
     """Return the bytes of a bundle's file.
 
-    Raises `BadInputError` if `name` leads out of the folder or is a link, not a regular file, or too large a file.
+    Raises `BadInputError` if `name` leads out of the folder or is a link, not a regular file, too large a file or,
+    clearly, a file of another kind.
     """
     path = folder / name
     max_bytes = MAX_BYTES.get(MODEL if name.startswith("variants/") else name, MAX_BYTES_ELSE)
@@ -34,10 +36,13 @@ def read_part(folder: Path, name: str) -> bytes:
             raise BadInputError(f"{path}: is not a regular file")
         if status.st_size > max_bytes:
             raise BadInputError(f"{path}: has {status.st_size:,} bytes; should have {max_bytes:,} at most")
-        return path.read_bytes()
+        content = path.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a loop, up to Python 3.12
         why = getattr(error, "strerror", None) or error
         raise BadInputError(f"{path}: {why}; {folder} should be a bundle, such as exported/NAME") from error
+    check = check_kind if name.endswith(".onnx") else check_fetched
+    check(content, str(path))
+    return content
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

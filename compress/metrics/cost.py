@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from compress.errors import BadInputError
+
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 KERAS_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
@@ -29,8 +31,10 @@ class Cost:
 
 
 def cost_of_onnx(file: Path) -> Cost:
-    """Return the cost of an ONNX classifier, float or QDQ, from its graph."""
+    """Return the cost of an ONNX classifier, float or QDQ, from its graph; raises `BadInputError` for external data."""
     model = onnx.load_model(file, load_external_data=False)
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise BadInputError(f"{file}: has weights in another file; it should hold all of them")
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     model = onnx.shape_inference.infer_shapes(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}

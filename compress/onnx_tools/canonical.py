@@ -13,12 +13,16 @@ from pathlib import Path
 import onnx
 
 from compress.files import write_file
-from compress.onnx_tools.check import without_subnormals
+from compress.onnx_tools.check import check_no_external_data, without_subnormals
 from compress.onnx_tools.signature import BATCH_DIMENSION
 
 
 def write(model: onnx.ModelProto, file: Path) -> None:
-    """Check a model and write it in canonical form; raises `onnx.checker.ValidationError`."""
+    """Check a model and write it in canonical form.
+
+    Raises `onnx.checker.ValidationError`, and `BadInputError` if a tensor is stored in another file.
+    """
+    check_no_external_data(model, str(file))
     canonical = canonicalize(model)
     onnx.checker.check_model(canonical, full_check=True)
     write_file(file, canonical.SerializeToString(deterministic=True))

@@ -9,12 +9,14 @@ import numpy as np
 import onnx
 
 from compress.errors import BadInputError, first_line
+from compress.onnx_tools.kinds import check_kind
 
 STANDARD = ("", "ai.onnx")
 MAX_ELEMENTS = 1 << 31  # of one tensor
 # ONNX Runtime's first release for each version of the format and of the operators (its compatibility table)
 FOR_OPSET = {17: "1.12", 18: "1.14", 19: "1.15", 20: "1.17", 21: "1.18"}
 FOR_IR = {8: "1.10", 9: "1.15", 10: "1.18"}
+BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}  # types whose values share bytes
 TINIEST = np.finfo(np.float32).tiny
 
 
@@ -26,6 +28,7 @@ def lowest_onnxruntime(model: onnx.ModelProto) -> str:
 
 def parse(data: bytes, what: str) -> onnx.ModelProto:
     """Return the model in a file's bytes; raises `BadInputError` if they are not a model, and names it `what`."""
+    check_kind(data, what)
     try:
         return onnx.load_model_from_string(data)
     except Exception as error:  # protobuf raises types of its own
@@ -35,10 +38,18 @@ def parse(data: bytes, what: str) -> onnx.ModelProto:
 def check_self_contained(data: bytes, what: str) -> onnx.ModelProto:
     """Return the model in a file's bytes; raises `BadInputError` if one of its tensors is stored in another file."""
     model = parse(data, what)
-    outside = next((tensor for tensor in _tensors(model) if _is_outside(tensor)), None)
+    check_no_external_data(model, what)
+    return model
+
+
+def check_no_external_data(model: onnx.ModelProto, what: str) -> None:
+    """Raise `BadInputError` if one of a model's tensors is stored in another file.
+
+    Without this check, `onnx.numpy_helper.to_array` would look for that file in the current folder.
+    """
+    outside = next((tensor for tensor in tensors(model) if is_external(tensor)), None)
     if outside is not None:
         raise BadInputError(f"{what}: {outside.name[:80]!r} is in another file; the model should hold all its weights")
-    return model
 
 
 def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
@@ -54,7 +65,7 @@ def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
     if foreign or model.functions:
         named = foreign[0] if foreign else model.functions[0].name
         raise BadInputError(f"{what}: has operators of {named[:80]!r}; should have only those of ONNX itself")
-    for tensor in _tensors(model):
+    for tensor in tensors(model):
         _check_tensor(tensor, what)
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -66,6 +77,28 @@ def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
         if math.prod(dims) > MAX_ELEMENTS:
             raise BadInputError(f"{what}: {value.name[:80]!r} would have {math.prod(dims):,} values")
     return model
+
+
+def stored_bytes(tensor: onnx.TensorProto, what: str) -> int:
+    """Return the bytes that a tensor's type and shape need; raises `BadInputError` for bad ones, and names `what`."""
+    try:
+        kind = onnx.TensorProto.DataType.Name(tensor.data_type)
+        bits = BITS.get(kind) or 8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (KeyError, ValueError) as error:
+        raise BadInputError(f"{what}: {tensor.name[:80]!r} is of an unknown type, {tensor.data_type}") from error
+    if min(tensor.dims, default=1) < 0:
+        raise BadInputError(f"{what}: {tensor.name[:80]!r} declares {list(tensor.dims)} values")
+    return -(-math.prod(tensor.dims) * bits // 8)
+
+
+def has_bfloat16(model: onnx.ModelProto) -> bool:
+    """Return whether a model stores values in bfloat16 or casts values to it."""
+    stored = any(tensor.data_type == onnx.TensorProto.BFLOAT16 for tensor in tensors(model))
+    return stored or any(
+        attribute.name in ("to", "dtype") and attribute.i == onnx.TensorProto.BFLOAT16
+        for node in _nodes(model.graph)
+        for attribute in node.attribute
+    )
 
 
 def without_subnormals(tensor: onnx.TensorProto) -> onnx.TensorProto:
@@ -97,7 +130,8 @@ def _check_tensor(tensor: onnx.TensorProto, what: str) -> None:
         raise BadInputError(f"{shown} has subnormal values; should have zeros instead")
 
 
-def _is_outside(tensor: onnx.TensorProto) -> bool:
+def is_external(tensor: onnx.TensorProto) -> bool:
+    """Return whether a tensor's values are stored in another file."""
     return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
 
 
@@ -109,7 +143,8 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _nodes(inner)
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Return every tensor that a model stores, those of functions, subgraphs and attributes included."""
     nodes = [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]
     graphs = [model.graph]
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Opening ONNX files. Only the bytes of one file are used: neither external data nor custom operators are loaded."""
+"""Opening ONNX files. External data are loaded from the model's own folder, custom operators never."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import Any
 
 import onnxruntime
 
+from compress.onnx_tools.external import may_have_external_data
 from compress.onnx_tools.providers import CPU, load_libraries
 
 QUIET = 4  # log only what ends the process; every other error is raised, and shown in one line
 
 
 def open_session(file: Path, **options: Any) -> Any:
-    """Return an `onnxruntime.InferenceSession` for a file; the options are those of `session_of`."""
-    return session_of(file.read_bytes(), **options)
+    """Return an `onnxruntime.InferenceSession` for a file; the options are those of `session_of`.
+
+    For a model given as bytes, onnxruntime would look for external data in the current folder.
+    """
+    model = file.read_bytes()
+    return session_of(str(file) if may_have_external_data(model) else model, **options)
 
 
 def session_of(
-    model: bytes,
+    model: bytes | str,
     *,
     threads: int = 0,
     provider: str = CPU,
@@ -29,10 +34,10 @@ def session_of(
 ) -> Any:
     """Return an `onnxruntime.InferenceSession` that runs every node of a model on `provider`.
 
-    `threads` 0 means one per core. On a provider other than the CPU, onnxruntime raises an error if any node would fall
-    back to the CPU. Without `spinning`, idle threads sleep, so that several sessions in one process do not disturb each
-    other. With `profile`, the beginning of a path, the session logs each node's runs to a file, whose name
-    `end_profiling` returns.
+    `model` is the bytes of its file or, for external data, its path. `threads` 0 means one per core. On a provider
+    other than the CPU, onnxruntime raises an error if any node would fall back to the CPU. Without `spinning`, idle
+    threads sleep, so that several sessions in one process do not disturb each other. With `profile`, the beginning of a
+    path, the session logs each node's runs to a file, whose name `end_profiling` returns.
     """
     onnxruntime.set_default_logger_severity(QUIET)  # the providers' libraries use the default logger
     load_libraries(provider)

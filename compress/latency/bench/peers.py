@@ -58,7 +58,7 @@ def _openvino(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> Run:
     import openvino
 
     core = openvino.Core()
-    model = core.read_model(file.read_bytes())
+    model = core.read_model(file)  # by its path, beside which external data are looked for
     model.reshape({name: list(value.shape) for name, value in feed.items()})
     settings = {
         "PERFORMANCE_HINT": "LATENCY",

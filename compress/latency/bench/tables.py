@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.artifacts import Skip
-from compress.files import sha256_file
 from compress.latency.bench.sweep import Measured, Settings
+from compress.latency.model_files import digest, size_bytes
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
 from compress.onnx_tools.providers import short
 from compress.plural import counted
@@ -51,7 +51,7 @@ def model_table(measured: Sequence[Measured]) -> Table:
     for model in measured:
         table.add_row(
             Text(model.name),
-            decimal(model.file.stat().st_size),
+            decimal(size_bytes(model.file)),
             f"{statistics.median(start.first_run_ns for start in model.alone) / 1e6:.1f}",
             decimal(round(statistics.median(start.peak_bytes for start in model.alone))),
             ", ".join(f"{n} {short(provider)}" for provider, n in model.nodes.items()),
@@ -96,7 +96,7 @@ def as_json(
         "schema": SCHEMA,
         "host": dict(host),
         "settings": asdict(settings),
-        "models": [{**asdict(model), "file": str(model.file), "sha256": sha256_file(model.file)} for model in measured],
+        "models": [{**asdict(model), "file": str(model.file), "sha256": digest(model.file)} for model in measured],
         "skipped": [asdict(skip) for skip in skipped],
     }
 

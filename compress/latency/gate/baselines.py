@@ -1,9 +1,11 @@
 """What a model is compared with: an ONNX file, a bundle, or a folder of baselines.
 
-A folder of baselines holds the ONNX files, each named by its sha256, and an index of which one belongs to which model:
+A folder of baselines holds the ONNX files, each named by its sha256, and an index of which one belongs to which model.
+A model with external data has a folder of its own:
 
-    baselines.json   {"NAME": "SHA256"}
+    baselines.json         {"NAME": "SHA256"}
     SHA256.onnx
+    SHA256/SHA256.onnx     and beside it the external data, under the names that the model states
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError, cannot_write
-from compress.files import sha256_file, write_file
-from compress.latency.model_files import MODEL, name_and_file
+from compress.files import write_file
+from compress.latency.model_files import MODEL, data_of, digest, name_and_file
 
 INDEX = "baselines.json"
 
@@ -45,7 +47,7 @@ def find(baseline: Path, name: str) -> Path:
     file = _file(baseline, index[name])
     if not file.is_file():
         raise BadInputError(f"{file}: no such file, the baseline of {name}; restore it, or replace it with --update")
-    if sha256_file(file) != index[name]:
+    if digest(file) != index[name]:
         raise BadInputError(f"{file}: its sha256 is another; restore the file, or replace it with --update")
     return file
 
@@ -53,28 +55,47 @@ def find(baseline: Path, name: str) -> Path:
 def update(folder: Path, name: str, file: Path) -> str:
     """Make a file the baseline of `name` in a folder of baselines; return its sha256.
 
-    The previous file is deleted unless it is still another model's baseline. Raises `BadInputError` if `folder` is a
-    file or a bundle.
+    External data are copied too. The previous baseline is deleted unless it is still another model's. Raises
+    `BadInputError` if `folder` is a file or a bundle.
     """
     if folder.is_file() or (folder / MODEL).exists():
         raise BadInputError(f"--update: --baseline {folder} should be a folder of baselines")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         index = _read(folder) if (folder / INDEX).exists() or any(folder.glob("*.onnx")) else {}
-        before, digest = index.get(name), sha256_file(file)
-        if before != digest or not _file(folder, digest).exists():
-            shutil.copyfile(file, _file(folder, digest))
-        index[name] = digest
+        before, after = index.get(name), digest(file)
+        if not _is_intact(folder, after):
+            _copy(file, folder, after)
+        index[name] = after
         write_file(folder / INDEX, (json.dumps(dict(sorted(index.items())), indent=2) + "\n").encode())
         if before and before not in index.values():
-            _file(folder, before).unlink(missing_ok=True)
+            (folder / f"{before}.onnx").unlink(missing_ok=True)
+            shutil.rmtree(folder / before, ignore_errors=True)
     except OSError as error:
         raise cannot_write(f"--baseline {folder}", error) from error
-    return digest
+    return after
 
 
-def _file(folder: Path, digest: str) -> Path:
-    return folder / f"{digest}.onnx"
+def _file(folder: Path, sha256: str) -> Path:
+    alone, with_data = folder / f"{sha256}.onnx", folder / sha256 / f"{sha256}.onnx"
+    return with_data if with_data.is_file() else alone
+
+
+def _is_intact(folder: Path, sha256: str) -> bool:
+    try:
+        return digest(_file(folder, sha256)) == sha256
+    except BadInputError:  # it is missing, or its external data are
+        return False
+
+
+def _copy(file: Path, folder: Path, sha256: str) -> None:
+    """Copy a model, and before it its external data."""
+    locations = data_of(file)
+    target = folder / sha256 if locations else folder
+    for location in locations:
+        (target / location).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file.parent / location, target / location)
+    shutil.copyfile(file, target / f"{sha256}.onnx")
 
 
 def _read(folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from compress.latency.gate.check import Model, Settings
 from compress.latency.gate.pairs import Samples
 from compress.latency.gate.verdict import Outcome
 from compress.latency.lock import machine_lock
-from compress.latency.model_files import open_model
+from compress.latency.model_files import open_model, size_bytes
 from compress.latency.statistics import percentile_ms
 from compress.onnx_tools import scoring
 
@@ -55,7 +55,7 @@ def check_limits(
     """
     limits = []
     if "size" in kinds:
-        limits.append(_at_most(model, "size", lambda file: file.stat().st_size / 1e3, "kB", settings.margin))
+        limits.append(_at_most(model, "size", lambda file: size_bytes(file) / 1e3, "kB", settings.margin))
     if "memory" in kinds or "first-run" in kinds:
         limits += _cold_starts(model, kinds, settings, seconds)
     if "accuracy" in kinds:

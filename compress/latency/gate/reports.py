@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from compress.files import sha256_file
 from compress.latency.gate.check import Checked, Settings
 from compress.latency.gate.limits import Limit
 from compress.latency.gate.verdict import Verdict
 from compress.latency.host import conditions
+from compress.latency.model_files import digest
 
 SCHEMA = 1
 
@@ -69,4 +69,4 @@ def _case(suite: ElementTree.Element, name: str, result: Verdict | Limit, why: s
 
 
 def _file(file: Path) -> dict[str, str]:
-    return {"file": str(file), "sha256": sha256_file(file)}
+    return {"file": str(file), "sha256": digest(file)}
