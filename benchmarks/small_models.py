@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+EXTERNAL_VALUES = 1000  # in the weights of `write_external`
+
 
 def write_model(path: Path, layers: int = 1, width: int = 8, side: int = 8, name: str = "image") -> Path:
     """Write a network of 3x3 convolutions, `(batch, side, side, 1) uint8` to logits; time grows with its layers."""
@@ -46,6 +48,23 @@ def write_failing(path: Path) -> Path:
     )
 
 
+def write_external(path: Path, value: float, location: str = "weights.bin", **entries: int | str) -> Path:
+    """Write a model that multiplies `x (batch, 1000)` by external data: weights.bin beside it, all of it `value`.
+
+    `location` and `entries` are what the model states about the data, whether that is true or not.
+    """
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[EXTERNAL_VALUES])
+    weights.data_location = TensorProto.EXTERNAL
+    for key, entry in {"location": location, **entries}.items():
+        weights.external_data.add(key=key, value=str(entry))
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", EXTERNAL_VALUES]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "scaled", [x], [y], [weights])
+    path.parent.mkdir(exist_ok=True)
+    np.full(EXTERNAL_VALUES, value, np.float32).tofile(path.parent / "weights.bin")
+    return _save(path, graph)
+
+
 def _save(path: Path, graph: onnx.GraphProto) -> Path:
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -25,6 +26,10 @@ def folder(tmp_path: Path) -> Path:
     write_model(tmp_path / "renamed.onnx", name="picture")
     write_failing(tmp_path / "failing.onnx")
     (tmp_path / "text.onnx").write_text("hello")
+    (tmp_path / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
+    model = onnx.load(write_model(tmp_path / "lost.onnx"))
+    onnx.save(model, tmp_path / "lost.onnx", save_as_external_data=True, location="lost.bin", size_threshold=0)
+    (tmp_path / "lost.bin").unlink()
     (tmp_path / "empty").mkdir()
     (tmp_path / "baselines").mkdir()
     (tmp_path / "baselines" / "baselines.json").write_text("{}")
@@ -212,6 +217,10 @@ BAD: list[tuple[str, list[str], str]] = [
     ("other inputs", ["renamed.onnx"], "input image is absent"),
     ("model that fails", ["failing.onnx", "--baseline", "failing.onnx"], "fails to run on image (1, 8, 8, 1)"),
     ("file that is no model", ["text.onnx"], "text.onnx: not an ONNX model"),
+    ("pointer of Git LFS", ["pointer.onnx"], "pointer.onnx: is a Git LFS pointer, not the model itself"),
+    ("update with a pointer", ["pointer.onnx", "--update", "--baseline", "kept"], "pointer.onnx: is a Git LFS pointer"),
+    ("no external data", ["lost.onnx"], "lost.onnx: the data of 'k0' is at lost.bin: No such file"),
+    ("update with no external data", ["lost.onnx", "--update", "--baseline", "kept"], "is at lost.bin: No such file"),
     ("margin of nothing", ["model.onnx", "--margin", "0"], "--margin 0: should be above 0"),
     ("margin below nothing", ["model.onnx", "--margin", "-1"], "--margin -1: should be above 0"),
     ("budget that is no time", ["model.onnx", "--budget", "soon"], "--budget soon: should be a time"),

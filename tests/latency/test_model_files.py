@@ -10,28 +10,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from benchmarks.small_models import EXTERNAL_VALUES as N
+from benchmarks.small_models import write_external
 from compress.errors import BadInputError
 from compress.latency.gate import baselines
 from compress.latency.gate.check import Model, Settings
 from compress.latency.gate.limits import check_limits
 from compress.latency.model_files import digest, name_and_file, open_model, size_bytes
 from compress.onnx_tools.providers import CPU
-
-N = 1000
-
-
-def write_external(file: Path, value: float, location: str = "weights.bin", **entries: int | str) -> Path:
-    """Write a model that multiplies `(batch, 1000)` by weights in another file, all of them `value`."""
-    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[N], data_location=TensorProto.EXTERNAL)
-    for key, entry in {"location": location, **entries}.items():
-        weights.external_data.add(key=key, value=str(entry))
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", N]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "scaled", [x], [y], [weights])
-    file.parent.mkdir(exist_ok=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    file.write_bytes(model.SerializeToString())
-    np.full(N, value, np.float32).tofile(file.parent / "weights.bin")
-    return file
 
 
 def answer(file: Path) -> float:
@@ -58,7 +44,7 @@ def test_external_data_count_for_size_and_digest(here: Path) -> None:
     assert size_bytes(one) == one.stat().st_size + 4 * N
     assert one.read_bytes() == other.read_bytes()
     assert digest(one) != digest(other)
-    [limit] = check_limits(Model("model", one, one), ["size"], Settings(), None)
+    [limit] = check_limits(Model("model", one, one), ["size"], Settings(), None, seconds=1.0)
     assert limit.value == size_bytes(one) / 1e3
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.small_models import write_model
+from benchmarks.small_models import EXTERNAL_VALUES, write_external, write_model
 from compress.artifacts import Skip
 from compress.latency import cold_start, timing
 from compress.latency.bench import peers
@@ -100,6 +100,17 @@ def test_openvino_runs_the_same_file_with_the_same_outputs(tmp_path: Path) -> No
         found = peers.open_peer("openvino", file, 1, feed)()
 
         np.testing.assert_allclose(found[0], session.run(None, feed)[0], rtol=1e-4, atol=1e-6)
+
+
+def test_openvino_reads_external_data_beside_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    write_external(tmp_path / "here" / "other.onnx", 7)
+    file = write_external(tmp_path / "there" / "m.onnx", 2)
+    monkeypatch.chdir(tmp_path / "here")
+
+    [found] = peers.open_peer("openvino", file, 1, {"x": np.ones((1, EXTERNAL_VALUES), np.float32)})()
+
+    assert np.unique(found).tolist() == [2]
 
 
 def test_litert_runs_the_tflite_beside_the_file(tmp_path: Path) -> None:
