@@ -53,7 +53,7 @@ def test_two_models_of_one_name_are_named_by_their_paths(tmp_path: Path) -> None
     (tmp_path / "bundle").mkdir()
     files = [tmp_path / "other.onnx", tmp_path / "model.onnx", tmp_path / "bundle" / "model.onnx"]
     for file in files:
-        file.touch()
+        write_model(file)
 
     named = sweep.named(files)
 
