@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ HELP = (
 # pipeline's settings, which the slow ones need, are not loaded.
 QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run",)
 DEBUG = "--debug"
+CRASHED = 70  # EX_SOFTWARE of sysexits.h
 RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 
 
@@ -43,7 +45,10 @@ def main() -> None:
 
 
 def _exit_code(arguments: Sequence[str]) -> int:
-    """Run a command; a known error prints one line and gives its exit code, a traceback only with --debug."""
+    """Run a command; a known error prints one line and gives its exit code, a traceback only with --debug.
+
+    An unknown error prints its traceback, and has an exit code that nobody takes for a check that failed, which is 1.
+    """
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -54,7 +59,8 @@ def _exit_code(arguments: Sequence[str]) -> int:
         if known and known.starts_again:
             _start_again(known)
         if DEBUG in sys.argv or known is None:
-            raise
+            traceback.print_exc()
+            return known.exit_code if known else CRASHED
         _print_error(f"error: {known}")
         return known.exit_code
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from compress import cli
+from compress.errors import BadInputError
 from tests.conftest import TINY, Run, run_compress, run_main
 
 BAD_INPUT = [
@@ -144,14 +145,18 @@ def test_a_full_disk_gives_exit_code_4_and_a_rerun_succeeds(
     assert run_main(monkeypatch, tmp_path, "data") == 0
 
 
-def test_an_error_that_is_not_known_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_is_not_known_is_not_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def load(*_: object) -> None:
         raise OSError(errno.EIO, "broken disk")
 
     monkeypatch.setattr("compress.config.load", load)
-    monkeypatch.setattr("sys.argv", ["compress", "config"])
-    with pytest.raises(OSError, match="broken disk"):
-        cli.main()
+
+    assert run_main(monkeypatch, tmp_path, "config") == 70
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback")
+    assert error.endswith("OSError: [Errno 5] broken disk\n")
 
 
 def test_a_second_run_in_the_same_workspace_gives_exit_code_5_and_names_the_first(
@@ -234,3 +239,16 @@ def test_clean_leaves_what_is_not_ours(tmp_path: Path, monkeypatch: pytest.Monke
     assert run_main(monkeypatch, tmp_path, "clean", "--all", "--set", "workspace=./") == 0
 
     assert len([path for path in tmp_path.rglob("*.txt") if path.read_text() == "mine"]) == 3
+
+
+@pytest.mark.parametrize(("raised", "code"), [(RuntimeError("odd"), 70), (BadInputError("bad"), 2)])
+def test_a_crash_shows_its_traceback_and_is_never_exit_code_1(
+    raised: Exception, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: list[str]) -> int:
+        raise raised
+
+    monkeypatch.setattr(cli, "_run", run)
+
+    assert run_main(monkeypatch, tmp_path, "check", "--debug") == code
+    assert "Traceback" in capsys.readouterr().err

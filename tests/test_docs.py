@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import re
 import shlex
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -112,7 +114,7 @@ def commands_of(page: Path) -> list[list[str]]:
 def split(line: str) -> Iterator[list[str]]:
     """Yield the commands of a line, without redirections and without the folder of the environment."""
     for part in re.split(r" && ", line):
-        words = shlex.split(re.sub(r" [<>] \S+", "", part), comments=True)
+        words = shlex.split(re.sub(r" [<>] \S+| \|\| \[ .*", "", part), comments=True)
         words = [word.removeprefix(".venv/bin/") for word in words if not re.fullmatch(r"\[[A-Z]+\]", word)]
         if words:
             yield ["python" if word == "python3" else word for word in words]
@@ -350,3 +352,19 @@ def test_the_stage_of_the_examples_takes_its_place_in_the_pipeline_and_runs(
     assert linked["export"].inputs["networks"][-1] == "clip"
     assert (made.name, made.stage) == ("student-clipped", "clip")
     assert load_arrays(made.weights)["0000"].max() == pytest.approx(1 + 4 * 9.9499, rel=1e-4)
+
+
+@pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 1), (2, 1), (3, 0), (70, 1)])
+def test_the_job_of_the_workflow_fails_unless_the_check_passes_or_cannot_tell(
+    code: int, ends: int, tmp_path: Path
+) -> None:
+    [block] = blocks(REPOSITORY / "docs" / "latency.md", "yaml")
+    [step] = re.findall(r"- run: (python .*)", block)
+    (tmp_path / "python").write_text(f"#!/bin/sh\nexit {code}\n")
+    (tmp_path / "python").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+
+    done = subprocess.run(["bash", "-e", "-c", step], env={"PATH": path}, check=False)
+
+    assert done.returncode == ends
+    assert "if: always()" in block.partition("upload-artifact")[2]

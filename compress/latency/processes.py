@@ -1,10 +1,14 @@
-"""Measuring in new processes, which start with nothing loaded and cold caches. Parent and child exchange JSON."""
+"""Measuring in new processes, which start with nothing loaded and cold caches.
+
+Parent and child exchange JSON. The reply is a file: what Python prints when it starts or ends does not reach it.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -25,34 +29,41 @@ def run_in_new_process(module: str, request: Any, seconds: float | None = None) 
     Returns None if that takes longer than `seconds`. Raises what the process raised, and `BadInputError` if it died.
     """
     program = PROGRAM.format(root=str(ROOT), module=module)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            input=json.dumps(asdict(request)),
-            capture_output=True,
-            text=True,
-            timeout=None if seconds is None else max(seconds, 0),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    if done.returncode:
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "reply.json"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", program, str(file)],
+                input=json.dumps(asdict(request)),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=None if seconds is None else max(seconds, 0),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        text = file.read_text("utf-8") if file.exists() else ""
+    if done.returncode or not text:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         values = ", ".join(map(str, asdict(request).values()))
         raise BadInputError(f"{values}: the process that should measure this ended with code {done.returncode}: {last}")
-    reply = json.loads(done.stdout)
+    reply = json.loads(text)
     if "error" in reply:
         raise {error.exit_code: error for error in (BadInputError, MachineError)}[reply["exit_code"]](reply["error"])
     return reply
 
 
 def answer(measure: Callable[[dict[str, Any]], Any]) -> None:
-    """Read a request from standard input; print what `measure` returns for it, or its error and exit code, as JSON."""
+    """Read a request from standard input; write what `measure` returns for it, or its error and exit code, as JSON.
+
+    The file to write is the process's argument.
+    """
     try:
         reply = asdict(measure(json.load(sys.stdin)))
     except CompressError as error:
         reply = {"error": str(error), "exit_code": error.exit_code}
-    print(json.dumps(reply))
+    Path(sys.argv[1]).write_text(json.dumps(reply), "utf-8")
 
 
 def pin_to_idle_cores(threads: int) -> list[int]:
