@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,23 @@ import jinja2
 
 
 def render(template: Path, **values: Any) -> str:
-    """Return a template's text with `values` filled in; raises `jinja2.UndefinedError` if it uses a missing value."""
-    text = template.read_text("utf-8")
-    return jinja2.Template(text, keep_trailing_newline=True, undefined=jinja2.StrictUndefined).render(**values)
+    """Return a template's text with `values` filled in; raises `jinja2.UndefinedError` if it uses a missing value.
+
+    Besides Jinja2's filters there is `yaml`, see `to_yaml`.
+    """
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    environment.filters["yaml"] = to_yaml
+    return environment.from_string(template.read_text("utf-8")).render(**values)
+
+
+def to_yaml(value: Any) -> str:
+    """Return a JSON value as YAML in ASCII, on one line.
+
+    JSON itself will not do: readers of YAML take the two halves of `\\ud83d\\ude00` for two characters.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+    return re.sub(r"[^ -~]", escaped, json.dumps(value, ensure_ascii=False))

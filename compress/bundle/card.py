@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Dataset
+from compress.bundle.hub_licenses import hub_license
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
 from compress.templates import render
@@ -23,6 +24,7 @@ def readme(report: Report, data: Dataset, manifest: Mapping[str, Any]) -> str:
         TEMPLATES["readme.md"],
         report=report,
         manifest=manifest,
+        hub_license=hub_license(manifest["license"]),
         test=report.deployed_model.test,
         comparison=comparison_lines(report),
         classes_shown=CLASSES_SHOWN,

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from compress.bundle.contents import MANIFEST, MODEL, read_json, read_labels, read_part
-from compress.data.preparation import FITS, UnreadableImageError, open_image, prepare, read_file
+from compress.data.preparation import FITS, UnreadableImageError, check, decoded, open_image, prepare, read_file
 from compress.errors import BadInputError, first_line
 from compress.onnx_tools.external import may_have_external_data
 from compress.onnx_tools.providers import CPU
@@ -52,7 +52,8 @@ class Classifier:
         """Return an image as the model's input, `input_shape uint8`.
 
         `image` is a path, the bytes of an image file, a Pillow image, or pixels `(height, width)` or `(height, width,
-        1, 3 or 4) uint8`. Raises `BadInputError` if `image` is not an image or cannot be decoded.
+        1, 3 or 4) uint8`. Pillow images pass the checks of files and are rotated as their EXIF orientation says.
+        Raises `BadInputError` if `image` is not an image or cannot be decoded.
         """
         try:
             return prepare(_opened(image), **self.preparation)
@@ -136,7 +137,8 @@ def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, 
 
 def _opened(image: ImageLike) -> Image.Image:
     if isinstance(image, Image.Image):
-        return image
+        check(image)
+        return decoded(image)
     if isinstance(image, bytes):
         return open_image(image)
     if isinstance(image, np.ndarray):
@@ -144,7 +146,11 @@ def _opened(image: ImageLike) -> Image.Image:
             raise UnreadableImageError(
                 f"is {image.dtype} of shape {image.shape}; should be uint8 of (height, width[, 1, 3 or 4])"
             )
-        return Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+        if not image.size:
+            raise UnreadableImageError(f"has no pixels: its shape is {image.shape}")
+        made = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+        check(made)
+        return made
     return open_image(read_file(Path(image)))
 
 

@@ -10,14 +10,16 @@ import sys
 from pathlib import Path
 
 import onnxruntime
-from preparation import (  # type: ignore[import-not-found]  # beside this file in a bundle
+
+HERE = Path(__file__).absolute().parent
+sys.path.insert(0, str(HERE))  # Python puts the folder there that this file leads to, if it is a link
+
+from preparation import (  # type: ignore[import-not-found]  # noqa: E402  # beside this file in a bundle
     UnreadableImageError,
     open_image,
     prepare,
     read_file,
 )
-
-HERE = Path(__file__).parent
 
 
 def main() -> None:

@@ -1,7 +1,12 @@
-"""Reading untrusted bundles: never a file outside the bundle's folder, and none beyond a limit of size."""
+"""Reading untrusted bundles: never a file outside the bundle's folder, and none beyond a limit of size.
+
+A link counts as the bundle's own file if the manifest has the sha256 of what it leads to: caches of hubs and mounted
+volumes consist of links.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import stat
@@ -21,16 +26,16 @@ MAX_BYTES_ELSE = 64 << 20
 def read_part(folder: Path, name: str) -> bytes:
     """Return the bytes of a bundle's file.
 
-    Raises `BadInputError` if `name` leads out of the folder or is a link, not a regular file, too large a file or,
-    clearly, a file of another kind.
+    Raises `BadInputError` if `name` leads out of the folder, is not a regular file, too large a file or, clearly, a
+    file of another kind, or is a link to other content than the manifest states. Nothing states the content of the
+    manifest and of SHA256SUMS.
     """
     path = folder / name
     max_bytes = MAX_BYTES.get(MODEL if name.startswith("variants/") else name, MAX_BYTES_ELSE)
     if not NAME.fullmatch(name):
         raise BadInputError(f"{folder}: names a file {name!r}; should be a file of the bundle itself")
     try:
-        if path.resolve() != folder.resolve() / name:
-            raise BadInputError(f"{path}: is a link; a bundle should hold its files itself")
+        is_linked = path.resolve() != folder.resolve() / name
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise BadInputError(f"{path}: is not a regular file")
@@ -40,9 +45,17 @@ def read_part(folder: Path, name: str) -> bytes:
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a loop, up to Python 3.12
         why = getattr(error, "strerror", None) or error
         raise BadInputError(f"{path}: {why}; {folder} should be a bundle, such as exported/NAME") from error
+    if is_linked and name not in (MANIFEST, SUMS) and not _is_listed(folder, name, content):
+        raise BadInputError(f"{path}: is a link to content of another sha256 than {MANIFEST} states")
     check = check_kind if name.endswith(".onnx") else check_fetched
     check(content, str(path))
     return content
+
+
+def _is_listed(folder: Path, name: str, content: bytes) -> bool:
+    files = read_json(folder, MANIFEST).get("files")
+    file = files.get(name) if isinstance(files, dict) else None
+    return isinstance(file, dict) and file.get("sha256") == hashlib.sha256(content).hexdigest()
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 
 from compress.bundle.classifier import Classifier
+from compress.bundle.contents import MANIFEST, read_json
+from compress.data.describe import DESCRIPTION
 from compress.data.samples import Samples
 from compress.data.survey import Unreadable, survey
 from compress.errors import BadInputError
@@ -12,6 +17,25 @@ from compress.report.schema import Metrics
 from compress.report.scores import split_metrics
 
 MAX_NAMED = 10  # classes or unreadable images in an error message
+
+
+def counts_training_images(folder: Path, samples: Samples, name: str) -> bool:
+    """Tell whether all images of the data that a bundle was made from would be counted, those it trained on included.
+
+    `name` is what a run on the data would call them. Data are the same if they have this name, or as many images of
+    each class as data.json counts. Splits of their own keep the test images apart.
+    """
+    if samples.splits is not None:
+        return False
+    made_from = read_json(folder, MANIFEST).get("data")
+    if isinstance(made_from, dict) and made_from.get("name") == name:
+        return True
+    try:
+        classes = read_json(folder, DESCRIPTION)["classes"]
+        counted = {label: sum(splits.values()) for label, splits in classes.items()}
+    except (BadInputError, KeyError, AttributeError, TypeError):
+        return False
+    return counted == Counter(samples.classes[label] for label in samples.labels)
 
 
 def evaluate(classifier: Classifier, samples: Samples, what: str) -> Metrics:

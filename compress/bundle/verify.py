@@ -21,6 +21,7 @@ from compress.onnx_tools.check import check_deployable
 from compress.onnx_tools.providers import CPU
 
 MAX_NAMED = 10  # files in an error message
+CHANGED_LINES = "line endings were changed, as by git with core.autocrlf: clone it with -c core.autocrlf=false"
 
 
 def verify(folder: Path) -> Iterator[str]:
@@ -53,7 +54,10 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     manifest = read_manifest(folder)
     written = read_part(folder, MANIFEST)
-    if written != manifest_text(manifest).encode(errors="replace"):  # for lone surrogates, which UTF-8 cannot encode
+    expected = manifest_text(manifest).encode(errors="replace")  # for lone surrogates, which UTF-8 cannot encode
+    if written != expected:
+        if _with_unix_lines(written) == expected:
+            raise BadInputError(f"{folder / MANIFEST}: {CHANGED_LINES}")
         raise BadInputError(f"{folder / MANIFEST}: is not as it was written")
     listed = {name: file["sha256"] for name, file in manifest["files"].items()}
     claimed = _claims(read_part(folder, SUMS))
@@ -66,10 +70,16 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         found = hashlib.sha256(contents[name]).hexdigest()
         if found == listed[name] == claimed.get(name) and len(contents[name]) == file["size"]:
             continue
+        if hashlib.sha256(_with_unix_lines(contents[name])).hexdigest() == listed[name]:
+            raise BadInputError(f"{folder / name}: {CHANGED_LINES}")
         wrong.append(MANIFEST if found == claimed.get(name) else SUMS if found == listed[name] else name)
     if not wrong and MODEL in contents and _seal_of(contents[MODEL]) not in (None, seal(manifest)):
         wrong.append(MANIFEST)
-    if not wrong and read_part(folder, SUMS) != sums(listed | {MANIFEST: hashlib.sha256(written).hexdigest()}).encode():
+    stated = sums(listed | {MANIFEST: hashlib.sha256(written).hexdigest()}).encode()
+    found_sums = read_part(folder, SUMS)
+    if not wrong and found_sums != stated:
+        if _with_unix_lines(found_sums) == stated:
+            raise BadInputError(f"{folder / SUMS}: {CHANGED_LINES}")
         wrong.append(SUMS)
     if wrong:
         named = ", ".join(str(folder / name) for name in dict.fromkeys(wrong[:MAX_NAMED]))
@@ -77,6 +87,10 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     if MODEL not in contents:
         raise BadInputError(f"{folder / MANIFEST}: files: has no {MODEL}")
     return manifest, contents
+
+
+def _with_unix_lines(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n")
 
 
 def _claims(text: bytes) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -47,10 +48,11 @@ def evaluate(
 ) -> None:
     """Measure a bundle's accuracy on other labelled images: on their test split if they have one, otherwise on all."""
     from compress.bundle.classifier import load
+    from compress.bundle.evaluate import counts_training_images
     from compress.bundle.evaluate import evaluate as measure
     from compress.errors import BadInputError
     from compress.report.table import metrics_lines, metrics_table
-    from compress.stages.data import Source
+    from compress.stages.data import Config, Source
     from compress.terminal import terminal
 
     classifier = load(bundle)
@@ -58,9 +60,16 @@ def evaluate(
         source = Source.find(data)
     except ValueError as error:
         raise BadInputError(f"--data {data}: {error}") from error
+    samples = source.load(data, "")
+    if counts_training_images(bundle, samples, Config(source={"name": data}).name):
+        print(
+            f"warning: {data}: {classifier.name} was made from these data, and its training images are counted: "
+            "the figures are too good; report.json has those on test images",
+            file=sys.stderr,
+        )
     console = terminal()
     with console.status("classifying the images"):
-        metrics = measure(classifier, source.load(data, ""), data)
+        metrics = measure(classifier, samples, data)
     if as_json:
         print(json.dumps(metrics.model_dump(mode="json"), ensure_ascii=False))
         return

@@ -66,13 +66,20 @@ def identify(data: bytes) -> Image.Image:
         raise UnreadableImageError("is empty")
     with _as_unreadable():
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+    check(image)
+    return image
+
+
+def check(image: Image.Image) -> None:
+    """Raise `UnreadableImageError` if an image has no pixels, more than `MAX_PIXELS`, or pixels of 12 or 32 bits."""
+    if not image.width * image.height:
+        raise UnreadableImageError("has no pixels")
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableImageError(f"is larger than the {MAX_PIXELS:,} pixels that are decoded")
     if image.mode in ("I", "F"):
         raise UnreadableImageError("has pixels of 32 bits; should have 8 or 16")
     if _tiff(image, BITS) == (12,):  # Pillow decodes them as if they had 16
         raise UnreadableImageError("has pixels of 12 bits; should have 8 or 16")
-    return image
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -80,7 +87,14 @@ def open_image(data: bytes) -> Image.Image:
 
     Raises `UnreadableImageError` as `identify` does, and if the file is broken or cut short.
     """
-    image = identify(data)
+    return decoded(identify(data))
+
+
+def decoded(image: Image.Image) -> Image.Image:
+    """Return an image that `check` has passed with its pixels decoded and rotated as its EXIF orientation says.
+
+    The image itself is left as it is, but for the decoding. Raises `UnreadableImageError` if the file is broken.
+    """
     kind, stored, white_is_zero = image.format, _stored_as(image), _tiff(image, PHOTOMETRIC) == WHITE_IS_ZERO
     with _as_unreadable():
         image.load()

@@ -41,6 +41,17 @@ def test_every_form_of_an_image_gives_the_golden_answer(tiny_run: Run, picture: 
     assert classifier.predict(picture)[0].label == answers[0].label
 
 
+def test_a_pillow_image_is_rotated_like_its_file(tiny_run: Run, tmp_path: Path) -> None:
+    classifier = compress.load(tiny_run.bundle)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a camera on its side
+    Image.fromarray(np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)).save(tmp_path / "side.png", exif=exif)
+
+    with Image.open(tmp_path / "side.png") as image:
+        for _ in range(2):  # the image handed over is not rotated itself
+            assert np.array_equal(classifier.pixels(image), classifier.pixels(tmp_path / "side.png"))
+
+
 def test_more_images_than_a_batch_come_back_in_order(tiny_run: Run) -> None:
     golden = load_arrays(tiny_run.bundle / "golden.npz")
     images = [golden["images"][i % 16] for i in range(70)]
@@ -51,7 +62,21 @@ def test_more_images_than_a_batch_come_back_in_order(tiny_run: Run) -> None:
     assert [int(answer.label) for answer in answers] == [expected[i % 16] for i in range(70)]
 
 
-@pytest.mark.parametrize("image", [b"hello", "none.png", np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8)])
+UNUSABLE = [
+    b"hello",
+    "none.png",
+    np.zeros((4, 4), np.float32),
+    np.zeros((4, 4, 2), np.uint8),
+    np.zeros((0, 4), np.uint8),
+    np.zeros((4, 0, 3), np.uint8),
+    Image.new("I", (4, 4)),
+    Image.new("F", (4, 4)),
+    Image.new("L", (0, 4)),
+    Image.new("1", (10_000, 5_001)),
+]
+
+
+@pytest.mark.parametrize("image", UNUSABLE)
 def test_what_is_no_image_is_an_error(image: Any, tiny_run: Run) -> None:
     with pytest.raises(BadInputError):
         compress.load(tiny_run.bundle).predict([image])

@@ -9,7 +9,7 @@ import pytest
 
 import compress
 from compress.bundle.evaluate import evaluate
-from compress.data.sources import npz
+from compress.data.sources import digits, npz
 from compress.errors import BadInputError
 from compress.report.file import read
 from tests.conftest import Run, run_main
@@ -47,6 +47,38 @@ def test_evaluate_prints_a_table_or_json(
 
     assert f"accuracy {metrics['accuracy']:.4f}" in text
     assert "macro F1" in text
+
+
+def test_a_class_without_images_has_no_scores(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = np.array([str(i) for i in (0, 1, 2, 4, 5)])
+    np.savez(tmp_path / "some.npz", images=np.zeros((5, 8, 8), np.uint8), labels=names)
+
+    assert run_main(monkeypatch, tmp_path, "evaluate", str(tiny_run.bundle), "--data", "some.npz") == 0
+
+    said = capsys.readouterr()
+    assert [line.split() for line in said.out.splitlines() if line.split()[:1] == ["3"]] == [["3", "0", *"----"]]
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_the_bundles_own_data_are_not_evaluated_without_a_warning(
+    renamed: bool, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = "digits"
+    if renamed:
+        samples = digits.load("digits", "")
+        images = np.stack([np.asarray(samples.images.open(i)[0]) for i in range(len(samples.images))])
+        np.savez(tmp_path / "copy.npz", images=images, labels=samples.labels)
+        data = "copy.npz"
+
+    assert run_main(monkeypatch, tmp_path, "evaluate", str(tiny_run.bundle), "--data", data, "--json") == 0
+
+    said = capsys.readouterr()
+    json.loads(said.out)
+    assert said.err.startswith(f"warning: {data}: digits was made from these data, and its training images are counted")
+    assert said.err.count("\n") == 1
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

@@ -233,9 +233,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated model, right hash": (resealed(truncated), "is not an ONNX model"),
     "model that is text": (resealed(written("model.onnx", b"hello world")), "is not an ONNX model"),
     "model that is a pickle": (resealed(written("model.onnx", b"\x80\x04K\x01.")), "is no"),
-    "link to a file outside": (linked("labels.txt", "outside"), "labels.txt: is a link"),
-    "link to a device": (linked("model.onnx", "/dev/zero"), "model.onnx: is a link"),
-    "linked folder": (linked("variants", "outside"), "is a link"),
+    "link to another file": (linked("labels.txt", "LICENSE"), "labels.txt: is a link"),
+    "link to a file outside": (linked("labels.txt", "/etc/passwd"), "labels.txt: is a link"),
+    "link to a device": (linked("model.onnx", "/dev/zero"), "model.onnx: is not a regular file"),
+    "linked folder": (linked("variants", "."), "No such file"),
     "pipe": (piped, "labels.txt: is not a regular file"),
     "external data": (model_of(external("weights.bin")), "is in another file"),
     "external data elsewhere": (model_of(external("../../../../etc/passwd")), "is in another file"),
@@ -269,6 +270,23 @@ def test_a_hostile_bundle_is_refused_in_one_line(name: str, bundle: Path) -> Non
 
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+CHANGED: dict[str, tuple[str, ...]] = {
+    "all texts": ("manifest.json", "SHA256SUMS", "labels.txt", "classify.py"),
+    "manifest": ("manifest.json",),
+    "sums": ("SHA256SUMS",),
+    "labels": ("labels.txt",),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_line_endings_that_git_changed_are_called_that(name: str, bundle: Path) -> None:
+    for file in CHANGED[name]:
+        (bundle / file).write_bytes((bundle / file).read_bytes().replace(b"\n", b"\r\n"))
+
+    with pytest.raises(BadInputError, match=f"{CHANGED[name][0]}: line endings were changed"):
+        list(verify(bundle))
 
 
 def test_other_logits_than_the_golden_ones_are_a_check_that_failed(bundle: Path) -> None:

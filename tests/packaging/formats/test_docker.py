@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,28 @@ def test_what_the_image_copies_classifies_and_verifies_with_what_it_installs(tin
     answer = said("predict", "../bundle", str(tmp_path / "one.png"))
     assert answer.split("\t")[1].split()[0] == str(np.argmax(golden["logits"][0]))
     assert said("verify", "../bundle").endswith("verified\n")
+
+
+def test_the_health_check_asks_no_proxy(tiny_run: Run, tmp_path: Path) -> None:
+    out = package(tiny_run.bundle, "docker", tmp_path / "context")
+    [line] = [line for line in (out / "Dockerfile").read_text().splitlines() if '"-c"' in line and "urllib" in line]
+    code = json.loads(line.strip().removeprefix("CMD "))[2]
+
+    class Ready(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Ready) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        code = code.replace("8080", str(server.server_port))
+        environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        thread.join()
 
 
 def test_the_package_in_the_image_knows_its_version(tiny_run: Run, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_the_environment_has_the_build_of_onnxruntime_that_was_measured(tiny_run
     write(Source(tiny_run.bundle, manifest, ()), tmp_path)
 
     assert "onnxruntime-gpu==1.31.1" in (tmp_path / "requirements.txt").read_text().splitlines()
+
+
+def test_labels_of_any_characters_stay_the_same(tiny_run: Run, tmp_path: Path) -> None:
+    labels = ('"', "a\nb", "a\u2028b", "\U0001f600", "\\", "# a: b")
+
+    write(Source(tiny_run.bundle, read_manifest(tiny_run.bundle), labels), tmp_path)
+
+    [line] = [line for line in (tmp_path / "MLmodel").read_text("ascii").splitlines() if "  labels: " in line]
+    assert tuple(ast.literal_eval(line.partition(": ")[2])) == labels
 
 
 def test_a_manifest_without_a_version_is_refused(tiny_run: Run, tmp_path: Path) -> None:
