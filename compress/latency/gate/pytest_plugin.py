@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-REPORTED: pytest.StashKey[list[Any]] = pytest.StashKey()
+REPORTED: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()  # what checks found, as plain JSON values
+WORKER_OUTPUT = "latency"  # the key of the same list in what a worker of pytest-xdist hands over
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def latency_gate(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[..., None]:
+def latency_gate(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Return the function `gate(candidate, baseline=None, max_regression=0.05)`, which compares two models.
 
     Both are given as for `python -m compress check`; the baseline defaults to --latency-baseline. The test fails if the
@@ -47,9 +49,9 @@ def latency_gate(request: pytest.FixtureRequest, record_property: Callable[[str,
             return
         settings = replace(Settings(), margin=max_regression)
         [checked] = check(models_of([Path(candidate)], Path(chosen)), settings)
-        request.config.stash.setdefault(REPORTED, []).append((checked, settings))
-        for name, value in reports.properties(checked.verdict).items():
-            record_property(name, value)
+        request.config.stash.setdefault(REPORTED, []).append(reports.as_json([checked], {}, settings))
+        # not by pytest's fixture record_property, which warns if the JUnit file is of the family xunit2
+        request.node.user_properties += reports.properties(checked.verdict).items()
         message = f"{checked.verdict.why}: {checked.verdict}" if checked.verdict.why else str(checked.verdict)
         if checked.verdict.outcome == "regression":
             pytest.fail(message, pytrace=False)
@@ -59,13 +61,21 @@ def latency_gate(request: pytest.FixtureRequest, record_property: Callable[[str,
     return gate
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep the results that a worker of pytest-xdist hands over when it ends."""
+    results = json.loads(getattr(node, "workeroutput", {}).get(WORKER_OUTPUT, "[]"))
+    node.config.stash.setdefault(REPORTED, []).extend(results)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report if --latency-report is given."""
+    """Write the report if --latency-report is given; a worker of pytest-xdist hands it over instead."""
     file = session.config.getoption("--latency-report")
-    if file:
-        from compress.latency.gate import reports
+    results = session.config.stash.get(REPORTED, [])
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[WORKER_OUTPUT] = json.dumps(results)
+    elif file:
         from compress.latency.report_files import to_json, write_report
 
-        results = session.config.stash.get(REPORTED, [])
-        checks = [reports.as_json([checked], {}, settings) for checked, settings in results]
-        write_report("--latency-report", Path(file), to_json({"checks": checks}))
+        write_report("--latency-report", Path(file), to_json({"checks": results}))

@@ -54,7 +54,7 @@ def write_suite(project: Path, candidate: str, baseline: str, margin: float) -> 
 def test_a_faster_model_passes_and_its_figures_are_in_both_reports(project: Path) -> None:
     write_suite(project, "model.onnx", "slower.onnx", 0.5)
 
-    result = run_pytest(project, "--junitxml=junit.xml", "--latency-report=report.json")
+    result = run_pytest(project, "-W", "error", "--junitxml=junit.xml", "--latency-report=report.json")
 
     assert result.returncode == 0, result.stdout + result.stderr
     properties = {
@@ -65,6 +65,24 @@ def test_a_faster_model_passes_and_its_figures_are_in_both_reports(project: Path
     assert properties["low"] <= properties["ratio"] <= properties["high"]
     [check] = json.loads((project / "report.json").read_bytes())["checks"]
     assert check["models"][0]["ratio"] == pytest.approx(properties["ratio"], rel=1e-4)
+
+
+@pytest.mark.measures_time
+@pytest.mark.parametrize(
+    "options", [["-o", "junit_family=xunit1"], ["-p", "xdist", "-n", "1"]], ids=["xunit1", "xdist"]
+)
+def test_the_reports_are_whole_without_a_warning(options: list[str], project: Path) -> None:
+    write_suite(project, "slower.onnx", "model.onnx", 0.5)
+
+    result = run_pytest(project, "-W", "error", "--junitxml=junit.xml", "--latency-report=report.json", *options)
+
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "limit 1.5: regression" in result.stdout
+    assert {"ratio", "low", "high"} <= {
+        p.get("name") for p in ElementTree.parse(project / "junit.xml").iter("property")
+    }
+    [check] = json.loads((project / "report.json").read_bytes())["checks"]
+    assert check["models"][0]["outcome"] == "regression"
 
 
 @pytest.mark.measures_time
