@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
@@ -14,10 +14,11 @@ import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compress.errors import BadInputError, first_line
 from compress.machine import available_cores
@@ -35,9 +36,17 @@ READ_AT_ONCE = 64 << 10  # bytes; larger requests are parsed in a thread, so tha
 
 
 def build_app(
-    models: Mapping[str, Model], limits: Limits, metrics: Metrics, stopping: Callable[[], bool] = lambda: False
+    models: Mapping[str, Model],
+    limits: Limits,
+    metrics: Metrics,
+    origins: Sequence[str] = (),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
-    """Return the ASGI application of a server, which reports that it is ready until `stopping()` is true."""
+    """Return the ASGI application of a server.
+
+    Once `stopping()` is true, it reports that it is not ready, and closes each connection with its next answer.
+    `origins` are those of web pages that may use the server (CORS); "*" is all.
+    """
     routes = []
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes += [
@@ -71,7 +80,25 @@ def build_app(
     app.state.metrics = metrics
     app.state.stopping = stopping
     app.state.decoders = ThreadPoolExecutor(available_cores())
-    return metrics.counting(app, models)
+    answering: ASGIApp = app
+    if origins:
+        methods, exposed = ["GET", "POST"], [JSON_LENGTH, "Retry-After"]
+        answering = CORSMiddleware(app, origins, allow_methods=methods, allow_headers=["*"], expose_headers=exposed)
+    return metrics.counting(_closing(answering, stopping), models)
+
+
+def _closing(app: ASGIApp, stopping: Callable[[], bool]) -> ASGIApp:
+    """Return `app`, whose answers close their connections once `stopping()` is true."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_last(message: Message) -> None:
+            if message["type"] == "http.response.start" and stopping():
+                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+            await send(message)
+
+        await app(scope, receive, send_last)
+
+    return answer
 
 
 async def page(request: Request) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from compress.serve.limits import Limits
 from compress.serve.metrics import Metrics
 from compress.serve.protocol import VERSION
 
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 PLATFORM = "onnxruntime_onnx"  # as Triton calls it
 
 
@@ -60,18 +62,29 @@ class Model:
         }
 
 
-def load_models(bundles: Sequence[Path], threads: int, limits: Limits, metrics: Metrics) -> dict[str, Model]:
+def load_models(
+    bundles: Sequence[Path], names: Sequence[str], threads: int, limits: Limits, metrics: Metrics
+) -> dict[str, Model]:
     """Return the models of bundles by name, after comparing the hash of every file.
 
-    Raises `BadInputError` if a folder is not a bundle or is damaged, or if two bundles have the same name.
+    `names` take the place of the bundles' own, one for each, if there are any. Raises `BadInputError` if a folder is
+    not a bundle or is damaged, if a name cannot stand in a URL, or if two bundles have the same name.
     """
+    if names and len(names) != len(bundles):
+        raise BadInputError(f"--name: is given {len(names)} times; should be given for each of {len(bundles)} bundles")
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise BadInputError(f"--name {name!r:.110}: should be letters, digits, '.', '_' and '-', 100 at most")
     models: dict[str, Model] = {}
-    for folder in bundles:
+    for folder, other_name in zip(bundles, names or [""] * len(bundles), strict=True):
         check_files(folder)
         classifier = load(folder, threads=threads, spinning=False)
-        name = classifier.name
+        name = other_name or classifier.name
         if name in models:
-            raise BadInputError(f"{folder}: is named {name}, like another bundle; each should have its own name")
+            raise BadInputError(
+                f"{folder}: is named {name}, like another bundle; each should have its own name: give --name for each"
+            )
+        classifier = replace(classifier, name=name)
         classifier.run(np.zeros((1, *classifier.input_shape), np.uint8))  # the first run is slow
         batcher = Batcher(partial(_run, classifier.session), limits, metrics.of_model(name))
         models[name] = Model(classifier, batcher, limits)

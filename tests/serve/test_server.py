@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,81 @@ def test_told_to_stop_it_takes_no_more_and_answers_what_it_took(tiny_run: Run, i
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert server.process.wait(10) == 0
         assert server.process.communicate() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+def test_while_it_drains_it_is_not_ready_and_answers_new_connections_once(tiny_run: Run, images: np.ndarray) -> None:
+    with serving(str(tiny_run.bundle), "--drain", "3", cwd=tiny_run.folder) as server:
+        server.process.send_signal(signal.SIGTERM)
+        answers = [server.ask("/v2/health/ready")]
+        while answers[-1].status == 200:  # the signal is on its way
+            answers.append(server.ask("/v2/health/ready"))
+        classified = server.ask(CLASSIFY, png(images[0]))
+
+        assert answers[-1].status == 503
+        assert classified.status == 200
+        assert classified.headers["Connection"] == "close"
+        assert is_closed(server.port)
+        assert server.process.wait(10) == 0
+        assert server.process.communicate() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("drain", ["0", "0.5"])
+def test_told_to_stop_it_resets_no_client(drain: str, tiny_run: Run, images: np.ndarray) -> None:
+    image = png(images[0])
+
+    def ask_until_refused(port: int) -> list[int]:
+        statuses: list[int] = []
+        while True:
+            client = HTTPConnection("127.0.0.1", port, timeout=30)
+            try:
+                client.connect()
+            except ConnectionRefusedError:
+                return statuses
+            while client.sock:  # it is closed by an answer with Connection: close
+                client.request("POST", CLASSIFY, image)
+                answer = client.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+
+    with serving(str(tiny_run.bundle), "--drain", drain, cwd=tiny_run.folder) as server, ThreadPoolExecutor(6) as pool:
+        clients = [pool.submit(ask_until_refused, server.port) for _ in range(6)]
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        statuses = [status for client in clients for status in client.result()]
+
+        assert set(statuses) == {200}
+        assert server.process.wait(20) == 0
+        assert server.process.communicate() == ("", "")
+
+
+def test_bundles_are_served_under_other_names_to_pages_of_other_origins(tiny_run: Run) -> None:
+    bundles = [str(tiny_run.bundle)] * 2
+    options = ["--name", "digits-1", "--name", "digits-2", "--origin", "https://example.com", "--keep-alive", "1"]
+    origin = {"Origin": "https://example.com"}
+    with serving(*bundles, *options, cwd=tiny_run.folder) as server:
+        names = [model["name"] for model in server.ask("/v2/repository/index").json]
+        allowed, other = (
+            server.ask("/v2/models/digits-2", headers={"Origin": text}).headers["Access-Control-Allow-Origin"]
+            for text in ("https://example.com", "https://example.org")
+        )
+        asks_first = {**origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x"}
+        preflight = server.ask("/v2/models/digits-1/infer", headers=asks_first, method="OPTIONS")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+            client.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
+            start = time.monotonic()
+            answer = b"".join(iter(lambda: client.recv(10_000), b""))
+
+    assert names == ["digits-1", "digits-2"]
+    assert (allowed, other) == ("https://example.com", None)
+    assert preflight.status == 200
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert 0.5 < time.monotonic() - start < 15  # it was kept alive for a second
+
+
+def test_no_page_of_another_origin_is_allowed_by_default(served: Server) -> None:
+    assert "Access-Control-Allow-Origin" not in served.ask("/v2", headers={"Origin": "https://example.com"}).headers
 
 
 def test_a_port_in_use_gives_one_line_and_exit_code_4(
@@ -90,6 +167,12 @@ BAD = {
     "two bundles of one name": (["digits", "same"], "same: is named digits, like another bundle"),
     "no bundle": (["none"], "should be a bundle, such as exported/NAME"),
     "damaged": (["damaged"], "labels.txt: not as written"),
+    "too few names": (["digits", "same", "--name", "x"], "--name: is given 1 times; should be given for each of 2"),
+    "a name twice": (["digits", "same", "--name", "x", "--name", "x"], "same: is named x, like another bundle"),
+    "a name that is a path": (["digits", "--name", "../x"], "--name '../x': should be letters, digits"),
+    "an origin with a path": (["digits", "--origin", "https://example.com/"], "--origin https://example.com/: should"),
+    "no time to keep alive": (["digits", "--keep-alive", "0"], "--keep-alive"),
+    "less than no time to drain": (["digits", "--drain", "-1"], "--drain"),
     "port that is none": (["digits", "--port", "65536"], "--port"),
     "batch of nothing": (["digits", "--batch", "0"], "--batch"),
 }
