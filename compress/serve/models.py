@@ -63,7 +63,7 @@ class Model:
 
 
 def load_models(
-    bundles: Sequence[Path], names: Sequence[str], threads: int, limits: Limits, metrics: Metrics
+    bundles: Sequence[Path], threads: int, limits: Limits, metrics: Metrics, names: Sequence[str] = ()
 ) -> dict[str, Model]:
     """Return the models of bundles by name, after comparing the hash of every file.
 

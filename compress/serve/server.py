@@ -57,7 +57,7 @@ def serve(
     `load_models` raises, and `MachineError` if the server cannot listen on the port.
     """
     metrics = Metrics()
-    models = load_models(bundles, names, threads, limits, metrics)
+    models = load_models(bundles, threads, limits, metrics, names)
     for folder, model in zip(bundles, models.values(), strict=True):
         shape, labels = model.classifier.input_shape, counted(len(model.classifier.labels), "label")
         print(f"{model.classifier.name}: {folder}, {'x'.join(map(str, shape))} pixels to {labels}")
