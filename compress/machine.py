@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+CGROUPS, CGROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as named in /proc/cpuinfo
 
 
@@ -56,9 +57,50 @@ def has_bfloat16() -> bool:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may run on."""
+    """Return how many cores this process may keep busy: those that it may run on, bounded by the cgroup's CPU quota.
+
+    Where more threads run than the quota feeds, all of them are stopped for a part of each period.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def cpu_quota() -> float | None:
+    """Return the cores' worth of time that the control groups of this process allow, None if they set no limit.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files; version 1 has two files in place of one.
+    """
+    quotas = [_quota(folder) for folder in _cgroup_folders()]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _cgroup_folders() -> list[Path]:
+    """Return the folders of this process's control groups and of all groups that these are in."""
+    folders = []
+    for line in _lines(CGROUPS_OF_PROCESS):
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            root = CGROUPS / "cpu" if controllers else CGROUPS
+            group = root / path.lstrip("/")  # in a container, the path may be the host's: then only the root exists
+            folders += [folder for folder in (group, *group.parents) if folder.is_relative_to(root)]
+    return folders
+
+
+def _quota(folder: Path) -> float | None:
+    words = " ".join(_lines(folder / "cpu.max")).split()
+    if not words:
+        words = [*_lines(folder / "cpu.cfs_quota_us"), *_lines(folder / "cpu.cfs_period_us")]
+    unlimited = len(words) != 2 or words[0] in ("max", "-1")
+    return None if unlimited else int(words[0]) / int(words[1])
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:  # another system, or a container that hides it
+        return []
 
 
 def _processor_name() -> str:

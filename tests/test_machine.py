@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from compress import machine
+from tests.conftest import run_main
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +52,44 @@ def nvidia_smi(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "quota"),
+    [
+        ("0::/", {}, None),
+        ("0::/", {"cpu.max": "max 100000"}, None),
+        ("0::/", {"cpu.max": "250000 100000"}, 2.5),
+        ("0::/", {"cpu.max": "50000 100000"}, 0.5),
+        ("0::/a/b", {"cpu.max": "max 100000", "a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
+        ("0::/a/b", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "100000 100000"}, 1.0),
+        ("0::/of/the/host", {"cpu.max": "200000 100000"}, 2.0),
+        ("1:cpu,cpuacct:/a", {"cpu/a/cpu.cfs_quota_us": "300000", "cpu/a/cpu.cfs_period_us": "100000"}, 3.0),
+        ("1:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("2:cpuacct:/\n3:cpuset:/", {"cpu.max": "100000 100000"}, None),
+    ],
+)
+def test_the_quota_of_the_control_groups_bounds_the_cores(
+    groups: str, files: dict[str, str], quota: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {"groups": groups, **files}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "CGROUPS_OF_PROCESS", tmp_path / "groups")
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(8), raising=False)
+
+    assert machine.cpu_quota() == quota
+    assert machine.available_cores() == (8 if quota is None else max(1, int(quota)))
+
+
+@pytest.mark.parametrize("command", [["bench", "m.onnx"], ["check", "m.onnx", "--baseline", "m.onnx"]])
+def test_a_quota_below_a_core_is_named_and_allows_one_thread(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "cpu_quota", lambda: 0.5)
+
+    assert run_main(monkeypatch, tmp_path, *command, "--threads", "2") == 2
+    error = capsys.readouterr().err
+    assert "the CPU quota of this cgroup is 0.5 of a core" in error
+    assert "--threads 2: should be 1 to 1" in error

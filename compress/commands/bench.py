@@ -120,8 +120,7 @@ def _settings(batches: str, threads: str | None, provider: str, seconds: float, 
 
     full = provider_named(provider)
     counts = _numbers("--threads", threads) if threads else thread_counts(full)
-    for count in counts:
-        check_threads(count)
+    check_threads(counts)
     sizes = _numbers("--batches", batches)
     if not 1 <= min(sizes) <= max(sizes) <= MAX_BATCH:
         raise BadInputError(f"--batches {batches}: should be 1 to {MAX_BATCH}, such as 1,8,32")

@@ -90,7 +90,7 @@ def _settings(margin: float, budget: str, threads: int, provider: str, single_ca
         raise BadInputError(f"--margin {margin:g}: should be above 0 and below 10, such as 0.05 for 5 %")
     if not seconds:
         raise BadInputError(f"--budget {budget}: should be a time above 0, such as 120s or 2m")
-    check_threads(threads)
+    check_threads([threads])
     return Settings(margin, seconds, threads, provider_named(provider), single_calls)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 from compress.errors import BadInputError
 
 
-def check_threads(threads: int) -> None:
-    """Raise `BadInputError` unless this process may use as many cores as `threads`."""
+def check_threads(counts: Sequence[int]) -> None:
+    """Raise `BadInputError` unless this process may use as many cores as each of the numbers of threads."""
     from compress import machine
 
-    cores = machine.available_cores()
-    if not 1 <= threads <= cores:
+    cores, quota = machine.available_cores(), machine.cpu_quota()
+    if quota is not None and quota < 1:
+        print(f"the CPU quota of this cgroup is {quota:g} of a core: one thread, stopped now and then", file=sys.stderr)
+    for threads in counts:
+        if 1 <= threads <= cores:
+            continue
         raise BadInputError(f"--threads {threads}: should be 1 to {cores}, the cores that this process may use")
 
 
