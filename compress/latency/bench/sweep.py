@@ -162,7 +162,7 @@ def _measure(
             calls[model.name, f"{settings.provider}, data on the device"] = on_device(session, feed, device)
         for peer in peers:
             try:
-                run = open_peer(peer, model.file, threads, feed)
+                run = open_peer(peer, model.file, threads, feed, [output.name for output in session.get_outputs()])
                 found = difference(run(), outputs)
             except Exception as error:  # peers raise many types; any means that this one cannot run the model
                 skipped.append(Skip(f"{model.name} on {peer}", first_line(error)))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from benchmarks.small_models import EXTERNAL_VALUES, write_external, write_model
 from compress.artifacts import Skip
@@ -36,7 +38,7 @@ def compared(
 def test_a_peer_is_measured_in_every_setting_and_its_outputs_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def off_by_a_half(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> peers.Run:
+    def off_by_a_half(file: Path, threads: int, feed: Mapping[str, np.ndarray], outputs: Sequence[str]) -> peers.Run:
         session = open_session(file, threads=threads)
         return lambda: [output + 0.5 for output in session.run(None, feed)]
 
@@ -55,7 +57,7 @@ def test_a_peer_is_measured_in_every_setting_and_its_outputs_are_compared(
 def test_a_peer_that_cannot_run_a_model_is_skipped_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(file: Path, threads: int, feed: Mapping[str, np.ndarray]) -> peers.Run:
+    def fails(file: Path, threads: int, feed: Mapping[str, np.ndarray], outputs: Sequence[str]) -> peers.Run:
         raise RuntimeError("no such operator\nat length")
 
     measured, skipped = compared(monkeypatch, write_model(tmp_path / "m.onnx"), fails)
@@ -97,7 +99,7 @@ def test_openvino_runs_the_same_file_with_the_same_outputs(tmp_path: Path) -> No
     for batch in (1, 4):
         feed = feed_for(session, file, batch)
 
-        found = peers.open_peer("openvino", file, 1, feed)()
+        found = peers.open_peer("openvino", file, 1, feed, [output.name for output in session.get_outputs()])()
 
         np.testing.assert_allclose(found[0], session.run(None, feed)[0], rtol=1e-4, atol=1e-6)
 
@@ -108,7 +110,7 @@ def test_openvino_reads_external_data_beside_the_model(tmp_path: Path, monkeypat
     file = write_external(tmp_path / "there" / "m.onnx", 2)
     monkeypatch.chdir(tmp_path / "here")
 
-    [found] = peers.open_peer("openvino", file, 1, {"x": np.ones((1, EXTERNAL_VALUES), np.float32)})()
+    [found] = peers.open_peer("openvino", file, 1, {"x": np.ones((1, EXTERNAL_VALUES), np.float32)}, ["y"])()
 
     assert np.unique(found).tolist() == [2]
 
@@ -123,11 +125,48 @@ def test_litert_runs_the_tflite_beside_the_file(tmp_path: Path) -> None:
 
     for batch in (1, 4):
         x = np.arange(3.0 * batch, dtype=np.float32).reshape(batch, 3)
-        np.testing.assert_array_equal(peers.open_peer("litert", tmp_path / "m.onnx", 1, {"x": x})()[0], 2 * x)
+        np.testing.assert_array_equal(peers.open_peer("litert", tmp_path / "m.onnx", 1, {"x": x}, ["y"])()[0], 2 * x)
+
+
+def test_litert_matches_inputs_and_outputs_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    import tensorflow as tf
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([2], tf.float32, name) for name in ("b", "a")])
+        def __call__(self, b: tf.Tensor, a: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"zeta": a - b, "alpha": 10.0 * a, "mid": 100.0 * b}
+
+    module = Module()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    feed = {"a": np.array([3, 4], np.float32), "b": np.array([1, 1], np.float32)}
+
+    for outputs in itertools.permutations(("zeta", "alpha", "mid")):
+        found = peers.open_peer("litert", tmp_path / "m.onnx", 1, feed, outputs)()
+        by_name = dict(zip(outputs, [values.tolist() for values in found], strict=True))
+        assert by_name == {"zeta": [2, 3], "alpha": [30, 40], "mid": [100, 100]}
+    with pytest.raises(ValueError, match="onnxruntime's zeta, beta: they should have the same names"):
+        peers.open_peer("litert", tmp_path / "m.onnx", 1, feed, ("zeta", "beta"))
+
+
+def test_openvino_gives_outputs_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    nodes = [helper.make_node("Neg", ["x"], ["first"]), helper.make_node("Abs", ["x"], ["second"])]
+    x, first, second = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", "first", "second")
+    )
+    model = helper.make_model(helper.make_graph(nodes, "g", [x], [first, second]), ir_version=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    feed = {"x": np.array([1, -2], np.float32)}
+
+    found = peers.open_peer("openvino", tmp_path / "m.onnx", 1, feed, ["second", "first"])()
+
+    assert [values.tolist() for values in found] == [[1, 2], [-1, 2]]
 
 
 def test_litert_without_a_tflite_says_so(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert")
 
     with pytest.raises(FileNotFoundError, match=r"m.tflite: no such file; LiteRT cannot read ONNX"):
-        peers.open_peer("litert", tmp_path / "m.onnx", 1, {})
+        peers.open_peer("litert", tmp_path / "m.onnx", 1, {}, [])
