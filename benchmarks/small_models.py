@@ -32,7 +32,7 @@ def write_model(path: Path, layers: int = 1, width: int = 8, side: int = 8, name
     return _save(path, helper.make_graph(nodes, "convolutions", [image], [logits], kernels))
 
 
-def write_identity(path: Path, kind: int, shape: list[int | str]) -> Path:
+def write_identity(path: Path, kind: int, shape: list[int | str | None]) -> Path:
     """Write a model that returns its input."""
     x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
     return _save(path, helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y]))

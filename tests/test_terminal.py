@@ -8,7 +8,7 @@ from rich.table import Table
 
 from compress.artifacts import Latencies
 from compress.latency.bench import tables
-from compress.latency.bench.sweep import Measured
+from compress.latency.bench.sweep import Fed, Measured
 from compress.latency.cold_start import ColdStart
 from compress.report.schema import Report
 from compress.report.table import report_table
@@ -20,7 +20,7 @@ SAMPLES_NS = tuple(range(10_132_456_789, 10_132_456_789 + 1000))  # a latency of
 
 def measured(name: str) -> Measured:
     latencies = (Latencies(name, "CPUExecutionProvider", 16, 4096, SAMPLES_NS),)
-    return Measured(name, Path(__file__), {}, (4096,), (ColdStart(12_345_678_901, 12_345_678_901),), latencies)
+    return Measured(name, Path(__file__), {}, (Fed(4096, {}),), (ColdStart(12_345_678_901, 12_345_678_901),), latencies)
 
 
 def slow_report() -> Report:

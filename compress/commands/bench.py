@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.commands.session_options import check_threads, provider_named
+from compress.commands.session_options import check_threads, given_inputs, provider_named
 from compress.commands.settings import Assignments, ConfigFile, DataSpec, Preset, SkipBad, load
 from compress.errors import BadInputError
 from compress.onnx_tools.providers import CPU
 
 if TYPE_CHECKING:
     from compress.latency.bench.sweep import Settings
+    from compress.latency.given import Given
 
 WITH_MODEL = "Options with MODEL"
 MAX_SECONDS = 3600
@@ -50,6 +51,20 @@ def bench(
             help="Also measure other runtimes, for comparison.", metavar="openvino,litert", rich_help_panel=WITH_MODEL
         ),
     ] = None,
+    shape: Annotated[
+        list[str],
+        typer.Option(
+            help="Shape of an input, for what the file leaves open.",
+            metavar="NAME=1x3x224x224",
+            rich_help_panel=WITH_MODEL,
+        ),
+    ] = [],  # noqa: B006
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Values of inputs: a .npz with an array for each.", metavar="FILE.npz", rich_help_panel=WITH_MODEL
+        ),
+    ] = None,
     json: Annotated[
         Path | None,
         typer.Option(help="Write all results and raw samples as JSON.", metavar="FILE", rich_help_panel=WITH_MODEL),
@@ -63,7 +78,7 @@ def bench(
     """Measure the latency of ONNX files or, without MODEL, of every model of a run on all providers of this machine."""
     _check_options(context, bool(models))
     if models:
-        _bench_files(models, _settings(batches, threads, provider, seconds, compare), json)
+        _bench_files(models, _settings(batches, threads, provider, seconds, compare, given_inputs(shape, inputs)), json)
     else:
         from compress.commands.run import run_up_to
 
@@ -104,6 +119,7 @@ def _bench_files(models: Sequence[Path], settings: Settings, json: Path | None) 
     console.print(tables.model_table(measured))
     for line in (
         tables.NOTE,
+        *tables.fed_lines(measured),
         *tables.difference_lines(measured),
         *tables.skip_lines(skipped),
         tables.host_line(host),
@@ -113,7 +129,9 @@ def _bench_files(models: Sequence[Path], settings: Settings, json: Path | None) 
         write_report("--json", json, to_json(tables.as_json(measured, skipped, settings, host)))
 
 
-def _settings(batches: str, threads: str | None, provider: str, seconds: float, compare: str | None) -> Settings:
+def _settings(
+    batches: str, threads: str | None, provider: str, seconds: float, compare: str | None, given: Given
+) -> Settings:
     """Return the settings that the options state; raises `BadInputError` if one is out of bounds."""
     from compress.latency.bench.sweep import Settings
     from compress.latency.host import thread_counts
@@ -126,7 +144,7 @@ def _settings(batches: str, threads: str | None, provider: str, seconds: float, 
         raise BadInputError(f"--batches {batches}: should be 1 to {MAX_BATCH}, such as 1,8,32")
     if not 0 < seconds <= MAX_SECONDS:
         raise BadInputError(f"--seconds {seconds:g}: should be above 0 and at most {MAX_SECONDS}")
-    return Settings(sizes, counts, full, seconds, _peers(compare, full) if compare else ())
+    return Settings(sizes, counts, full, seconds, _peers(compare, full) if compare else (), given=given)
 
 
 def _peers(compare: str, provider: str) -> tuple[str, ...]:

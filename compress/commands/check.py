@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.commands.session_options import check_threads, provider_named
+from compress.commands.session_options import check_threads, given_inputs, provider_named
 from compress.errors import BadInputError
 
 if TYPE_CHECKING:
     from compress.latency.gate.check import Checked, Settings
     from compress.latency.gate.limits import Kind, Limit
+    from compress.latency.given import Given
 
 EXIT_CODES = {"regression": 1, "inconclusive": 3, "pass": 0}  # the worst outcome first
 LIMITS_SHARE = 0.25  # of the budget, at most, for memory and first run
@@ -44,6 +45,12 @@ def check(
         list[str],
         typer.Option(help="Also check size, memory, first-run or accuracy (if --baseline is a bundle)."),
     ] = [],  # noqa: B006
+    shape: Annotated[
+        list[str], typer.Option(help="Shape of an input, for what the file leaves open.", metavar="NAME=1x3x224x224")
+    ] = [],  # noqa: B006
+    inputs: Annotated[
+        Path | None, typer.Option(help="Values of inputs: a .npz with an array for each.", metavar="FILE.npz")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.", metavar="FILE")] = None,
     json: Annotated[Path | None, typer.Option(help="Write results and raw samples as JSON.", metavar="FILE")] = None,
     update: Annotated[
@@ -59,9 +66,9 @@ def check(
         for name, file in baselines.named(candidates):
             print(f"{baseline}: baseline of {name}: {baselines.update(baseline, name, file)}")
         return
-    settings = _settings(margin, budget, threads, provider, max_p90_ms is not None)
+    settings = _settings(margin, budget, threads, provider, max_p90_ms is not None, given_inputs(shape, inputs))
     kinds = _kinds(also)
-    models = gate.models_of(candidates, baseline)
+    models = gate.models_of(candidates, baseline, settings.given)
     golden = limits.golden_set(baseline)
     start, share = time.monotonic(), settings.budget_s * LIMITS_SHARE / len(models)
     limited = {model.name: limits.check_limits(model, kinds, settings, golden, share) for model in models}
@@ -80,7 +87,7 @@ def check(
     raise typer.Exit(next(code for outcome, code in EXIT_CODES.items() if outcome in outcomes))
 
 
-def _settings(margin: float, budget: str, threads: int, provider: str, single_calls: bool) -> Settings:
+def _settings(margin: float, budget: str, threads: int, provider: str, single_calls: bool, given: Given) -> Settings:
     """Return the settings that the options state; raises `BadInputError` if one is out of bounds."""
     from compress.latency.gate.check import Settings
 
@@ -91,7 +98,7 @@ def _settings(margin: float, budget: str, threads: int, provider: str, single_ca
     if not seconds:
         raise BadInputError(f"--budget {budget}: should be a time above 0, such as 120s or 2m")
     check_threads([threads])
-    return Settings(margin, seconds, threads, provider_named(provider), single_calls)
+    return Settings(margin, seconds, threads, provider_named(provider), single_calls, given)
 
 
 def _kinds(also: Sequence[str]) -> list[Kind]:
@@ -105,10 +112,14 @@ def _kinds(also: Sequence[str]) -> list[Kind]:
 
 
 def _show(checked: Sequence[Checked], limited: Mapping[str, Sequence[Limit]]) -> None:
-    """Print for each model a line per limit and the verdict, with its reason before it."""
+    """Print for each model a line per limit, what it was fed, and the verdict, with its reason before it."""
+    from compress.latency.inputs import describe
+
     for result in checked:
         for limit in limited[result.model.name]:
             print(limit)
+        if result.first and result.first[0].fed:
+            print(f"{result.model.name}: fed {describe(result.first[0].fed)}")
         if result.verdict.why:
             print(f"{result.model.name}: {result.verdict.why}")
         print(result.verdict)

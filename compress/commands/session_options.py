@@ -1,11 +1,19 @@
-"""Options that describe the ONNX Runtime sessions in which models run."""
+"""Options that describe the ONNX Runtime sessions in which models run, and what the models are fed."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress.errors import BadInputError
+
+if TYPE_CHECKING:
+    from compress.latency.given import Given
+
+SHAPE = re.compile(r"(.+)=([1-9][0-9]{0,9}(?:x[1-9][0-9]{0,9})*)")
 
 
 def check_threads(counts: Sequence[int]) -> None:
@@ -33,3 +41,21 @@ def provider_named(name: str) -> str:
     if not full:
         raise BadInputError(f"--provider {name}: should be one of {', '.join(known)}")
     return full
+
+
+def given_inputs(shapes: Sequence[str], file: Path | None) -> Given:
+    """Return what `--shape NAME=1x3x224x224`, repeatable, and `--inputs FILE.npz` state.
+
+    Raises `BadInputError` if a shape cannot be read or an input has two.
+    """
+    from compress.latency.given import Given
+
+    stated: dict[str, tuple[int, ...]] = {}
+    for text in shapes:
+        found = SHAPE.fullmatch(text)
+        if not found:
+            raise BadInputError(f"--shape {text}: should be NAME=1x3x224x224, each number at least 1")
+        if found[1] in stated:
+            raise BadInputError(f"--shape {text}: {found[1]} is given twice; each input should have one shape")
+        stated[found[1]] = tuple(map(int, found[2].split("x")))
+    return Given(stated, "" if file is None else str(file))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from compress.latency.given import NOTHING, Given
 from compress.latency.inputs import feed_for
 from compress.latency.model_files import first_call, open_model
 from compress.latency.processes import answer, run_in_new_process
@@ -27,6 +28,7 @@ class Request:
     provider: str
     threads: int
     provider_options: dict[str, str]
+    given: Given = NOTHING
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,19 @@ class ColdStart:
 
 
 def cold_starts(
-    files: Mapping[Path, Mapping[str, str]], provider: str, threads: int, seconds: float = math.inf
+    files: Mapping[Path, Mapping[str, str]],
+    provider: str,
+    threads: int,
+    given: Given = NOTHING,
+    seconds: float = math.inf,
 ) -> dict[Path, tuple[ColdStart, ...]]:
-    """Return several cold starts of each file, run with its session options, in rounds over all files.
+    """Return several cold starts of each file, run with its session options on a batch of 1, in rounds over all files.
 
     Each run is in a new process. There are fewer rounds, possibly none, if `seconds` end before the last. Raises what
     `open_model` and `first_call` raise.
     """
     end = time.monotonic() + seconds
-    requests = {file: Request(str(file), provider, threads, dict(options)) for file, options in files.items()}
+    requests = {file: Request(str(file), provider, threads, dict(options), given) for file, options in files.items()}
     rounds: list[dict[Path, ColdStart]] = []
     for _ in range(RUNS):
         starts = {}
@@ -70,7 +76,7 @@ def _by_file(files: Iterable[Path], rounds: Sequence[Mapping[Path, ColdStart]]) 
 
 def main() -> None:
     """Answer the request on standard input."""
-    answer(lambda request: run(Request(**request)))
+    answer(lambda request: run(Request(**{**request, "given": Given(**request["given"])})))
 
 
 def run(request: Request) -> ColdStart:
@@ -81,7 +87,7 @@ def run(request: Request) -> ColdStart:
     session = open_model(
         file, threads=request.threads, provider=request.provider, provider_options=request.provider_options
     )
-    feed = feed_for(session, file)
+    feed = feed_for(session, file, given=request.given)
     first_call(session, file, feed)
     first_run_ns = time.perf_counter_ns() - start
     for _ in range(CALLS - 1):

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
+from onnx import TensorProto
 
-from benchmarks.small_models import write_failing, write_model
+from benchmarks.small_models import write_failing, write_identity, write_model
 from compress.latency import cold_start, timing
 from compress.onnx_tools import sessions
 from tests.conftest import run_compress, run_main
@@ -26,6 +28,7 @@ def folder(tmp_path: Path) -> Path:
     write_model(tmp_path / "model.onnx")
     write_model(tmp_path / "other.onnx", layers=3)
     write_failing(tmp_path / "failing.onnx")
+    write_identity(tmp_path / "free.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
     (tmp_path / "text.onnx").write_text("hello")
     (tmp_path / "empty").mkdir()
     (tmp_path / "bundle").mkdir()
@@ -54,8 +57,28 @@ def test_every_model_is_measured_in_every_setting_and_the_samples_are_kept(
         assert model["nodes"].keys() == {"CPUExecutionProvider"}
         assert model["alone"][0]["first_run_ns"] > 0
         assert len(model["sha256"]) == 64
+        assert model["batches"] == [1, 4]
+        assert model["fed"] == [{"batch": n, "shapes": {"image": [n, 8, 8, 1]}} for n in (1, 4)]
     assert report["host"].keys() >= {"processor", "flags", "cores", "cgroup_cpu", "governor", "load", "onnxruntime"}
-    assert "cold start" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "cold start" in said
+    assert "bundle was fed image 1x8x8x1 (batch 1); image 4x8x8x1 (batch 4)" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [(["--shape", "x=1x3x9x7"], [1, 3, 9, 7]), (["--inputs", "x.npz"], [2, 3, 5, 4])],
+)
+def test_shapes_that_a_file_leaves_open_are_given_by_options_for_new_processes_too(
+    options: list[str], shape: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(folder / "x.npz", x=np.zeros((2, 3, 5, 4), np.float32))
+
+    assert bench(monkeypatch, folder, "free.onnx", *options, "--batches", "1", "--json", "bench.json") == 0
+
+    report = json.loads((folder / "bench.json").read_bytes())
+    assert report["models"][0]["fed"] == [{"batch": shape[0], "shapes": {"x": shape}}]
+    assert report["models"][0]["alone"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +176,18 @@ BAD: list[tuple[str, list[str], str]] = [
     ("unknown peer", ["model.onnx", "--compare", "openvino,abacus"], "--compare abacus: should be of openvino, litert"),
     ("peer on a GPU", ["model.onnx", "--compare", "openvino", "--provider", "cuda"], "other runtimes run on the CPU"),
     ("one file twice", ["model.onnx", "./model.onnx"], "model.onnx: is given twice"),
+    ("shape that is none", ["model.onnx", "--shape", "image=axb"], "--shape image=axb: should be NAME=1x3x224x224"),
+    ("shape of nothing", ["model.onnx", "--shape", "image=0x8x8x1"], "each number at least 1"),
+    ("two shapes", ["model.onnx", "--shape", "a=1", "--shape", "a=2"], "--shape a=2: a is given twice"),
+    ("shape of no input", ["model.onnx", "--shape", "a=1"], "--shape: no input is named a; should be of image"),
+    (
+        "shape that does not fit",
+        ["model.onnx", "--shape", "image=1x9x8x1"],
+        "input image of model.onnx should be uint8 (batch, 8, 8, 1), but (1, 9, 8, 1) is given",
+    ),
+    ("no such inputs", ["model.onnx", "--inputs", "none.npz"], "--inputs none.npz: cannot be read as .npz"),
+    ("inputs of no .npz", ["model.onnx", "--inputs", "text.onnx"], "--inputs text.onnx: cannot be read as .npz"),
+    ("free height", ["free.onnx"], "such as --shape x=1x3x224x224, or by --inputs FILE.npz"),
     ("option of a run", ["model.onnx", "--preset", "digits"], "--preset: bench takes it only without MODEL"),
     ("option of files", ["--threads", "1"], "--threads: bench takes it only with MODEL"),
 ]

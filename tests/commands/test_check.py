@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto
 
-from benchmarks.small_models import write_failing, write_model
+from benchmarks.small_models import write_failing, write_identity, write_model
 from compress.arrays import save_arrays
 from compress.latency.gate import check as gate
 from compress.latency.gate.pairs import Request, Samples
@@ -25,6 +26,8 @@ def folder(tmp_path: Path) -> Path:
     write_model(tmp_path / "slower.onnx", layers=3)
     write_model(tmp_path / "renamed.onnx", name="picture")
     write_failing(tmp_path / "failing.onnx")
+    write_identity(tmp_path / "free.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
+    write_identity(tmp_path / "indices.onnx", TensorProto.INT64, ["batch", 3])
     (tmp_path / "text.onnx").write_text("hello")
     (tmp_path / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
     model = onnx.load(write_model(tmp_path / "lost.onnx"))
@@ -209,6 +212,21 @@ def test_a_report_that_cannot_be_written_takes_no_verdict_away(
     assert capsys.readouterr().out.endswith(": pass\n")
 
 
+def test_what_a_file_leaves_open_is_given_by_options_fed_to_both_printed_and_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gate, "BLOCKS", 3)
+    options = ["--baseline", "free.onnx", "--margin", "5", "--shape", "x=2x3x9x7", "--json", "check.json"]
+
+    code = run_main(monkeypatch, folder, "check", "free.onnx", *options)
+
+    said = capsys.readouterr()
+    assert code in (0, 3), said
+    assert "free: fed x 2x3x9x7\n" in said.out
+    report = json.loads((folder / "check.json").read_bytes())
+    assert report["models"][0]["first"][0]["fed"] == {"x": [2, 3, 9, 7]}
+
+
 BAD: list[tuple[str, list[str], str]] = [
     ("no such candidate", ["none.onnx"], "none.onnx: no such file"),
     ("no such baseline", ["model.onnx", "--baseline", "none.onnx"], "none.onnx: no such file"),
@@ -232,6 +250,10 @@ BAD: list[tuple[str, list[str], str]] = [
         ["model.onnx", "--also", "accuracy"],
         "needs --baseline to be a bundle with golden.npz",
     ),
+    ("free height", ["free.onnx", "--baseline", "free.onnx"], "such as --shape x=1x3x224x224, or by --inputs FILE.npz"),
+    ("integers", ["indices.onnx", "--baseline", "indices.onnx"], "given by --inputs FILE.npz, with an array x"),
+    ("shape of no input", ["model.onnx", "--shape", "a=1"], "--shape: no input is named a; should be of image"),
+    ("shape that does not fit", ["model.onnx", "--shape", "image=1x9x8x1"], "but (1, 9, 8, 1) is given"),
     ("two of one name", ["model.onnx", "./model.onnx"], "two models have this name"),
     ("update of a file", ["model.onnx", "--update"], "should be a folder of baselines"),
     ("report that cannot be written", ["model.onnx", "--json", "none/x.json"], "--json none/x.json: cannot be written"),

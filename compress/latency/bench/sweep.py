@@ -18,7 +18,9 @@ from compress.artifacts import Latencies, Skip
 from compress.errors import BadInputError, MachineError, first_line
 from compress.latency.bench.peers import Difference, difference, installed, open_peer
 from compress.latency.cold_start import ColdStart, cold_starts
-from compress.latency.inputs import feed_for, shapes
+from compress.latency.given import NOTHING, Given
+from compress.latency.graph_inputs import check_known
+from compress.latency.inputs import check_batch, feed_for, fixed_batch, follows, is_swept
 from compress.latency.lock import machine_lock
 from compress.latency.model_files import first_call, name_and_file, open_model
 from compress.latency.timing import Call, interleaved, warm_up
@@ -43,24 +45,39 @@ class Settings:
     seconds: float = 5.0
     peers: tuple[str, ...] = ()
     spinning: bool = False
+    given: Given = NOTHING
+
+
+@dataclass(frozen=True)
+class Fed:
+    """The shapes of the inputs that a model is fed at a batch size."""
+
+    batch: int
+    shapes: dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Measured:
     """The measurements of one model.
 
-    `nodes` is how many of its nodes each provider runs; `batches` are the sizes it is measured at, only one if its
-    first dimension is fixed. `alone` are its cold starts, at batch 1 with the fewest threads. In `latencies`, a peer's
-    name stands as the provider; `differences` is how far each peer's outputs are from onnxruntime's.
+    `nodes` is how many of its nodes each provider runs. `fed` is what it is measured on: one batch only if its first
+    dimension is fixed, is no batch, or was stated by the user. `alone` are its cold starts, at batch 1 with the fewest
+    threads. In `latencies`, a peer's name stands as the provider; `differences` is how far each peer's outputs are from
+    onnxruntime's.
     """
 
     name: str
     file: Path
     nodes: dict[str, int]
-    batches: tuple[int, ...]
+    fed: tuple[Fed, ...]
     alone: tuple[ColdStart, ...] = ()
     latencies: tuple[Latencies, ...] = ()
     differences: dict[str, Difference] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The batch sizes that it is measured at."""
+        return tuple(fed.batch for fed in self.fed)
 
 
 def named(models: Sequence[Path]) -> dict[str, Path]:
@@ -87,18 +104,26 @@ def sweep(
     On a GPU each model is measured twice: with calls that copy inputs to the device and outputs back, and with data
     that stays on the device. TensorRT builds its engines before anything is timed, and keeps them until the end.
 
-    Raises `BadInputError` if a file cannot be run, `MachineError` if the provider is not installed or cannot run the
-    whole model, both before anything is timed, and `LockedError` if another process on this machine is measuring.
+    A batch that a model fails to run on is skipped if it runs on a smaller one.
+
+    Raises `BadInputError` if a file cannot be run or what to feed it is not known, `MachineError` if the provider is
+    not installed or cannot run the whole model, all before anything is timed, and `LockedError` if another process on
+    this machine is measuring.
     """
+    check_known(list(models.values()), settings.given)
     peers, skipped = installed(settings.peers)
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         options = {file: providers.options(settings.provider, folder, file) for file in models.values()}
         open_ = partial(_open, settings, options)
         progress("running each model once")
-        checked = [_check(name, file, settings, open_, folder) for name, file in models.items()]
+        checked = []
+        for name, file in models.items():
+            model, failed = _check(name, file, settings, open_, folder)
+            checked.append(model)
+            skipped += failed
         progress("cold starts, each in a new process")
-        starts = cold_starts(options, settings.provider, min(settings.threads))
+        starts = cold_starts(options, settings.provider, min(settings.threads), settings.given)
         measured = [replace(model, alone=starts[model.file]) for model in checked]
         batches = sorted({batch for model in checked for batch in model.batches})
         for threads, batch in product(settings.threads, batches):
@@ -127,18 +152,35 @@ def _open(settings: Settings, options: Mapping[Path, Mapping[str, str]], file: P
     )
 
 
-def _check(name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path) -> Measured:
-    """Run a model once at each batch size; return it with its batch sizes and the provider of each node."""
+def _check(
+    name: str, file: Path, settings: Settings, open_: Callable[..., Any], folder: Path
+) -> tuple[Measured, list[Skip]]:
+    """Run a model once at each batch size; return it with what it is fed, and the batches that it fails to run on."""
     session = open_(file, threads=1, profile=folder / "profile")
-    free = shapes(session, 1) != shapes(session, 2)
-    fixed = next((shape[:1] for _, shape in shapes(session).values() if shape), (1,))
-    batches = settings.batches if free else fixed
-    for batch in batches:
-        first_call(session, file, feed_for(session, file, batch))
+    check_batch(session, file, settings.given)
+    swept = is_swept(session, settings.given)
+    fed: list[Fed] = []
+    skipped = []
+    for batch in settings.batches if swept else (1,):
+        try:
+            feed = feed_for(session, file, batch, settings.given)
+            outputs = first_call(session, file, feed)
+        except BadInputError as error:
+            if not fed:
+                raise
+            skipped.append(Skip(f"{name} at batch {batch}", str(error)))
+            continue
+        shapes = {input_: value.shape for input_, value in feed.items()}
+        if swept and not follows(outputs, batch):
+            if not fed:
+                raise BadInputError(f"{file}: outputs do not follow the batch of {batch}; --shape should state a shape")
+            skipped.append(Skip(f"{name} at batch {batch}", "its outputs do not follow the batch"))
+        else:
+            fed.append(Fed(batch if swept else fixed_batch(feed, outputs), shapes))
     nodes = nodes_by_provider(Path(session.end_profiling()))
     if settings.provider != CPU and nodes.keys() != {settings.provider}:
         raise MachineError(f"{file}: {settings.provider} cannot run all of it: its nodes ran on {nodes}")
-    return Measured(name, file, nodes, batches)
+    return Measured(name, file, nodes, tuple(fed)), skipped
 
 
 def _measure(
@@ -155,8 +197,14 @@ def _measure(
     skipped = []
     for model in (model for model in models if batch in model.batches):
         session = open_(model.file, threads=threads)
-        feed = feed_for(session, model.file, batch)
-        outputs = first_call(session, model.file, feed)
+        feed = feed_for(session, model.file, batch, settings.given)
+        try:
+            outputs = first_call(session, model.file, feed)
+        except BadInputError as error:  # it ran before: beside others, memory may not suffice
+            if batch == model.batches[0]:
+                raise
+            skipped.append(Skip(f"{model.name} at batch {batch}", str(error)))
+            continue
         calls[model.name, settings.provider] = partial(session.run, None, feed)
         if device := providers.find(settings.provider).device:
             calls[model.name, f"{settings.provider}, data on the device"] = on_device(session, feed, device)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from compress.artifacts import Skip
 from compress.latency.bench.sweep import Measured, Settings
+from compress.latency.inputs import describe
 from compress.latency.model_files import digest, size_bytes
 from compress.latency.statistics import SAMPLES_NEEDED, percentile_ms, throughput_per_s
 from compress.onnx_tools.providers import short
@@ -59,6 +60,14 @@ def model_table(measured: Sequence[Measured]) -> Table:
     return table
 
 
+def fed_lines(measured: Sequence[Measured]) -> list[str]:
+    """Return one line per model: the shapes that it was fed."""
+    return [
+        f"{model.name} was fed {'; '.join(f'{describe(fed.shapes)} (batch {fed.batch})' for fed in model.fed)}"
+        for model in measured
+    ]
+
+
 def difference_lines(measured: Sequence[Measured]) -> list[str]:
     """Return one line per model and peer: how far the peer's outputs are from onnxruntime's."""
     return [
@@ -96,7 +105,15 @@ def as_json(
         "schema": SCHEMA,
         "host": dict(host),
         "settings": asdict(settings),
-        "models": [{**asdict(model), "file": str(model.file), "sha256": digest(model.file)} for model in measured],
+        "models": [
+            {
+                **asdict(model),
+                "file": str(model.file),
+                "sha256": digest(model.file),
+                "batches": model.batches,
+            }
+            for model in measured
+        ],
         "skipped": [asdict(skip) for skip in skipped],
     }
 

@@ -25,6 +25,8 @@ from compress.latency.gate.verdict import (
     later_look,
     never_ended,
 )
+from compress.latency.given import NOTHING, Given
+from compress.latency.graph_inputs import check_known
 from compress.latency.lock import machine_lock
 from compress.latency.processes import run_in_new_process
 from compress.onnx_tools.providers import CPU
@@ -55,6 +57,7 @@ class Settings:
     threads: int = 1
     provider: str = CPU
     single_calls: bool = False
+    given: Given = NOTHING
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,14 @@ class Checked:
     second: tuple[Samples, ...]
 
 
-def models_of(candidates: Sequence[Path], baseline: Path) -> list[Model]:
-    """Return each candidate with its baseline; raises `BadInputError` if one of the files does not exist."""
-    return [Model(name, file, baselines.find(baseline, name)) for name, file in baselines.named(candidates)]
+def models_of(candidates: Sequence[Path], baseline: Path, given: Given = NOTHING) -> list[Model]:
+    """Return each candidate with its baseline.
+
+    Raises `BadInputError` if one of the files does not exist, or if more has to be `given` about its inputs.
+    """
+    models = [Model(name, file, baselines.find(baseline, name)) for name, file in baselines.named(candidates)]
+    check_known([file for model in models for file in (model.baseline, model.candidate)], given)
+    return models
 
 
 def check(models: Sequence[Model], settings: Settings, spent_s: float = 0.0) -> list[Checked]:
@@ -141,7 +149,8 @@ def _request(model: Model, settings: Settings, *, control: bool) -> Request:
     if control:
         files[CONTROL] = str(model.baseline)
     single = SINGLE_CALLS if settings.single_calls else 0
-    return Request(files, settings.provider, settings.threads, BLOCKS, random.randrange(2**32), single)
+    seed = random.randrange(2**32)
+    return Request(files, settings.provider, settings.threads, BLOCKS, seed, single, settings.given)
 
 
 def _processes(model: Model, n: int, settings: Settings, end: float, *, control: bool) -> tuple[Samples, ...]:

@@ -65,7 +65,8 @@ def check_limits(
 
 def _cold_starts(model: Model, kinds: Sequence[Kind], settings: Settings, seconds: float) -> list[Limit]:
     with machine_lock():
-        starts = cold_starts({model.baseline: {}, model.candidate: {}}, settings.provider, settings.threads, seconds)
+        files: dict[Path, dict[str, str]] = {model.baseline: {}, model.candidate: {}}
+        starts = cold_starts(files, settings.provider, settings.threads, settings.given, seconds)
     figures: dict[Kind, tuple[Callable[[ColdStart], float], str]] = {
         "memory": (lambda start: start.peak_bytes / 1e6, "MB"),
         "first-run": (lambda start: start.first_run_ns / 1e6, "ms"),

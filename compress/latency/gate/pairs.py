@@ -10,13 +10,14 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError
-from compress.latency.inputs import feed_for, shapes
+from compress.latency.given import NOTHING, Given
+from compress.latency.inputs import check_batch, feed_for, shapes
 from compress.latency.model_files import first_call, open_model
 from compress.latency.processes import answer, pin_to_idle_cores
 from compress.latency.timing import without_garbage_collection
@@ -42,6 +43,7 @@ class Request:
     blocks: int
     seed: int
     single_calls: int = 0
+    given: Given = NOTHING
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Samples:
 
     A sample is the time of `calls` calls, `single` the times of single calls of the candidate. If an arm is many times
     slower than the baseline, there is only one block. `first_run_ns` is the time to make each arm's session and call it
-    once. `cores` are those that the process was pinned to.
+    once. `cores` are those that the process was pinned to. `fed` is the shape of each input.
     """
 
     calls: int
@@ -58,11 +60,12 @@ class Samples:
     single: list[int]
     first_run_ns: dict[str, int]
     cores: list[int]
+    fed: dict[str, list[int]] = field(default_factory=dict)
 
 
 def main() -> None:
     """Answer the request on standard input."""
-    answer(lambda request: measure(Request(**request)))
+    answer(lambda request: measure(Request(**{**request, "given": Given(**request["given"])})))
 
 
 def measure(request: Request) -> Samples:
@@ -80,10 +83,10 @@ def measure(request: Request) -> Samples:
         file = Path(request.files[arm])
         start = time.perf_counter_ns()
         sessions[arm] = open_model(file, threads=request.threads, provider=request.provider)
-        feed = feed_for(sessions[arm], file)
+        feed = feed_for(sessions[arm], file, given=request.given)
         first_call(sessions[arm], file, feed)
         first_run_ns[arm] = time.perf_counter_ns() - start
-    _check_inputs(request.files, sessions)
+    _check_inputs(request, sessions)
     calls = {arm: partial(session.run, None, feed) for arm, session in sessions.items()}
     with without_garbage_collection():
         times = {arm: _warm_up(call) for arm, call in calls.items()}
@@ -92,13 +95,16 @@ def measure(request: Request) -> Samples:
         blocks = [_block(calls, n, order) for _ in range(1 if slow else request.blocks)]
         few = slow and times[CANDIDATE] * request.single_calls > SLOW_SINGLE_NS
         single = [_time(calls[CANDIDATE], 1) for _ in range(0 if few else request.single_calls)]
-    return Samples(n, {arm: [block[arm] for block in blocks] for arm in arms}, single, first_run_ns, cores)
+    fed = {name: list(value.shape) for name, value in feed.items()}
+    return Samples(n, {arm: [block[arm] for block in blocks] for arm in arms}, single, first_run_ns, cores, fed)
 
 
-def _check_inputs(files: Mapping[str, str], sessions: Mapping[str, Any]) -> None:
-    wanted = shapes(sessions[BASELINE])
+def _check_inputs(request: Request, sessions: Mapping[str, Any]) -> None:
+    files = {arm: Path(file) for arm, file in request.files.items()}
+    wanted = shapes(sessions[BASELINE], files[BASELINE], given=request.given)
     for arm, session in sessions.items():
-        found = shapes(session)
+        check_batch(session, files[arm], request.given)
+        found = shapes(session, files[arm], given=request.given)
         for name in [*wanted, *found]:
             if found.get(name) != wanted.get(name):
                 raise BadInputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def latency_gate(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return the function `gate(candidate, baseline=None, max_regression=0.05)`, which compares two models.
+    """Return the function `gate(candidate, baseline=None, max_regression=0.05, shapes=None, inputs=None)`.
 
-    Both are given as for `python -m compress check`; the baseline defaults to --latency-baseline. The test fails if the
+    It compares two models, given as for `python -m compress check`; the baseline defaults to --latency-baseline.
+    `shapes={name: shape}` and `inputs`, a .npz file, state what --shape and --inputs do. The test fails if the
     candidate is slower by more than `max_regression`, and is skipped if the machine is too noisy to tell. In JUnit
     files, ratio and interval are properties of the test.
     """
     from compress.latency.gate import baselines, reports
     from compress.latency.gate.check import Settings, check, models_of
+    from compress.latency.given import Given
+    from compress.latency.inputs import describe
     from compress.latency.model_files import name_and_file
 
     if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
         raise pytest.UsageError("latency_gate: other workers disturb it; run these tests without -n, or with -n 1")
 
     def gate(
-        candidate: str | Path, baseline: str | Path | None = None, max_regression: float = Settings.margin
+        candidate: str | Path,
+        baseline: str | Path | None = None,
+        max_regression: float = Settings.margin,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        inputs: str | Path | None = None,
     ) -> None:
         chosen = baseline or request.config.getoption("--latency-baseline")
         if chosen is None:
@@ -47,11 +54,14 @@ def latency_gate(request: pytest.FixtureRequest) -> Callable[..., None]:
         if request.config.getoption("--latency-update"):
             baselines.update(Path(chosen), *name_and_file(Path(candidate)))
             return
-        settings = replace(Settings(), margin=max_regression)
-        [checked] = check(models_of([Path(candidate)], Path(chosen)), settings)
+        given = Given({name: tuple(shape) for name, shape in (shapes or {}).items()}, str(inputs or ""))
+        settings = replace(Settings(), margin=max_regression, given=given)
+        [checked] = check(models_of([Path(candidate)], Path(chosen), given), settings)
         request.config.stash.setdefault(REPORTED, []).append(reports.as_json([checked], {}, settings))
         # not by pytest's fixture record_property, which warns if the JUnit file is of the family xunit2
         request.node.user_properties += reports.properties(checked.verdict).items()
+        if checked.first:
+            print(f"{checked.model.name}: fed {describe(checked.first[0].fed)}")
         message = f"{checked.verdict.why}: {checked.verdict}" if checked.verdict.why else str(checked.verdict)
         if checked.verdict.outcome == "regression":
             pytest.fail(message, pytrace=False)

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.perf_test import perf_test
 from benchmarks.small_models import write_identity, write_model
-from compress.errors import MachineError
+from compress.errors import BadInputError, MachineError
 from compress.latency import cold_start, timing
 from compress.latency.bench import sweep
 from compress.latency.bench.sweep import Settings
+from compress.latency.given import Given
 from compress.latency.inputs import feed_for
 from compress.onnx_tools.placement import nodes_by_provider
 from compress.onnx_tools.providers import CPU, CUDA, PROVIDERS, TENSORRT, Provider
@@ -47,6 +49,48 @@ def test_a_model_whose_batch_is_fixed_is_measured_at_that_batch_alone(tmp_path: 
         "free": [1, 8],
         "scalar": [1],
     }
+
+
+def write_stubborn(path: Path, batch: int) -> Path:
+    """Write a model whose batch is free by its shapes, but which runs on `batch` images only."""
+    image, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in ("image", "y"))
+    shape = numpy_helper.from_array(np.array([batch, 4]), "shape")
+    node = helper.make_node("Reshape", ["image", "shape"], ["y"])
+    graph = helper.make_graph([node], "g", [image], [y], [shape])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_where_a_larger_batch_fails_what_was_measured_at_1_stands(tmp_path: Path) -> None:
+    models = {"m": write_stubborn(tmp_path / "m.onnx", 1), "free": write_model(tmp_path / "free.onnx")}
+
+    measured, skipped = sweep.sweep(models, replace(AT_ONCE, batches=(1, 4)), lambda words: None)
+
+    assert {one.name: [row.batch for row in one.latencies] for one in measured} == {"m": [1], "free": [1, 4]}
+    [skip] = skipped
+    assert skip.what == "m at batch 4"
+    assert "fails to run on image (4, 4)" in skip.why
+    with pytest.raises(BadInputError, match="fails to run on image"):
+        run({"m": write_stubborn(tmp_path / "m.onnx", 2)}, replace(AT_ONCE, batches=(1, 2)))
+
+
+def test_what_is_fed_is_as_stated_and_kept(tmp_path: Path) -> None:
+    file = write_identity(tmp_path / "m.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
+
+    for shape, fed in (
+        ((1, 3, 6, 5), [sweep.Fed(1, {"x": (1, 3, 6, 5)}), sweep.Fed(8, {"x": (8, 3, 6, 5)})]),
+        ((2, 3, 6, 5), [sweep.Fed(2, {"x": (2, 3, 6, 5)})]),
+    ):
+        [measured] = run({"m": file}, replace(AT_ONCE, batches=(1, 8), given=Given({"x": shape})))
+
+        assert list(measured.fed) == fed
+        assert [row.batch for row in measured.latencies] == [one.batch for one in fed]
+
+
+def test_a_first_dimension_of_colors_is_no_batch(tmp_path: Path) -> None:
+    [measured] = run({"m": write_identity(tmp_path / "m.onnx", TensorProto.FLOAT, [3, 16, 16])})
+
+    assert measured.batches == (1,)
 
 
 def test_two_models_of_one_name_are_named_by_their_paths(tmp_path: Path) -> None:
@@ -127,7 +171,7 @@ def test_tensorrt_keeps_its_engines_so_that_none_is_built_while_timing(
         asked.append(options.pop("provider_options"))
         return opened_on_cpu(file, **options)
 
-    def cold_starts(files: dict[Path, dict[str, str]], provider: str, threads: int) -> dict[Path, tuple[()]]:
+    def cold_starts(files: dict[Path, dict[str, str]], *rest: Any) -> dict[Path, tuple[()]]:
         asked.extend(files.values())
         return dict.fromkeys(files, ())
 

@@ -7,20 +7,20 @@ from rich.table import Table
 
 from compress.artifacts import Latencies
 from compress.latency.bench import tables
-from compress.latency.bench.sweep import Measured
+from compress.latency.bench.sweep import Fed, Measured
 from compress.latency.cold_start import ColdStart
 from compress.latency.host import conditions
 
 
 def test_a_name_that_looks_like_markup_is_printed_as_it_is() -> None:
-    table = tables.model_table([Measured("a[/b]", Path(__file__), {}, (1,), (ColdStart(1, 1),))])
+    table = tables.model_table([Measured("a[/b]", Path(__file__), {}, (Fed(1, {}),), (ColdStart(1, 1),))])
 
     assert "a[/b]" in text_of(table)
 
 
 def test_percentiles_that_the_calls_do_not_carry_are_left_out_of_the_table() -> None:
     latencies = tuple(Latencies("m", "CPUExecutionProvider", 1, 8, (2_000_000,) * n) for n in (63, 64))
-    measured = Measured("m", Path("m.onnx"), {}, (8,), latencies=latencies)
+    measured = Measured("m", Path("m.onnx"), {}, (Fed(8, {}),), latencies=latencies)
 
     lines = text_of(tables.latency_table([measured])).splitlines()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from onnx import TensorProto
 
-from benchmarks.small_models import write_model
+from benchmarks.small_models import write_identity, write_model
 from tests.conftest import REPOSITORY, run_compress
 
 SUITE = """
@@ -93,6 +94,23 @@ def test_a_model_many_times_slower_fails(project: Path) -> None:
 
     assert result.returncode == 1, result.stdout + result.stderr
     assert "limit 6: regression" in result.stdout
+
+
+@pytest.mark.measures_time
+def test_shapes_that_a_file_leaves_open_are_arguments(project: Path) -> None:
+    write_identity(project / "free.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
+    call = 'latency_gate("free.onnx", "free.onnx", 5.0{})'
+    tests = [("given", ', shapes={"x": (1, 3, 9, 7)}'), ("open", "")]
+    (project / "test_speed.py").write_text(
+        "".join(f"def test_{name}(latency_gate):\n    {call.format(shapes)}\n" for name, shapes in tests)
+    )
+
+    result = run_pytest(project, "--latency-report=report.json", "-rP")
+
+    assert "free: fed x 1x3x9x7\n" in result.stdout
+    assert "such as --shape x=1x3x224x224, or by --inputs FILE.npz" in result.stdout
+    [check] = json.loads((project / "report.json").read_bytes())["checks"]
+    assert check["models"][0]["first"][0]["fed"] == {"x": [1, 3, 9, 7]}
 
 
 @pytest.mark.measures_time
