@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Dataset
+from compress.bundle.golden import Golden
 from compress.bundle.hub_licenses import hub_license
+from compress.data.preparation import LOWEST_PILLOW
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
 from compress.templates import render
@@ -17,13 +19,15 @@ TEMPLATES = {name: HERE / f"{name}.jinja" for name in ("readme.md", "license")}
 CLASSES_SHOWN = 40  # in the README
 
 
-def readme(report: Report, data: Dataset, manifest: Mapping[str, Any]) -> str:
+def readme(report: Report, data: Dataset, manifest: Mapping[str, Any], golden: Golden = "images") -> str:
     """Return the model card, in the format of model hubs: the report's figures, and how to use the model."""
     height, width, channels = data.image_shape
     return render(
         TEMPLATES["readme.md"],
         report=report,
         manifest=manifest,
+        golden=golden,
+        lowest_pillow=LOWEST_PILLOW,
         hub_license=hub_license(manifest["license"]),
         test=report.deployed_model.test,
         comparison=comparison_lines(report),

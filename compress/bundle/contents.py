@@ -18,7 +18,8 @@ from compress.errors import BadInputError
 from compress.onnx_tools.kinds import check_fetched, check_kind
 
 MODEL, MANIFEST, LABELS, GOLDEN, SUMS = "model.onnx", "manifest.json", "labels.txt", "golden.npz", "SHA256SUMS"
-NAME = re.compile(r"(variants/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of files in a bundle
+GIT_ATTRIBUTES = ".gitattributes"
+NAME = re.compile(r"(variants/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}|\.gitattributes")  # of files in a bundle
 MAX_BYTES = {MODEL: 2 << 30, GOLDEN: 1 << 30}  # protobuf has no larger messages
 MAX_BYTES_ELSE = 64 << 20
 

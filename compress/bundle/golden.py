@@ -1,9 +1,10 @@
-"""golden.npz: some images with the logits of the deployed model, to check that it gives the same ones elsewhere."""
+"""golden.npz: images or noise with the logits of the deployed model, to check that it gives the same ones elsewhere."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,9 +18,15 @@ from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 
 IMAGES = 16
+Golden = Literal["images", "noise", "none"]  # deploy.golden
 
 
-def write_golden(path: Path, model: bytes, precision: str, images: Images) -> None:
+def noise(shape: tuple[int, int, int]) -> np.ndarray:
+    """Return as many images of noise as golden.npz holds, `(16, *shape) uint8`, always the same."""
+    return np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), np.uint8)
+
+
+def write_golden(path: Path, model: bytes, precision: str, images: Images | np.ndarray) -> None:
     """Write up to 16 images, evenly spread over those given, with their logits and how far off these may be.
 
     The arrays are `images` (k, height, width, channels) uint8, `logits` (k, classes) float32, `tolerance` () float32.

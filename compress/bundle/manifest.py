@@ -24,7 +24,7 @@ CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,99}$")]  # safe in the folders and URLs of servers
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+!_-]{1,64}$")]
-FileName = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
+FileName = Annotated[str, StringConstraints(pattern=f"^({NAME.pattern})$")]
 
 
 class _Part(BaseModel):
@@ -71,7 +71,8 @@ class Data(_Part):
 class Manifest(_Part):
     """A bundle's manifest.
 
-    `onnxruntime` is the lowest release that can run the model, `parents` maps each stage of the run to the key of its
+    `onnxruntime` is the lowest release that can run the model, `pillow` the lowest that preparation.py works with,
+    `parents` maps each stage of the run to the key of its
     result, `machine` describes where latencies were measured, `files` lists every file except manifest.json and
     SHA256SUMS.
     """
@@ -86,6 +87,7 @@ class Manifest(_Part):
     opset: int
     ir_version: int
     onnxruntime: Version
+    pillow: Version | None = None
     versions: dict[str, Version]
     seed: int
     data: Data

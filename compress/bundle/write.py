@@ -12,13 +12,14 @@ import onnx
 
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.card import license_text, readme
-from compress.bundle.contents import GOLDEN, LABELS, MANIFEST, MODEL, SUMS, sums
-from compress.bundle.golden import write_golden
+from compress.bundle.contents import GIT_ATTRIBUTES, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, sums
+from compress.bundle.golden import Golden, noise, write_golden
 from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SCHEMA, SEAL, manifest_text, seal
 from compress.bundle.sbom import SBOM, sbom
 from compress.context import Context
-from compress.data.describe import DESCRIPTION, description_of
+from compress.data.describe import DESCRIPTION, description_of, description_text
 from compress.data.images import images_of
+from compress.data.preparation import LOWEST_PILLOW
 from compress.files import list_files, sha256_file
 from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
 from compress.onnx_tools.signature import BATCH_DIMENSION, INPUT, INPUT_TYPE, LAYOUT, OUTPUT_TYPE, OUTPUTS
@@ -34,9 +35,10 @@ def write_models(
     run: Run,
     data: Dataset,
     license_id: str,
+    golden: Golden,
     context: Context,
 ) -> dict[str, Any]:
-    """Write model.onnx, variants/ and golden.npz; return the manifest, still without `files`.
+    """Write model.onnx, variants/ and, unless `golden` is none, golden.npz; return the manifest, still without `files`.
 
     Each model is sealed with a digest of the manifest. `deployed` is the id of the model that becomes model.onnx.
     Raises `BadInputError` if a model cannot be deployed everywhere, see `check_deployable`.
@@ -48,20 +50,31 @@ def write_models(
         (out / "variants" / f"{name}.onnx").write_bytes(_with_metadata(model, manifest, data))
     shutil.copyfile(out / "variants" / f"{deployed}.onnx", out / MODEL)
     precision = next(model.precision for model in models if model.id == deployed)
-    write_golden(out / GOLDEN, (out / MODEL).read_bytes(), precision, images_of(data, "validation"))
+    if golden != "none":
+        images = images_of(data, "validation") if golden == "images" else noise(data.image_shape)
+        write_golden(out / GOLDEN, (out / MODEL).read_bytes(), precision, images)
     return manifest | {"deployed": deployed}
 
 
-def write_texts(out: Path, report: Report, manifest: Mapping[str, Any], data: Dataset, config_toml: str) -> None:
+def write_texts(
+    out: Path,
+    report: Report,
+    manifest: Mapping[str, Any],
+    data: Dataset,
+    description: Mapping[str, Any],
+    golden: Golden,
+    config_toml: str,
+) -> None:
     """Write the other files: programs, labels, texts, evidence, and last manifest.json and SHA256SUMS."""
-    shutil.copyfile(data.folder / DESCRIPTION, out / DESCRIPTION)
     for name, source in programs().items():
         shutil.copyfile(source, out / name)
     texts = {
+        GIT_ATTRIBUTES: "* -text\n",  # a clone has the same bytes on every system
+        DESCRIPTION: description_text(description),
         LABELS: "".join(f"{name}\n" for name in data.classes),
         REPORT: report_text(report),
         "config.toml": config_toml,
-        "README.md": readme(report, data, manifest),
+        "README.md": readme(report, data, manifest, golden),
         "LICENSE": license_text(report, manifest["license"]),
     }
     for name, text in texts.items():
@@ -91,6 +104,7 @@ def _manifest(run: Run, deployed: onnx.ModelProto, data: Dataset, license_id: st
         "opset": deployed.opset_import[0].version,
         "ir_version": deployed.ir_version,
         "onnxruntime": lowest_onnxruntime(deployed),
+        "pillow": LOWEST_PILLOW,
         "versions": run.versions,
         "seed": run.seed,
         "data": {"name": data.name, "sha256": description_of(data)["sha256"]},

@@ -94,6 +94,29 @@ def description_of(data: Dataset) -> dict[str, Any]:
     return json.loads((data.folder / DESCRIPTION).read_bytes())
 
 
+def without_names(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description without names of files and groups: only counts."""
+    pairs = {
+        key: {pair: _unnamed(found) for pair, found in description[key].items()} for key in ("leaks", "group_leaks")
+    }
+    return {
+        **description,
+        **pairs,
+        "duplicates": _unnamed(description["duplicates"]),
+        "conflicts": _unnamed(description["conflicts"]),
+        "left_out": [{"name": "", "why": bad["why"]} for bad in description["left_out"]],
+    }
+
+
+def description_text(description: Mapping[str, Any]) -> str:
+    """Return the text of data.json."""
+    return json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+
+
+def _unnamed(finding: Mapping[str, Any]) -> dict[str, Any]:
+    return {**finding, "examples": []}
+
+
 def warnings(description: Mapping[str, Any]) -> list[str]:
     """Return one line for each finding that a user should look at before training."""
     lines = []
@@ -103,23 +126,25 @@ def warnings(description: Mapping[str, Any]) -> list[str]:
         lines.append(f"{_images(description['duplicates']['images'])} copies of another")
     conflicts = description["conflicts"]
     if conflicts["count"]:
-        lines.append(
-            f"{_images(conflicts['count'])} under two labels, such as {' and '.join(conflicts['examples'][0])}"
-        )
+        lines.append(f"{_images(conflicts['count'])} under two labels{_such_as(conflicts)}")
     for pair, leak in description["leaks"].items():
         if leak["count"]:
-            such_as = " and ".join(leak["examples"][0])
-            lines.append(f"{_images(leak['count'])} in both {' and '.join(pair.split('/'))}, such as {such_as}")
+            lines.append(f"{_images(leak['count'])} in both {' and '.join(pair.split('/'))}{_such_as(leak)}")
     for pair, leak in description["group_leaks"].items():
         if leak["count"]:
             groups = "group is" if leak["count"] == 1 else "groups are"
             both = " and ".join(pair.split("/"))
-            lines.append(f"{leak['count']:,} {groups} in both {both}, such as {leak['examples'][0]}")
+            such_as = f", such as {leak['examples'][0]}" if leak["examples"] else ""
+            lines.append(f"{leak['count']:,} {groups} in both {both}{such_as}")
     if description["imbalance"] >= IMBALANCED:
         lines.append(
             f"the largest class has {description['imbalance']:.0f} times the images of the smallest; see balance.method"
         )
     return lines
+
+
+def _such_as(finding: Mapping[str, Any]) -> str:
+    return f", such as {' and '.join(finding['examples'][0])}" if finding["examples"] else ""
 
 
 def _images(count: int, kind: str = "") -> str:

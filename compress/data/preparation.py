@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF")
+LOWEST_PILLOW = "10.3"  # earlier releases read 16-bit PNG files as 32 bits
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits
 GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
@@ -114,7 +115,7 @@ def _tiff(image: Image.Image, tag: int) -> Any:
 
 def _stored_as(image: Image.Image) -> str:
     """Return Pillow's name for the layout of the values in the file; empty once they are decoded."""
-    arguments = image.tile[0].args if isinstance(image, ImageFile.ImageFile) and image.tile else ""
+    arguments = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
     return arguments if isinstance(arguments, str) else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -12,7 +13,7 @@ import zstandard
 from compress import fingerprint
 from compress.artifacts import Dataset, Latencies, Network, OnnxModel, Split, Timings, Unbalanced
 from compress.context import Context
-from compress.data.describe import description_of, warnings
+from compress.data.describe import warnings
 from compress.latency.statistics import percentile_ms, throughput_per_s
 from compress.metrics.cost import cost_of_onnx
 from compress.metrics.training import warnings as training_warnings
@@ -92,14 +93,14 @@ def build_report(
     balance: schema.Balance,
     trainings: dict[str, tuple[schema.Training, ...]],
     timings: Timings,
-    data: Dataset,
+    description: Mapping[str, Any],
     context: Context,
 ) -> schema.Report:
-    """Return the whole report; `deployed` is the id of the model that was chosen."""
+    """Return the whole report; `deployed` is the id of the model that was chosen, `description` is data.json's."""
     return schema.Report(
         schema_=schema.SCHEMA,
         run=run,
-        data=_data_summary(data),
+        data=_data_summary(description),
         balance=balance,
         deployed=deployed,
         models=tuple(models),
@@ -128,9 +129,8 @@ def _training(network: Network, name: str, precision: str) -> schema.Training:
     )
 
 
-def _data_summary(data: Dataset) -> schema.Data:
+def _data_summary(description: Mapping[str, Any]) -> schema.Data:
     """Return the part of data.json that matters for the report's figures."""
-    description = description_of(data)
     return schema.Data(
         warnings=tuple(warnings(description)),
         left_out=tuple(schema.LeftOut(name=bad["name"], why=bad["why"]) for bad in description["left_out"]),

@@ -109,12 +109,10 @@ def fingerprint(config: Config, memo: Path) -> str:
 
 def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     """Write the prepared images or a list of their files, each split's indices and labels, and data.json."""
-    import json
-
     import numpy as np
 
     from compress.arrays import save_array
-    from compress.data.describe import DESCRIPTION, describe, warnings
+    from compress.data.describe import DESCRIPTION, describe, description_text, warnings
     from compress.data.samples import printable
     from compress.data.splits import divide
     from compress.data.survey import Look, Unreadable, channels_of
@@ -156,7 +154,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     names = [images.name(i) for i in positions]
     groups = of_good(samples.groups)
     description = describe(names, labels, classes, good, division, bad, groups and [printable(name) for name in groups])
-    write_file(out / DESCRIPTION, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode())
+    write_file(out / DESCRIPTION, description_text(description).encode())
     for line in warnings(description):
         context.note(f"{context.stage}: {line}")
     return Dataset(

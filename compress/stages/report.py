@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +26,11 @@ class Config(BaseModel):
         "",
         pattern=r"^[A-Za-z0-9.+-]{0,64}$",
         description="The model's licence as an SPDX identifier such as MIT; empty: no licence, all rights reserved.",
+    )
+    golden: Literal["images", "noise", "none"] = Field(
+        "images",
+        description="What golden.npz holds for verify: validation images, noise, or none for no such file. Without "
+        "images, the bundle names no file of the data either.",
     )
     max_drop: float = Field(
         0.5,
@@ -58,6 +64,7 @@ def run(
     import numpy as np
 
     from compress.bundle.write import write_models, write_texts
+    from compress.data.describe import description_of, without_names
     from compress.data.images import images_of
     from compress.onnx_tools.scoring import run_all
     from compress.onnx_tools.sessions import open_session
@@ -85,9 +92,12 @@ def run(
     context.progress(1.0, "writing the bundle")
     folder = out / "bundle"
     facts = run_facts(config.name or data.name, data, bench, context)
-    manifest = write_models(folder, export.models, deployed, facts, data, config.license, context)
+    manifest = write_models(folder, export.models, deployed, facts, data, config.license, config.golden, context)
+    description = description_of(data) if config.golden == "images" else without_names(description_of(data))
     balanced = balance_report(balance.method, measured[0], unbalanced, data)
     trainings = trainings_of(networks)
-    report = build_report(facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, data, context)
-    write_texts(folder, report, manifest, data, context.config_toml)
+    report = build_report(
+        facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, description, context
+    )
+    write_texts(folder, report, manifest, data, description, config.golden, context.config_toml)
     return Bundle(name=report.run.name, deployed=deployed, folder=folder)

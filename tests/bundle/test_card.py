@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from compress.artifacts import Dataset
 from compress.bundle.card import readme
@@ -41,3 +44,22 @@ def test_the_readme_shows_what_balance_did_for_each_class() -> None:
     text = readme(report(balance=Balance(method="smote", recall=rows)), TOY, MANIFEST)
 
     assert "\n| a\\|b | 4 | 8 | 0.2500 | 0.5000 |\n| c | 9 | 0 | - | - |\n" in text
+
+
+@pytest.mark.parametrize(
+    ("golden", "expected"),
+    [("images", "`golden.npz`: some of the validation images"), ("noise", "`golden.npz`: noise as the"), ("none", "")],
+)
+def test_the_readme_says_what_golden_npz_holds(golden: Any, expected: str) -> None:
+    text = readme(report(), TOY, MANIFEST, golden)
+
+    assert expected in text
+    assert ("golden.npz" in text) == (golden != "none")
+    assert "Pillow (10.3 or later)" in text
+    assert "\n\n## Files" in text
+
+
+def test_a_licence_that_the_hub_does_not_know_is_named() -> None:
+    text = readme(report(), TOY, {**MANIFEST, "license": "0BSD"})
+
+    assert text.startswith("---\nlicense: other\nlicense_name: 0bsd\nlicense_link: LICENSE\n")

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import random
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from onnx import TensorProto, helper
 
 from compress.arrays import load_arrays, save_arrays
 from compress.bundle.contents import sums
-from compress.bundle.golden import golden_logits
+from compress.bundle.golden import golden_logits, noise, write_golden
 from compress.bundle.manifest import SEAL, manifest_text, read_manifest, seal
 from compress.bundle.verify import verify
 from compress.errors import BadInputError, CompressError
@@ -36,7 +38,7 @@ def test_a_bundle_as_it_was_made_verifies_and_its_logits_are_bit_equal(tiny_run:
 def test_a_flipped_bit_is_found_in_every_file_and_the_file_named(bundle: Path) -> None:
     draw = random.Random(0)
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    assert len(files) == 18
+    assert len(files) == 19
     for path in files:
         whole = path.read_bytes()
         for _ in range(FLIPS.get(path.suffix, 2)):
@@ -303,6 +305,30 @@ def test_logits_within_the_tolerance_pass(bundle: Path) -> None:
     golden_with(logits=arrays["logits"] + arrays["tolerance"] / 2)(bundle)
 
     assert "allowed" in list(verify(bundle))[-1]
+
+
+def test_a_bundle_without_golden_outputs_verifies_and_says_so(bundle: Path) -> None:
+    (bundle / "golden.npz").unlink()
+    reseal(bundle, lambda manifest: manifest["files"].pop("golden.npz"))
+
+    assert list(verify(bundle))[-1] == "skipped the outputs: the bundle has no golden.npz"
+
+
+def test_golden_noise_is_verified_like_images(bundle: Path) -> None:
+    model = (bundle / "model.onnx").read_bytes()
+    write_golden(bundle / "golden.npz", model, read_manifest(bundle)["deployed"].rpartition("-")[2], noise((32, 32, 1)))
+    reseal(bundle)
+
+    assert "16 golden images on CPUExecutionProvider: logits bit-equal" in list(verify(bundle))[-1]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_clone_that_would_change_line_endings_verifies(bundle: Path) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=true"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "A bundle"], ["clone", "-q", ".", "../clone"]):
+        subprocess.run([*git, *command], cwd=bundle, check=True, capture_output=True)
+
+    list(verify(bundle.parent / "clone"))
 
 
 def failing_on(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
