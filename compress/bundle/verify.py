@@ -73,7 +73,7 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         found = hashlib.sha256(contents[name]).hexdigest()
         if found == listed[name] == claimed.get(name) and len(contents[name]) == file["size"]:
             continue
-        if hashlib.sha256(_with_unix_lines(contents[name])).hexdigest() == listed[name]:
+        if found != listed[name] == hashlib.sha256(_with_unix_lines(contents[name])).hexdigest():
             raise BadInputError(f"{folder / name}: {CHANGED_LINES}")
         wrong.append(MANIFEST if found == claimed.get(name) else SUMS if found == listed[name] else name)
     if not wrong and MODEL in contents and _seal_of(contents[MODEL]) not in (None, seal(manifest)):
