@@ -164,7 +164,7 @@ def test_a_checkpoint_that_is_not_whole_starts_the_training_again(
 def test_training_learns(tmp_path: Path) -> None:
     model = new_model()
     before = evaluate(forward_of(model), IMAGES, LABELS)
-    model.set_weights(train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 30})))
+    model.set_weights(train(context(tmp_path), SETTINGS.model_copy(update={"epochs": 12})))
 
     accuracy, cross_entropy = evaluate(forward_of(model), IMAGES, LABELS)
     assert accuracy >= 0.9
@@ -281,9 +281,9 @@ def test_a_batch_too_large_for_memory_is_taken_in_halves_and_the_epoch_begun_aga
 
     monkeypatch.setattr(TrainedModel, "fit", out_of_memory)
     told = Context("stage", 0, 0, tmp_path, tmp_path, lambda fraction, words: None, notes.append)
-    weights = train(told, SETTINGS.model_copy(update={"epochs": 30}))
+    weights = train(told, SETTINGS.model_copy(update={"epochs": 12}))
 
-    assert parts == [1, 2, *[4] * 30]
+    assert parts == [1, 2, *[4] * 12]
     assert (
         notes[1] == "stage: out of memory with 8 images at a time; goes on with 4, gradients added up to batches of 16"
     )
