@@ -197,12 +197,16 @@ def test_help_and_config_do_not_import_tensorflow(tmp_path: Path) -> None:
         assert result.stderr.splitlines()[-1] == "set()"
 
 
-def test_plan_says_what_would_run_again_and_why(tiny_run: Run) -> None:
-    result = run_compress(tiny_run.folder, "plan", "--config", str(TINY), "--set", "prune.sparsity=0.9")
+def test_plan_says_what_would_run_again_and_why(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["plan", "--config", str(TINY), "--set", "prune.sparsity=0.9"]
 
-    rows = {
-        words[0]: words for words in map(str.split, result.stdout.splitlines()) if words[1:2] in (["hit"], ["miss"])
-    }
+    assert run_main(monkeypatch, tiny_run.folder, *arguments) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    rows = {words[0]: words for words in map(str.split, lines) if words[1:2] in (["hit"], ["miss"])}
     assert [name for name, words in rows.items() if words[1] == "hit"] == ["data", "teacher", "unbalanced"]
     assert "sparsity 0.8 -> 0.9" in " ".join(rows["prune"])
     assert "input quantize" in " ".join(rows["distill"])
