@@ -13,7 +13,7 @@ from compress import cli, fingerprint
 from tests.toy import Toy
 
 # Networks of tests are small: more threads cost more than they save, and bytes that are compared depend on their number
-os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", OMP_NUM_THREADS="1")
+os.environ.update(TF_NUM_INTRAOP_THREADS="1", OMP_NUM_THREADS="1")
 
 pytest_plugins = ["tests.parallel"]
 TINY = Path(__file__).parent / "tiny.toml"
