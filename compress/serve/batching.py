@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compress.plural import counted
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import ModelMetrics
 
@@ -50,7 +51,7 @@ class Batcher:
         the server's grace period is over, into `Refused`.
         """
         if self._held >= self._limits.queue:
-            raise Refused(503, f"busy: {self._limits.queue} requests are being answered already; try again later")
+            raise Refused(503, f"busy: already has {counted(self._limits.queue, 'request')} to answer; try again later")
         self._held += 1
         try:
             yield

@@ -67,15 +67,15 @@ def test_while_it_drains_it_is_not_ready_and_answers_new_connections_once(tiny_r
 @pytest.mark.parametrize("drain", ["0", "0.5"])
 def test_told_to_stop_it_resets_no_client(drain: str, tiny_run: Run, images: np.ndarray) -> None:
     image = png(images[0])
+    statuses: list[int] = []
 
-    def ask_until_refused(port: int) -> list[int]:
-        statuses: list[int] = []
+    def ask_until_refused(port: int) -> None:
         while True:
             client = HTTPConnection("127.0.0.1", port, timeout=30)
             try:
                 client.connect()
             except ConnectionRefusedError:
-                return statuses
+                return
             while client.sock:  # it is closed by an answer with Connection: close
                 client.request("POST", CLASSIFY, image)
                 answer = client.getresponse()
@@ -84,9 +84,11 @@ def test_told_to_stop_it_resets_no_client(drain: str, tiny_run: Run, images: np.
 
     with serving(str(tiny_run.bundle), "--drain", drain, cwd=tiny_run.folder) as server, ThreadPoolExecutor(6) as pool:
         clients = [pool.submit(ask_until_refused, server.port) for _ in range(6)]
-        time.sleep(0.5)
+        while len(statuses) < 60 and not any(client.done() for client in clients):
+            time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
-        statuses = [status for client in clients for status in client.result()]
+        for client in clients:
+            client.result()
 
         assert set(statuses) == {200}
         assert server.process.wait(20) == 0
