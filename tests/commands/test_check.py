@@ -237,6 +237,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("file that is no model", ["text.onnx"], "text.onnx: not an ONNX model"),
     ("pointer of Git LFS", ["pointer.onnx"], "pointer.onnx: is a Git LFS pointer, not the model itself"),
     ("update with a pointer", ["pointer.onnx", "--update", "--baseline", "kept"], "pointer.onnx: is a Git LFS pointer"),
+    ("update with a text", ["text.onnx", "--update", "--baseline", "kept"], "text.onnx: is not an ONNX model"),
     ("no external data", ["lost.onnx"], "lost.onnx: the data of 'k0' is at lost.bin: No such file"),
     ("update with no external data", ["lost.onnx", "--update", "--baseline", "kept"], "is at lost.bin: No such file"),
     ("margin of nothing", ["model.onnx", "--margin", "0"], "--margin 0: should be above 0"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts import Skip
+from compress.onnx_tools.kinds import check_fetched
 
 Run = Callable[[], list[np.ndarray]]
 
@@ -88,7 +89,9 @@ def _litert(file: Path, threads: int, feed: Mapping[str, np.ndarray], outputs: S
     tflite = file.with_suffix(".tflite")
     if not tflite.is_file():
         raise FileNotFoundError(f"{tflite}: no such file; LiteRT cannot read ONNX")
-    interpreter = Interpreter(model_content=tflite.read_bytes(), num_threads=threads)
+    model = tflite.read_bytes()
+    check_fetched(model, str(tflite))
+    interpreter = Interpreter(model_content=model, num_threads=threads)
     named_inputs, named_outputs = _signature(interpreter)
     details = _by_name("inputs", list(feed), named_inputs, interpreter.get_input_details())
     inputs = list(zip(details, feed.values(), strict=True))

@@ -56,8 +56,11 @@ def update(folder: Path, name: str, file: Path) -> str:
     """Make a file the baseline of `name` in a folder of baselines; return its sha256.
 
     External data are copied too. The previous baseline is deleted unless it is still another model's. Raises
-    `BadInputError` if `folder` is a file or a bundle.
+    `BadInputError` if `folder` is a file or a bundle, and if `file` is not an ONNX model.
     """
+    from compress.onnx_tools.check import parse  # imports onnx, which only an update needs
+
+    parse(file.read_bytes(), str(file))
     if folder.is_file() or (folder / MODEL).exists():
         raise BadInputError(f"--update: --baseline {folder} should be a folder of baselines")
     try:

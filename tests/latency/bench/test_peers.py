@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from benchmarks.small_models import EXTERNAL_VALUES, write_external, write_model
 from compress.artifacts import Skip
+from compress.errors import BadInputError
 from compress.latency import cold_start, timing
 from compress.latency.bench import peers
 from compress.latency.bench.peers import Difference, difference
@@ -102,6 +103,14 @@ def test_openvino_runs_the_same_file_with_the_same_outputs(tmp_path: Path) -> No
         found = peers.open_peer("openvino", file, 1, feed, [output.name for output in session.get_outputs()])()
 
         np.testing.assert_allclose(found[0], session.run(None, feed)[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_tflite_file_that_git_lfs_has_not_fetched_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "m.tflite").write_text("version https://git-lfs.github.com/spec/v1\n")
+
+    with pytest.raises(BadInputError, match=r"m\.tflite: is a Git LFS pointer"):
+        peers.open_peer("litert", tmp_path / "m.onnx", 1, {}, [])
 
 
 def test_openvino_reads_external_data_beside_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
