@@ -8,7 +8,7 @@ import pytest
 
 from compress.bundle.manifest import read_manifest
 from compress.bundle.verify import verify
-from compress.packaging.formats.huggingface import preprocessor
+from compress.packaging.formats.huggingface import preprocessor, write
 from compress.packaging.package import package
 from compress.packaging.source import Source
 from tests.conftest import Run
@@ -24,11 +24,16 @@ def test_the_repository_is_a_bundle_that_verifies(repository: Path) -> None:
     assert (repository / "README.md").read_text().startswith("---\nlicense: ")
 
 
-def test_the_variants_of_the_deployed_network_have_the_hubs_names(repository: Path) -> None:
-    network = read_manifest(repository)["deployed"].rpartition("-")[0]
+@pytest.mark.parametrize("network", ["pruned", "student"])
+def test_the_variants_of_the_deployed_network_have_the_hubs_names(network: str, tiny_run: Run, tmp_path: Path) -> None:
+    """Which network a run deploys depends on how fast this machine measured them."""
+    manifest = {**read_manifest(tiny_run.bundle), "deployed": f"{network}-fp32"}
+
+    write(Source(tiny_run.bundle, manifest, ()), tmp_path)
+
     for name, precision in (("model.onnx", "fp32"), ("model_quantized.onnx", "int8")):
-        variant = repository / "variants" / f"{network}-{precision}.onnx"
-        assert (repository / "onnx" / name).read_bytes() == variant.read_bytes()
+        variant = tiny_run.bundle / "variants" / f"{network}-{precision}.onnx"
+        assert (tmp_path / "onnx" / name).read_bytes() == variant.read_bytes()
 
 
 def test_the_configuration_maps_labels_to_outputs_and_back(repository: Path) -> None:
