@@ -77,6 +77,10 @@ def _run(arguments: Sequence[str]) -> int:
     app = _app(next(iter(arguments), ""))
     try:
         return app(args=arguments or ["--help"], prog_name="python -m compress", standalone_mode=False) or 0
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # not the output's, and typer would end in silence
+            raise stop.__context__ from None
+        raise
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except TyperException as error:

@@ -256,3 +256,15 @@ def test_a_crash_shows_its_traceback_and_is_never_exit_code_1(
 
     assert run_main(monkeypatch, tmp_path, "check", "--debug") == code
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_broken_pipe_that_is_not_the_outputs_is_not_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "a worker is gone")
+
+    monkeypatch.setattr("compress.config.load", load)
+
+    assert run_main(monkeypatch, tmp_path, "config") == cli.CRASHED
+    assert "a worker is gone" in capsys.readouterr().err
