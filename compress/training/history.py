@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.scalar.summary import scalar_pb
 
 from compress.artifacts import EpochResult
 from compress.files import write_file
@@ -36,11 +40,15 @@ def write(folder: Path, rows: Sequence[Row]) -> None:
     write_file(folder / FILE, text.getvalue().encode())
     scalars = dict(rows[-1])
     step = scalars.pop("epoch")
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default():
-        for name, value in scalars.items():
-            tf.summary.scalar(name, value, step=step)
-    writer.close()
+    header = Event(wall_time=time.time(), file_version="brain.Event:2")
+    event = Event(wall_time=time.time(), step=step)
+    for name, value in scalars.items():
+        event.summary.MergeFrom(scalar_pb(name, value))
+    # TensorBoard reads the files of a folder in the order of their names. Those that TensorFlow chooses count 9, 10
+    # within one second, so that short epochs would be shown, or left out, in another order
+    with tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{step:06d}")) as file:
+        file.write(header.SerializeToString())
+        file.write(event.SerializeToString())
 
 
 def results(name: str, rows: Sequence[Row]) -> tuple[EpochResult, ...]:
