@@ -9,11 +9,13 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from compress import networks, runner
 from compress.config import load
+from compress.errors import CompressError
 from compress.packaging.package import package
 from compress.pipeline import PIPELINE, Stage, link
 from compress.plugins import modules_of
@@ -133,6 +135,14 @@ def test_an_architecture_is_one_file(family: Any, key: str, add: Add) -> None:
     assert f"{family}.added" in modules_of(getattr(settings, section))
     model = networks.build(family, choice.name, choice.options, (2, 2, 1), 5)
     assert model.count_params() == (4 * 3 + 3) + (3 * 5 + 5)
+
+
+def test_a_teacher_without_the_options_that_weights_need_is_named(add: Add, tmp_path: Path) -> None:
+    add("teachers", ARCHITECTURE + 'BLOCKS = ("block1",)')
+    np.savez(tmp_path / "weights.npz", kernel=np.zeros((3, 3, 3, 8), np.float32))
+
+    with pytest.raises(CompressError, match=r"teacher: teachers/added.py has no option batch_norm, which weights need"):
+        loaded("teacher.architecture=added", f"teacher.weights={tmp_path / 'weights.npz'}")
 
 
 def test_a_loss_is_one_file(add: Add) -> None:

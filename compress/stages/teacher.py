@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +56,13 @@ class Config(LabelSettings):
         if self.weights not in (pretrained.IMAGENET, pretrained.NONE):
             pretrained.check_file(Path(self.weights))
         for key, value in PRETRAINED.items() if self.weights != pretrained.NONE else ():
+            if key not in inspect.signature(teacher.build).parameters:
+                raise ValueError(
+                    f"teachers/{name}.py has no option {key}, which weights need to be {value!r}; see teachers/vgg16.py"
+                )
             given = self.architecture.options.get(key, value)
             if given != value:
                 raise ValueError(f"architecture.options.{key} = {given!r}: should be {value!r} with teacher.weights")
-        _ = self.built
         if not self.phases and not self.epochs:
             raise ValueError("epochs = 0: trains no layer; should be 1 or more, or have teacher.phases before it")
         for i, phase in enumerate(self.phases):
