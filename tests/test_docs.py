@@ -25,7 +25,7 @@ import compress.distillation.losses
 import compress.packaging.formats
 import compress.stages
 import students
-from compress import cli, config, pipeline, plugins, pretrained
+from compress import cli, config, pipeline, plugins, weight_files
 from compress.arrays import load_arrays, save_arrays
 from compress.artifacts import Network
 from compress.commands import predict
@@ -155,7 +155,7 @@ def data_folder(folder: Path) -> Path:
     """Fill a folder with what the commands name, as far as settings look at it, and return it."""
     for name in ("path/to/images", "FOLDER", "shared/images"):
         (folder / name).mkdir(parents=True)
-    (folder / "vgg16.h5").write_bytes(pretrained.SIGNATURE)
+    (folder / "vgg16.h5").write_bytes(weight_files.SIGNATURE)
     (folder / "mine.toml").write_text(config.to_toml(config.load()))
     return folder
 

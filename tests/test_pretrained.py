@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,42 @@ def as_nested_model(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
     return file
 
 
+def as_keras_3_names(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    """As Keras 3 writes a model within a model: numbered groups, in another order than the names beside them."""
+    with h5py.File(file, "w") as opened:
+        for i, (name, arrays) in enumerate(reversed(weights.items())):
+            for n, array in enumerate(arrays):
+                opened[f"layers/functional/layers/conv2d{f'_{i}' if i else ''}/vars/{n}"] = array
+            opened[f"layers/functional/layers/conv2d{f'_{i}' if i else ''}/vars"].attrs["name"] = name
+        opened["layers/dense/vars/0"], opened["layers/dense/vars/1"] = np.zeros((8, 4)), np.zeros(4)
+    return file
+
+
+def as_blocks(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+    """As a network of networks is kept: each block counts its layers from the first, and names repeat."""
+    with h5py.File(file, "w") as opened:
+        for name, arrays in weights.items():
+            block, conv = name.split("_conv")
+            for n, array in enumerate(arrays):
+                opened[f"{block}/layers/conv2d{f'_{int(conv) - 1}' if conv != '1' else ''}/vars/{n}"] = array
+    return file
+
+
+def as_keras_zip(write: Callable[..., Path]) -> Callable[..., Path]:
+    """Return what writes a .keras file: a zip of the weights and of layers, one of which carries code."""
+
+    def make(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
+        inner = write(weights, file.with_suffix(".weights.h5"))
+        code = {"class_name": "Lambda", "config": {"function": ["4wEAAAAA", None, None]}}
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+            archive.writestr("config.json", json.dumps({"config": {"layers": [code]}}))
+            archive.write(inner, "model.weights.h5")
+        return file
+
+    return make
+
+
 def as_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
     save_arrays(file, {f"{k}/{n}": a for k, v in weights.items() for n, a in zip(("kernel", "bias"), v, strict=True)})
     return file
@@ -100,6 +137,10 @@ def as_numbered_npz(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
         (as_keras_2, "vgg16.h5"),
         (as_keras_1, "vgg16.hdf5"),
         (as_keras_3, "vgg16.weights.h5"),
+        (as_keras_3_names, "vgg16.weights.h5"),
+        (as_blocks, "vgg16.weights.h5"),
+        (as_keras_zip(as_keras_3), "vgg16.keras"),
+        (as_keras_zip(as_keras_3_names), "VGG16.Keras"),
         (as_whole_model, "vgg16.h5"),
         (as_nested_model, "vgg16.h5"),
         (as_npz, "vgg16.npz"),
@@ -185,6 +226,41 @@ def of_batch_norm(file: Path) -> None:
     np.savez(file, np.zeros((3, 3, 3, 3), np.float32), *[np.zeros(3, np.float32)] * 4)
 
 
+def zipped(**members: bytes) -> Callable[[Path], None]:
+    """Return what writes a zip of these members, packed; underscores in their names stand for dots."""
+
+    def make(file: Path) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members.items():
+                archive.writestr(name.replace("_", "."), data)
+
+    return make
+
+
+def link_in_a_zip(file: Path) -> None:
+    link_outside(file)
+    data = file.read_bytes()
+    zipped(model_weights_h5=data)(file)
+
+
+def twice_under_one_name(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        for tower in ("left", "right"):
+            opened[f"{tower}/block1_conv1/kernel:0"] = np.zeros((3, 3, 3, 3), np.float32)
+
+
+def in_no_order(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        for part in ("stem", "body"):
+            opened[f"{part}/layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 3), np.float32)
+
+
+def two_kernels(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        opened["block1_conv1/depthwise_kernel:0"] = np.zeros((3, 3, 3, 1), np.float32)
+        opened["block1_conv1/pointwise_kernel:0"] = np.zeros((1, 1, 3, 3), np.float32)
+
+
 def objects(file: Path) -> None:
     np.savez(file, a=np.array([{}], object), allow_pickle=True)
 
@@ -198,7 +274,7 @@ def cut_short(file: Path) -> None:
 BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "missing": ("w.h5", lambda file: None, "no such file; should be weights in .h5"),
     "a folder": ("w.h5", Path.mkdir, "no such file"),
-    "another ending": ("w.pkl", Path.touch, "should be weights in .h5, .weights.h5 or .npz"),
+    "another ending": ("w.pkl", Path.touch, "should be weights in .h5, .weights.h5, .keras or .npz"),
     "no HDF5": ("w.h5", lambda file: file.write_text("I am no HDF5"), "is not an HDF5 file"),
     "empty": ("w.h5", Path.touch, "is not an HDF5 file"),
     "HDF5 cut short": ("w.h5", cut_short, "cannot be read as HDF5"),
@@ -210,7 +286,25 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "text": ("w.h5", texts, "block1_conv1: has no weights"),
     "no .npz": ("w.npz", lambda file: file.write_text("no zip"), "cannot be read as .npz"),
     "no .npz member": ("w.npz", with_a_bomb, "more than such a file can hold"),
-    "numbered, with batch normalization": ("w.npz", of_batch_norm, "array arr_2: a second one after a kernel"),
+    "numbered, with batch normalization": (
+        "w.npz",
+        of_batch_norm,
+        "arr_0: has (3, 3, 3, 3) and (3,) and (3,) and (3,) and (3,); should have one kernel and at most a bias",
+    ),
+    "two kernels in a layer": ("w.h5", two_kernels, "block1_conv1: has (3, 3, 3, 1) and (1, 1, 3, 3); should have one"),
+    "a name twice": (
+        "w.h5",
+        twice_under_one_name,
+        "block1_conv1: is there twice, as left/block1_conv1 and right/block1_conv1",
+    ),
+    "no order": ("w.h5", in_no_order, "body/layers/conv2d and stem/layers/conv2d: do not tell which comes first"),
+    ".keras that is no zip": ("w.keras", lambda file: file.write_text("no zip"), "cannot be read as .keras"),
+    ".keras that is HDF5": ("w.keras", link_outside, "is an HDF5 file, not the zip that .keras means"),
+    ".keras without weights": ("w.keras", zipped(config_json=b"{}"), "holds no model.weights.h5"),
+    ".keras of pickles": ("w.keras", zipped(model_weights_npz=b"x"), "holds no model.weights.h5"),
+    ".keras that is a bomb": ("w.keras", zipped(model_weights_h5=bytes(50_000_000)), "more than such a file can hold"),
+    ".keras of something else": ("w.keras", zipped(model_weights_h5=b"HDF5"), "cannot be read as .keras"),
+    ".keras with a link": ("w.keras", link_in_a_zip, "block1_conv1: is a link to elsewhere"),
     "pickled": ("w.npz", objects, "cannot be read as .npz: Object arrays cannot be loaded"),
 }
 

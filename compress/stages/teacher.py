@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from compress import pretrained
+from compress import pretrained, weight_files
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
@@ -37,8 +37,8 @@ class Config(LabelSettings):
     weights: str = Field(
         "none",
         description="Initial weights of the trunk: imagenet (Keras's file), a file of VGG16's weights (.h5, "
-        ".weights.h5 or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, the "
-        "architecture's options have batch_norm false and scaling caffe.",
+        ".weights.h5, .keras or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, "
+        "the architecture's options have batch_norm false and scaling caffe.",
     )
     phases: tuple[Phase, ...] = Field(
         (), description="Trainings before that of all layers: first the head, then some of the last blocks with it."
@@ -54,7 +54,7 @@ class Config(LabelSettings):
         if self.weights == pretrained.IMAGENET and not hasattr(teacher, "IMAGENET"):
             raise ValueError(f"weights = 'imagenet': teachers/{name}.py has none; should be a file, or none")
         if self.weights not in (pretrained.IMAGENET, pretrained.NONE):
-            pretrained.check_file(Path(self.weights))
+            weight_files.check_file(Path(self.weights))
         for key, value in PRETRAINED.items() if self.weights != pretrained.NONE else ():
             if key not in inspect.signature(teacher.build).parameters:
                 raise ValueError(
