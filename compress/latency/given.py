@@ -1,4 +1,4 @@
-"""What a user states about the inputs of models, by `--shape` and `--inputs`."""
+"""What is stated about the inputs of models: by `--shape` and `--inputs`, and by another model fed the same."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Given:
-    """What a user states about inputs: shapes by name, and a .npz file with arrays by name ("" for none)."""
+    """What a user states about inputs: shapes by name, and a .npz file with arrays by name ("" for none).
+
+    `fixed` are the sizes that one of several models which are fed the same fixes, by input; None where none does.
+    """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     file: str = ""
+    fixed: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
 
     def names(self) -> set[str]:
         """Return the names of the inputs that it states; raises `BadInputError` if the file cannot be read."""

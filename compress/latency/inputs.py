@@ -26,12 +26,12 @@ CHANNELS = (3, 4)  # of a color image, without and with transparency
 SUCH_AS = 224  # in the examples of error messages, for a dimension that a file leaves open
 
 
-def free_batch(session: Any) -> bool:
+def free_batch(session: Any, given: Given = NOTHING) -> bool:
     """Return whether the first dimension of all inputs is one free dimension, which `check_batch` then tries.
 
     It is the same symbol everywhere or has no name, and stands nowhere else in an input.
     """
-    inputs = [value.shape for value in session.get_inputs()]
+    inputs = [_dimensions(value, given) for value in session.get_inputs()]
     firsts = {shape[0] if shape else 0 for shape in inputs}
     others = {size for shape in inputs for size in shape[1:]} - {None}
     return len(firsts) == 1 and not any(isinstance(size, int) for size in firsts) and firsts.isdisjoint(others)
@@ -41,7 +41,7 @@ def is_swept(session: Any, given: Given = NOTHING) -> bool:
     """Return whether a model can be fed any batch: it is free, and what the user states is for a batch of 1."""
     names = [value.name for value in session.get_inputs()]
     stated = [shape for name, shape in given.shapes.items() if name in names]
-    return free_batch(session) and not given.arrays(names) and all(tuple(shape[:1]) == (1,) for shape in stated)
+    return free_batch(session, given) and not given.arrays(names) and all(tuple(shape[:1]) == (1,) for shape in stated)
 
 
 def feed_for(session: Any, file: Path, batch: int = 1, given: Given = NOTHING) -> dict[str, np.ndarray]:
@@ -70,7 +70,7 @@ def shapes(session: Any, file: Path, batch: int = 1, given: Given = NOTHING) -> 
 
     Raises what `feed_for` raises.
     """
-    inputs = {value.name: (_type(value), value.shape) for value in session.get_inputs()}
+    inputs = {value.name: (_type(value), _dimensions(value, given)) for value in session.get_inputs()}
     for name, (kind, _) in inputs.items():
         if kind not in TYPES:
             raise BadInputError(f"{file}: input {name} is {kind}; it should be a tensor of numbers")
@@ -78,7 +78,7 @@ def shapes(session: Any, file: Path, batch: int = 1, given: Given = NOTHING) -> 
     if is_swept(session, given):
         stated = {name: (batch, *shape[1:]) for name, shape in stated.items()}
     sizes = _sizes(file, inputs, stated)
-    first = next((shape[0] for shape in stated.values() if shape), batch) if free_batch(session) else None
+    first = next((shape[0] for shape in stated.values() if shape), batch) if free_batch(session, given) else None
     found = {}
     for name, (kind, dimensions) in inputs.items():
         known = [size if isinstance(size, int) else sizes.get(size) for size in dimensions]
@@ -118,7 +118,7 @@ def check_batch(session: Any, file: Path, given: Given = NOTHING) -> None:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     names = {value.shape[0] if value.shape else None for value in [*inputs, *outputs]}
     known = len(names) == 1 and None not in names
-    if known or not free_batch(session) or not given.names().isdisjoint(value.name for value in inputs):
+    if known or not free_batch(session, given) or not given.names().isdisjoint(value.name for value in inputs):
         return
     for batch in (1, 2):
         feed = feed_for(session, file, batch, given)
@@ -153,6 +153,15 @@ def unknown_shape(
 def unknown_values(file: Path, name: str, why: str) -> BadInputError:
     """Return the error that asks for the values of an input."""
     return BadInputError(f"{file}: input {name} {why}; should be given by --inputs FILE.npz, with an array {name}")
+
+
+def _dimensions(value: Any, given: Given) -> Sequence[int | str | None]:
+    """Return an input's dimensions, those that are free as another model fixes them; none if its shape is unknown."""
+    fixed = given.fixed.get(value.name, ())
+    own = value.shape or [None] * len(fixed)
+    if len(own) != len(fixed):
+        return own
+    return [size if isinstance(size, int) else known or size for size, known in zip(own, fixed, strict=True)]
 
 
 def _type(value: Any) -> str:

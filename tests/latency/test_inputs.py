@@ -30,7 +30,7 @@ def write(path: Path, inputs: list[Value], nodes: list[Any], outputs: list[Value
 
 def feed(file: Path, given: Given = NOTHING, batch: int = 1) -> dict[str, np.ndarray]:
     """Return what a file is fed, after all that bench and check look at."""
-    check_known([file], given)
+    check_known([[file]], given)
     session = open_model(file, threads=1, provider=CPU)
     check_batch(session, file, given)
     found = feed_for(session, file, batch, given)

@@ -110,7 +110,7 @@ def sweep(
     not installed or cannot run the whole model, all before anything is timed, and `LockedError` if another process on
     this machine is measuring.
     """
-    check_known(list(models.values()), settings.given)
+    check_known([[file] for file in models.values()], settings.given)
     peers, skipped = installed(settings.peers)
     with machine_lock(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

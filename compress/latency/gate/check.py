@@ -38,11 +38,12 @@ SINGLE_CALLS = 40  # per process, so that the first look has enough for a 90th p
 
 @dataclass(frozen=True)
 class Model:
-    """A model to check and what it is compared with, both ONNX files."""
+    """A model to check and what it is compared with, both ONNX files, and what is known about the inputs of both."""
 
     name: str
     candidate: Path
     baseline: Path
+    given: Given = NOTHING
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ class Checked:
 
 
 def models_of(candidates: Sequence[Path], baseline: Path, given: Given = NOTHING) -> list[Model]:
-    """Return each candidate with its baseline.
+    """Return each candidate with its baseline, and with `given`; what one of the two fixes, the other is fed.
 
     Raises `BadInputError` if one of the files does not exist, or if more has to be `given` about its inputs.
     """
     models = [Model(name, file, baselines.find(baseline, name)) for name, file in baselines.named(candidates)]
-    check_known([file for model in models for file in (model.baseline, model.candidate)], given)
-    return models
+    known = check_known([(model.baseline, model.candidate) for model in models], given)
+    return [replace(model, given=both) for model, both in zip(models, known, strict=True)]
 
 
 def check(models: Sequence[Model], settings: Settings, spent_s: float = 0.0) -> list[Checked]:
@@ -150,7 +151,7 @@ def _request(model: Model, settings: Settings, *, control: bool) -> Request:
         files[CONTROL] = str(model.baseline)
     single = SINGLE_CALLS if settings.single_calls else 0
     seed = random.randrange(2**32)
-    return Request(files, settings.provider, settings.threads, BLOCKS, seed, single, settings.given)
+    return Request(files, settings.provider, settings.threads, BLOCKS, seed, single, model.given)
 
 
 def _processes(model: Model, n: int, settings: Settings, end: float, *, control: bool) -> tuple[Samples, ...]:

@@ -66,7 +66,7 @@ def check_limits(
 def _cold_starts(model: Model, kinds: Sequence[Kind], settings: Settings, seconds: float) -> list[Limit]:
     with machine_lock():
         files: dict[Path, dict[str, str]] = {model.baseline: {}, model.candidate: {}}
-        starts = cold_starts(files, settings.provider, settings.threads, settings.given, seconds)
+        starts = cold_starts(files, settings.provider, settings.threads, model.given, seconds)
     figures: dict[Kind, tuple[Callable[[ColdStart], float], str]] = {
         "memory": (lambda start: start.peak_bytes / 1e6, "MB"),
         "first-run": (lambda start: start.first_run_ns / 1e6, "ms"),
