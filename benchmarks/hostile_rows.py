@@ -286,6 +286,22 @@ def pixels(n: int = 20) -> np.ndarray:
 
 
 LABELS = np.arange(20) % 2
+MINE, NOBODY = ("--config", "mine.toml"), ("--set", "workspace=~nobody-9")
+
+
+def one_array(folder: Path) -> str:
+    """Write images without labels."""
+    np.save(folder / "data.npy", pixels())
+    return "images/data.npy"
+
+
+def settings(data: bytes) -> Callable[[Path], None]:
+    """Return a function that writes a file of settings."""
+
+    def build(folder: Path) -> None:
+        (folder.parent / "mine.toml").write_bytes(data)
+
+    return build
 
 
 def table(text: str) -> Callable[[Path], str]:
@@ -433,7 +449,12 @@ ROWS = [
     Row("class name with a line break", class_of(3, "c\nd"), refused="class names should be UTF-8 text of one line"),
     Row("folder without anything", empty_folder, refused="has no folders with images"),
     Row("no such folder", lambda folder: "images/nowhere", refused="there is no such file or folder"),
-    Row("some other file", lambda folder: "images/a/0.png", refused="there is no such file or folder"),
+    Row("one image for all", lambda folder: "images/a/0.png", refused="is one image; should be a folder"),
+    Row("one array for all", one_array, refused="is one array; images and labels should be in one .npz"),
+    Row("JSON for a table", lambda f: odd(b"[]", "t.json")(f) or "images/a/t.json", refused="is JSON; save its paths"),
+    Row("settings in Latin-1", settings(b"# gr\xf6\xdfe"), refused="not TOML, which is UTF-8", options=MINE),
+    Row("settings in UTF-16", settings("[image]\nsize = 8".encode("utf-16")), options=MINE),
+    Row("workspace in nobody's home", lambda folder: None, refused="there is no user 'nobody-9'", options=NOBODY),
     Row("duplicates across splits", given_splits, solid(RED), says=("1 image is in both train and test",)),
     Row(
         "folder beside train and test", lambda f: given_splits(f, "extra"), refused="beside train/ there should be only"

@@ -6,6 +6,7 @@ Values come from the defaults, then `--config FILE.toml`, then `--preset NAME`, 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from compress.errors import BadInputError
+from compress.files import decoded, home_expanded
 from compress.pipeline import PIPELINE
 from compress.plugins import Choice, nearest
 
@@ -24,13 +26,13 @@ else:
     import tomli as tomllib
 
 
-def _not_empty(value: Any) -> Any:
+def _folder(value: Any) -> Any:
     if value == "":
         raise ValueError("should name a folder")
-    return value
+    return home_expanded(value) if isinstance(value, str) else value
 
 
-Folder = Annotated[Path, BeforeValidator(_not_empty)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
 class _Run(BaseModel):
@@ -118,10 +120,14 @@ def _section(model: BaseModel, path: tuple[str, ...]) -> Iterable[str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        file = Path(os.path.expanduser(path))  # noqa: PTH111  # no shell expands --config=~/run.toml
+        return tomllib.loads(decoded(file.read_bytes()))
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}; --config takes a readable TOML file") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        at = f"byte {error.start} is {error.object[error.start]:#04x}"
+        raise BadInputError(f"{path}: not TOML, which is UTF-8: {at}; should be saved as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise BadInputError(f"{path}: not TOML: {error}") from error
 
 

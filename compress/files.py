@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import hashlib
 import json
@@ -15,6 +16,36 @@ from typing import IO, Any
 
 MANIFEST = "manifest.json"  # lists the other files of its folder
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # fcntl.h and stdio.h of Linux
+
+
+BYTE_ORDER_MARKS = {  # the encoding that each says; UTF-32's begins as UTF-16's does
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+def decoded(data: bytes) -> str:
+    """Return a file's text in the encoding that its byte order mark says, else UTF-8; raises `UnicodeDecodeError`."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding)
+    return data.decode("utf-8")
+
+
+def home_expanded(path: str) -> str:
+    """Return a path of the settings with `~` as the home folder, which no shell has expanded there.
+
+    Raises `ValueError` for the home of a user that there is not, and for an environment variable.
+    """
+    found = os.path.expanduser(path)  # noqa: PTH111  # pathlib would change the path, and `x/` is not `x` everywhere
+    if found.startswith("~"):
+        raise ValueError(f"there is no user {found.partition('/')[0][1:]!r}; a file of that name is ./{path}")
+    if found.startswith("$"):
+        raise ValueError(f"environment variables are not expanded; a file of that name is ./{path}")
+    return found
 
 
 def sha256_file(path: Path) -> str:

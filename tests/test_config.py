@@ -7,6 +7,7 @@ import pytest
 
 from compress import config
 from compress.errors import BadInputError
+from compress.weight_files import SIGNATURE
 
 
 def test_set_is_over_preset_and_preset_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +43,72 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match=r"run\.toml: prune\.sparsity = 2: should be less than 1"):
         config.load(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_file_is_read_in_the_encoding_that_its_byte_order_mark_says(encoding: str, tmp_path: Path) -> None:
+    """Editors on Windows write the mark, and its PowerShell turns `config > run.toml` into UTF-16."""
+    text = "# größe\r\nseed = 7\r\n[deploy]\r\nname = 'run'\r\n"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "run.toml").write_bytes((mark + text).encode(encoding))
+
+    loaded: Any = config.load(tmp_path / "run.toml")
+
+    assert (loaded.seed, loaded.deploy.name) == (7, "run")
+
+
+def test_a_file_that_is_no_utf8_says_so(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes("seed = 1 # größer".encode("cp1252"))
+
+    with pytest.raises(BadInputError, match=r"run\.toml: not TOML, which is UTF-8: byte 13 is 0xf6; should be saved"):
+        config.load(tmp_path / "run.toml")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path
+
+
+def test_the_home_folder_is_meant_by_a_tilde_in_every_path_of_the_settings(home: Path) -> None:
+    (home / "images").mkdir()
+    (home / "w.h5").write_bytes(SIGNATURE)
+    (home / "run.toml").write_text(
+        "workspace = '~/work'\nexported = '~'\n[data]\nsource = '~/images/'\n[teacher]\nweights = '~/w.h5'\n"
+    )
+
+    loaded: Any = config.load(Path("~/run.toml"))
+
+    assert (loaded.workspace, loaded.exported) == (home / "work", home)
+    assert (loaded.data.source.name, loaded.teacher.weights) == (f"{home}/images/", f"{home}/w.h5")
+    named: Any = config.load(assignments=["data.source.name=~/images"])
+    assert named.data.source.name == f"{home}/images"
+    assert loaded.data.key_settings() == named.data.key_settings()
+    given: Any = config.load(options={"--data ~/images": {"data": {"source": "~/images"}}})
+    assert given.data.name == "images"
+
+
+@pytest.mark.parametrize("key", ["workspace", "exported", "data.source", "teacher.weights"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("~nobody-9/x", "there is no user 'nobody-9'"), ("$HOME/x", "environment variables are not expanded")],
+)
+def test_a_path_that_would_become_a_folder_of_that_name_is_refused(key: str, value: str, said: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        config.load(assignments=[f"{key}={value}"])
+
+    assert str(caught.value) == f"--set {key}={value}: {key} = {value!r}: {said}; a file of that name is ./{value}"
+
+
+def test_paths_in_a_file_are_relative_to_the_folder_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "run.toml").write_text("[data]\nsource = 'images'\n")
+    monkeypatch.chdir(tmp_path)
+
+    loaded: Any = config.load(Path("settings/run.toml"))
+
+    assert loaded.data.source.name == "images"

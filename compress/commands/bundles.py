@@ -51,12 +51,14 @@ def evaluate(
     from compress.bundle.evaluate import counts_training_images
     from compress.bundle.evaluate import evaluate as measure
     from compress.errors import BadInputError
+    from compress.files import home_expanded
     from compress.report.table import metrics_lines, metrics_table
     from compress.stages.data import Config, Source
     from compress.terminal import terminal
 
     classifier = load(bundle)
     try:
+        data = home_expanded(data)
         source = Source.find(data)
     except ValueError as error:
         raise BadInputError(f"--data {data}: {error}") from error

@@ -8,11 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compress import plugins
 from compress.artifacts import Dataset
 from compress.context import Context
+from compress.data.kinds import kind_of
+from compress.files import home_expanded
 
 if TYPE_CHECKING:
     from compress.data.samples import RawImages
@@ -30,16 +32,25 @@ class Source(plugins.Choice):
     package, entry = "compress.data.sources", "load"
     name: str = "digits"
 
+    @field_validator("name", mode="before")
+    @classmethod
+    def _may_be_below_home(cls, name: Any) -> Any:
+        return home_expanded(name) if isinstance(name, str) else name
+
     @classmethod
     def find(cls, name: str) -> ModuleType:
-        """Return the module of the source that claims a spec; if there is none, raises `ValueError` with a close name.
+        """Return the module of the source that claims a spec.
 
-        A data set takes precedence over a folder of the same name, which can be given as `./NAME`.
+        A data set takes precedence over a folder of the same name, which can be given as `./NAME`. If there is none,
+        raises `ValueError`, which says what the file is, or a close name.
         """
+        name = home_expanded(name)
         known = plugins.names(cls.package)
         modules = (plugins.find(cls.package, source) for source in sorted(known, key=lambda source: source != name))
         try:
             claimants = [module for module in modules if name and module.claims(name)]
+            if not claimants and name and Path(name).exists():
+                raise ValueError(kind_of(Path(name)))
         except OSError as error:  # such as a name that is too long
             raise ValueError(f"cannot be accessed: {error.strerror}") from error
         if not claimants:

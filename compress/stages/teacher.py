@@ -6,12 +6,13 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from compress import pretrained, weight_files
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.files import home_expanded
 from compress.plugins import Choice
 from compress.training.settings import Engine, LabelSettings, Phase
 
@@ -44,6 +45,11 @@ class Config(LabelSettings):
         (), description="Trainings before that of all layers: first the head, then some of the last blocks with it."
     )
     epochs: int = Field(6, ge=0, le=10_000, description="Passes over the training images, at most, after the phases.")
+
+    @field_validator("weights")
+    @classmethod
+    def _may_be_below_home(cls, weights: str) -> str:
+        return home_expanded(weights)
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> Config:
