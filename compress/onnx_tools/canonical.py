@@ -23,9 +23,9 @@ def write(model: onnx.ModelProto, file: Path) -> None:
     Raises `onnx.checker.ValidationError`, and `BadInputError` if a tensor is stored in another file.
     """
     check_no_external_data(model, str(file))
-    canonical = canonicalize(model)
-    onnx.checker.check_model(canonical, full_check=True)
-    write_file(file, canonical.SerializeToString(deterministic=True))
+    data = canonicalize(model).SerializeToString(deterministic=True)
+    onnx.checker.check_model(data, full_check=True)
+    write_file(file, data)
 
 
 def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -57,12 +57,14 @@ def canonicalize(model: onnx.ModelProto) -> onnx.ModelProto:
         constant.name = tensor_names[constant.name]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_DIMENSION
-    new_graph = onnx.helper.make_graph(nodes, "main", list(graph.input), list(graph.output), initializers)
+    new_graph = onnx.helper.make_graph(nodes, "main", list(graph.input), list(graph.output))
     domains = {node.domain for node in nodes}
     opsets = [opset for opset in model.opset_import if opset.domain in domains]
-    return onnx.helper.make_model(
+    canonical = onnx.helper.make_model(
         new_graph, opset_imports=opsets, ir_version=model.ir_version, producer_name="compress"
     )
+    canonical.graph.initializer.extend(initializers)  # last, because make_model copies its graph
+    return canonical
 
 
 def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
