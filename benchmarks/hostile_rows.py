@@ -187,8 +187,12 @@ def leftovers(folder: Path) -> None:
     """Write files that file managers and version control leave behind."""
     for name in (".DS_Store", "Thumbs.db", "._1.png", "desktop.ini"):
         (folder / "a" / name).write_bytes(b"no image")
-    (folder / ".git").mkdir()
+    (folder / "a" / "1.png:Zone.Identifier").write_bytes(b"[ZoneTransfer]")
+    for name in (".git", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "a/@eaDir"):
+        (folder / name).mkdir()
+        (folder / name / "1.jpg").write_bytes(b"no image")
     (folder / "notes.txt").write_text("beside the classes")
+    (folder / "a" / "1.xmp").write_text("beside an image")
     (folder / "a" / f"{ODD}.png").write_bytes(encoded(red()))
 
 
@@ -237,6 +241,27 @@ def given_splits(folder: Path, foreign: str = "") -> str:
     if foreign:
         (folder / "split" / foreign).mkdir()
     return "images/split"
+
+
+def folds(folder: Path) -> str:
+    """Write three folds, each with the folders of two classes."""
+    for i in range(3):
+        make_images(folder / "folds" / f"fold_{i}")
+    return "images/folds"
+
+
+def one_level_too_high(folder: Path) -> str:
+    """Write the classes into the only folder of another."""
+    make_images(folder / "up" / "pets")
+    return "images/up"
+
+
+def splits_without_classes(folder: Path) -> str:
+    """Write images directly into folders of splits."""
+    for name, split in (("a", "train"), ("b", "test")):
+        (folder / "flat").mkdir(exist_ok=True)
+        (folder / name).rename(folder / "flat" / split)
+    return "images/flat"
 
 
 def flat_test(folder: Path) -> str:
@@ -440,11 +465,18 @@ ROWS = [
         refused="loose.jpg: an image beside the class folders",
     ),
     Row("workspace of brackets", nested, says=("[b]",), options=("--set", "workspace='[b]'")),
-    Row("hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images",)),
+    Row("hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images", "1 file is no image and left out: 1 .xmp")),
     Row("nested folders", nested, solid(RED)),
-    Row("empty class", class_of(0), refused="images/c: a class without files"),
+    Row("empty class", class_of(0), refused="images/c: a class without images"),
     Row("single class", only_one_class, refused="has one class, 'a'; should have two or more"),
     Row("one-image class", class_of(1), refused="class 'c' has 1 image; should have at least 3"),
+    Row("class name with a joiner", class_of(3, "\u0645\u06cc\u200c\u062e\u0648\u0631\u0645"), says=("3 classes",)),
+    Row("class name in another case", class_of(3, "A"), says=("classes with nearly the same name: 'A' and 'a'",)),
+    Row(
+        "class name with a space before it",
+        class_of(3, " b"),
+        says=("23 images", "2 classes", "names taken for one, as only spaces or Unicode forms differ: ' b' and 'b'"),
+    ),
     Row("class name that is no UTF-8", class_of(3, b"c\xff"), refused="class names should be UTF-8"),
     Row("class name with a line break", class_of(3, "c\nd"), refused="class names should be UTF-8 text of one line"),
     Row("folder without anything", empty_folder, refused="has no folders with images"),
@@ -466,6 +498,15 @@ ROWS = [
         solid(RED),
         says=("in both train and test",),
     ),
+    Row(
+        "Training Data and test_set",
+        lambda f: renamed(f, "Training Data", "test_set"),
+        solid(RED),
+        says=("folders taken for splits: Training Data for train, test_set for test", "in both train and test"),
+    ),
+    Row("folds", folds, refused="images/folds: fold_0, fold_1, fold_2 all hold the folders a, b; which are the classes?"),
+    Row("one level too high", one_level_too_high, refused="images/up/pets: is the only class, and holds folders a, b; give"),
+    Row("splits without classes", splits_without_classes, refused="test, train hold no folders of classes"),
     Row("val and test, no train", lambda f: renamed(f, "val", "test"), refused="has test, val, but no train"),
     Row("class in test only", class_in_test_only, refused="class 'c' has no image in train"),
     Row("the same image under two labels", same_under_two_labels, solid(RED), says=("(a) and b/the-same.tif (b)",)),
@@ -476,7 +517,25 @@ ROWS = [
     Row(
         "npz, splits of two ranges",
         archive(x_train=pixels() / 255, y_train=LABELS, x_test=pixels() * 1.0, y_test=LABELS),
-        solid((1, 0, 0)),
+        refused="x_train: reaches 1, but x_test 255; should have the same scale",
+    ),
+    Row(
+        "npz, floats a little above 1",
+        archive(images=np.where(pixels() == RED[0], 1.0000001, pixels() / 255), labels=LABELS),
+        solid(RED),
+    ),
+    Row("npz of true and false", archive(images=pixels() == RED[0], labels=LABELS), solid(RED)),
+    Row(
+        "npz, 12 bits in 16",
+        archive(images=pixels().astype(np.uint16) * 16, labels=LABELS),
+        refused="images: uint16 up to 4080 does not tell which value is white; should be 0 to 255 as uint8",
+    ),
+    Row("npz of 0 and 1", archive(images=pixels() // 255, labels=LABELS), refused="uint8 up to 1 does not tell"),
+    Row(
+        "npz, dark",
+        archive(images=pixels() // 17, labels=LABELS),
+        solid((15, 0, 0)),
+        says=("the brightest pixel of all images is 15 of 255",),
     ),
     Row(
         "npz, splits of two types",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from compress.bundle.classifier import Classifier
 from compress.bundle.contents import MANIFEST, read_json
-from compress.data.describe import DESCRIPTION
+from compress.data.describe import DESCRIPTION, dark
+from compress.data.names import canonical, spellings
 from compress.data.samples import Samples
-from compress.data.survey import Unreadable, survey
+from compress.data.survey import Look, Unreadable, survey
 from compress.errors import BadInputError
 from compress.report.schema import Metrics
 from compress.report.scores import split_metrics
@@ -32,19 +34,23 @@ def counts_training_images(folder: Path, samples: Samples, name: str) -> bool:
         return True
     try:
         classes = read_json(folder, DESCRIPTION)["classes"]
-        counted = {label: sum(splits.values()) for label, splits in classes.items()}
+        counted = {canonical(label): sum(splits.values()) for label, splits in classes.items()}
     except (BadInputError, KeyError, AttributeError, TypeError):
         return False
     return counted == Counter(samples.classes[label] for label in samples.labels)
 
 
-def evaluate(classifier: Classifier, samples: Samples, what: str) -> Metrics:
+def evaluate(
+    classifier: Classifier, samples: Samples, what: str, note: Callable[[str], None] = lambda line: None
+) -> Metrics:
     """Return the metrics of `split_metrics` on the test split of labelled images, or on all if there are no splits.
 
-    `what` names the images in messages. Raises `BadInputError` if the bundle does not know one of the classes, or an
-    image cannot be read.
+    `what` names the images in messages; `note` is called with each line that a user should read. Raises `BadInputError`
+    if the bundle does not know one of the classes, or knows it twice, or if an image cannot be read.
     """
-    index = {label: i for i, label in enumerate(classifier.labels)}
+    index = {canonical(label): i for i, label in enumerate(classifier.labels)}
+    if len(index) < len(classifier.labels):
+        raise BadInputError(f"{classifier.name}: has {spellings(classifier.labels)[0]}; should have each class once")
     unknown = [name for name in samples.classes if name not in index]
     if unknown:
         known = ", ".join(map(repr, classifier.labels[:MAX_NAMED]))
@@ -66,5 +72,7 @@ def evaluate(classifier: Classifier, samples: Samples, what: str) -> Metrics:
         named = "; ".join(f"{image.name} {image.why}" for image in bad[:MAX_NAMED])
         more = "; ..." if len(bad) > MAX_NAMED else ""
         raise BadInputError(f"{what}: {len(bad)} of {len(findings)} images cannot be read: {named}{more}")
+    for line in (*samples.notes, *dark({"": max(look.brightest for look in findings if isinstance(look, Look))})):
+        note(f"{what}: {line}")
     labels = np.array([index[name] for name in samples.classes])[samples.labels[chosen]]
     return split_metrics(labels, np.concatenate(probabilities), classifier.labels)

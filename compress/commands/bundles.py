@@ -63,15 +63,18 @@ def evaluate(
     except ValueError as error:
         raise BadInputError(f"--data {data}: {error}") from error
     samples = source.load(data, "")
+
+    def warn(line: str) -> None:
+        print(f"warning: {line}", file=sys.stderr)
+
     if counts_training_images(bundle, samples, Config(source={"name": data}).name):
-        print(
-            f"warning: {data}: {classifier.name} was made from these data, and its training images are counted: "
-            "the figures are too good; report.json has those on test images",
-            file=sys.stderr,
+        warn(
+            f"{data}: {classifier.name} was made from these data, and its training images are counted: "
+            "the figures are too good; report.json has those on test images"
         )
     console = terminal()
     with console.status("classifying the images"):
-        metrics = measure(classifier, samples, data)
+        metrics = measure(classifier, samples, data, warn)
     if as_json:
         print(json.dumps(metrics.model_dump(mode="json"), ensure_ascii=False))
         return

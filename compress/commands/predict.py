@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from compress.bundle.classifier import BATCH, load
+from compress.data.leftovers import is_left_behind
 from compress.errors import BadInputError
 
 PROGRAM = "python -m compress predict"
@@ -73,15 +74,15 @@ def _positive(text: str) -> int:
 
 
 def _images(names: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield each image's name with its path or bytes; for a folder, all files in and below it that are not hidden."""
+    """Yield each image's name with its path or bytes; for a folder, all files in and below it that people put there."""
     for name in names:
         if name == "-":
             yield name, sys.stdin.buffer.read()
         elif Path(name).is_dir():
             for folder, folders, files in os.walk(name):
-                folders[:] = sorted(inner for inner in folders if not inner.startswith("."))
+                folders[:] = sorted(inner for inner in folders if not is_left_behind(inner))
                 for file in sorted(files):
-                    if not file.startswith("."):
+                    if not is_left_behind(file):
                         yield str(Path(folder, file)), Path(folder, file)
         else:
             yield name, Path(name)

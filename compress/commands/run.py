@@ -118,6 +118,7 @@ def inspect(
     """Read and check labelled images; show counts, sizes, formats, copies, leaks and a contact sheet."""
     from rich.text import Text
 
+    from compress.data.describe import description_of, warnings
     from compress.data.table import data_facts, data_table
     from compress.terminal import terminal
 
@@ -125,7 +126,7 @@ def inspect(
     dataset = run_up_to(PIPELINE[0].name, loaded)
     console = terminal()
     console.print(data_table(dataset))
-    for line in data_facts(dataset):
+    for line in (*data_facts(dataset), *warnings(description_of(dataset))):
         console.print(Text(line), soft_wrap=True)
     with console.status("drawing the contact sheet"):
         folder = _write_inspection(dataset, loaded)

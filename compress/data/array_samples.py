@@ -12,6 +12,7 @@ import psutil
 from compress.arrays import TEXT
 from compress.artifacts import Split
 from compress.data.checks import checked_images, checked_labels, one_per_image
+from compress.data.names import canonical, spellings
 from compress.data.samples import Pixels, Samples, by_class_name
 from compress.errors import BadInputError
 
@@ -39,13 +40,16 @@ def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str
     what = f"{where}: {name if len(parts) == 1 else f'({name})'}"
     if len({array.dtype.kind in TEXT for array in labels}) > 1:
         raise BadInputError(f"{what}: holds text and numbers; should hold one or the other")
+    names: list[str] = []
     if labels[0].dtype.kind in TEXT and not classes:
-        classes, indices = by_class_name([name for array in labels for name in texts(array, what)], what)
+        names = [name for array in labels for name in texts(array, what)]
+        classes, indices = by_class_name(names, what)
     else:
         indices = checked_labels(np.concatenate(labels), len(images), what, classes)
         classes = classes or [str(i) for i in range(indices.max() + 1)]
     splits = [split for split, part in parts.items() for _ in range(len(part.images))]
-    return Samples(tuple(classes), indices, Pixels(images), splits if len(parts) > 1 else None)
+    given = splits if len(parts) > 1 else None
+    return Samples(tuple(classes), indices, Pixels(images), given, notes=spellings(names))
 
 
 def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:
@@ -70,8 +74,9 @@ def texts(array: np.ndarray, what: str) -> list[str]:
 
 
 def checked_classes(names: Sequence[str], what: str) -> tuple[str, ...]:
-    """Return the names of classes in the order given; raises `BadInputError` if one is invalid or there twice."""
+    """Return the canonical names of classes in the order given; raises `BadInputError` if one is bad or there twice."""
     by_class_name(names, what)
+    names = [canonical(name) for name in names]
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         raise BadInputError(f"{what}: {twice!r} is listed twice; should be listed once")

@@ -9,15 +9,19 @@ import numpy as np
 from compress.errors import BadInputError
 
 CHANNELS = (1, 3, 4)
+WHITE, WHITE_16 = 255, 65535
+OVERSHOOT = 0.01  # of the range from black to white, by which rounding and resizing may leave it
+RIGHT = "should be 0 to 255 as uint8, 0 to 1 as floats, or true and false"
 
 
 def checked_images(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Return arrays of images, each as `(n, height, width, 1, 3 or 4) uint8`; the keys are their names in messages.
 
-    Integers from 0 to 255 stay as they are, 16-bit ones lose their low byte, floats from 0 to 1 are scaled to 255, and
-    floats from 0 to 255 are rounded; the largest value in all arrays tells which of these they are. Raises
-    `BadInputError` for another shape or type, for arrays of different types, and for the first value that is not a
-    number, infinite or out of range.
+    True is white, as are 1.0 among floats from 0 to 1, 255 among numbers whose largest is more than half of that, and
+    65535 among 16-bit integers likewise, which lose their low byte; uint8 stays as it is. Floats that leave the range
+    from black to white by less than `OVERSHOOT` are clipped. Raises `BadInputError` for another shape or type, for the
+    first value that is not a number, infinite or out of range, for numbers that do not tell what is white, and for
+    arrays that differ in type or in what is white.
     """
     arrays = {what: array[..., np.newaxis] if array.ndim == 3 else array for what, array in arrays.items()}
     first, kind = next((what, array.dtype) for what, array in arrays.items())
@@ -25,17 +29,45 @@ def checked_images(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         _check_kind(array, what)
         if array.dtype != kind:
             raise BadInputError(f"{what}: has type {array.dtype}; should have {kind}, as {first} has")
-    if kind == np.uint8:
-        return list(arrays.values())
-    high = max(array.max() for array in arrays.values())
-    if kind == np.uint16 and high > 255:
-        return [(array >> 8).astype(np.uint8) for array in arrays.values()]
+    whites = {what: _white(array, what) for what, array in arrays.items()}
+    white, clearest = max((white, what) for what, white in whites.items())
+    limit = (white or 1) * (1 + OVERSHOOT if kind.kind == "f" else 1)
     for what, array in arrays.items():
-        if array.min() < 0 or array.max() > 255:
-            _check_values(array, (array >= 0) & (array <= 255), what, "should be 0 to 255, or 0 to 1 in all images")
-    if kind.kind == "f":
-        return [np.rint(array * (255.0 if high <= 1 else 1.0)).astype(np.uint8) for array in arrays.values()]
-    return [array.astype(np.uint8) for array in arrays.values()]
+        high = array.max()
+        if not white and high:
+            raise BadInputError(f"{what}: {kind} up to {high:g} does not tell which value is white; {RIGHT}")
+        if whites[what] not in (0, white) or high > limit:
+            raise BadInputError(
+                f"{what}: reaches {high:g}, but {clearest} {arrays[clearest].max():g}; should have the same scale"
+            )
+    return [_as_bytes(array, white or WHITE) for array in arrays.values()]
+
+
+def _white(array: np.ndarray, what: str) -> int:
+    """Return which value is white, or 0 if the values do not tell; raises `BadInputError` if one is out of range."""
+    high, kind = array.max(), array.dtype.kind
+    if kind == "b":
+        return 1
+    if kind == "f":
+        edge = OVERSHOOT if high <= 1 + OVERSHOOT else OVERSHOOT * WHITE
+        _check_values(array, (array >= -edge) & (array <= WHITE * (1 + OVERSHOOT)), what, RIGHT)
+        if 2 / WHITE < high <= 1 + OVERSHOOT:
+            return 1
+    elif array.dtype != np.uint16:
+        _check_values(array, (array >= 0) & (array <= WHITE), what, RIGHT)
+    elif high > WHITE:
+        return WHITE_16 if high > WHITE_16 // 2 else 0
+    return WHITE if high > WHITE // 2 or (array.dtype == np.uint8 and high > 1) else 0
+
+
+def _as_bytes(array: np.ndarray, white: int) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    if white == WHITE_16:
+        return (array >> 8).astype(np.uint8)
+    if array.dtype.kind == "f":
+        return np.rint(np.clip(array, 0, white) * (WHITE // white)).astype(np.uint8)
+    return array.astype(np.uint8) * np.uint8(WHITE // white)
 
 
 def _check_kind(array: np.ndarray, what: str) -> None:
@@ -43,8 +75,8 @@ def _check_kind(array: np.ndarray, what: str) -> None:
         raise BadInputError(
             f"{what}: has shape {array.shape}; should be (images, height, width) or (images, height, width, 1, 3 or 4)"
         )
-    if array.dtype.kind not in "uif":
-        raise BadInputError(f"{what}: has type {array.dtype}; should be integers from 0 to 255 or floats from 0 to 1")
+    if array.dtype.kind not in "uifb":
+        raise BadInputError(f"{what}: has type {array.dtype}; {RIGHT}")
     if array.dtype.kind == "f":
         _check_values(array, np.isfinite(array), what, "should be a finite number")
 

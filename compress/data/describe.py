@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts import Dataset
+from compress.data.names import slips
 from compress.data.splits import Division
 from compress.data.survey import Look, Unreadable
 from compress.files import sha256_json
@@ -19,6 +20,7 @@ SCHEMA = 1
 DESCRIPTION = "data.json"
 EXAMPLES = 10  # names listed per finding; its count includes all
 IMBALANCED = 10.0  # images of the largest class per image of the smallest, from which a warning is due
+DARK = 128  # brightest pixel of a split below which its images may have another scale than 0 to 255
 COMMON = 10  # sizes and kinds listed, the most frequent first
 
 
@@ -30,10 +32,12 @@ def describe(
     division: Division,
     left_out: Sequence[Unreadable],
     groups: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return counts, sizes, formats, duplicates, leaks and imbalance as JSON values.
+    """Return counts, sizes, formats, brightness, duplicates, leaks and imbalance as JSON values.
 
-    `names`, `labels`, `looks`, `groups` and the division's indices describe the same images. Two images are the same if
+    `notes` are the source's lines. `names`, `labels`, `looks`, `groups` and the division's indices describe the same
+    images. Two images are the same if
     the network sees the same pixels. A leak is an image that is in two splits; a group can be in two splits as well, if
     the splits were given.
     """
@@ -70,6 +74,7 @@ def describe(
             "largest": _size(max((look.size for look in looks), key=np.prod)),
             "common": dict(Counter(_size(look.size) for look in looks).most_common(COMMON)),
         },
+        "brightest": {split: max(looks[i].brightest for i in members) for split, members in indices.items()},
         "kinds": dict(Counter(look.kind for look in looks).most_common(COMMON)),
         "duplicates": {**_finding(repeated, names), "images": sum(len(group) - 1 for group in repeated)},
         "conflicts": _finding(
@@ -78,6 +83,7 @@ def describe(
         "leaks": leaks,
         "group_leaks": group_leaks,
         "left_out": [{"name": bad.name, "why": bad.why} for bad in left_out],
+        "notes": list(notes),
     }
 
 
@@ -119,7 +125,7 @@ def _unnamed(finding: Mapping[str, Any]) -> dict[str, Any]:
 
 def warnings(description: Mapping[str, Any]) -> list[str]:
     """Return one line for each finding that a user should look at before training."""
-    lines = []
+    lines = [*description["notes"], *slips(description["classes"]), *dark(description["brightest"])]
     if description["left_out"]:
         lines.append(f"{_images(len(description['left_out']), 'unreadable ')} left out")
     if description["duplicates"]["images"]:
@@ -141,6 +147,17 @@ def warnings(description: Mapping[str, Any]) -> list[str]:
             f"the largest class has {description['imbalance']:.0f} times the images of the smallest; see balance.method"
         )
     return lines
+
+
+def dark(brightest: Mapping[str, int]) -> list[str]:
+    """Return a line for each split whose brightest pixel is far below 255, or one for all of them."""
+    found = {split: value for split, value in brightest.items() if value < DARK}
+    if len(found) == len(brightest):
+        found = {"": max(found.values())}
+    return [
+        f"the brightest pixel of all {split and f'{split} '}images is {value} of 255; if it should be white, scale them"
+        for split, value in found.items()
+    ]
 
 
 def _such_as(finding: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from compress.data.names import canonical, is_class_name
 from compress.data.preparation import identify, is_grey, open_image, read_file
 from compress.errors import BadInputError
 
@@ -145,6 +146,7 @@ class Samples:
 
     `labels` is `(n,) int64`, indices into `classes`. `splits` holds the split of each image if the source has splits,
     else None. `groups` names the person or scene that each image belongs to, if data.group is set, else is None.
+    `notes` are lines on what was guessed, merged or left out.
     """
 
     classes: tuple[str, ...]
@@ -152,6 +154,7 @@ class Samples:
     images: RawImages
     splits: Sequence[Split] | None = None
     groups: Sequence[str] | None = None
+    notes: Sequence[str] = ()
 
 
 def printable(path: str) -> str:
@@ -163,23 +166,16 @@ def printable(path: str) -> str:
 def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the classes in order and the labels `(n,) int64` of images whose class names are given.
 
-    Names that are all integers are ordered by value, so that 10 comes after 9. Raises `BadInputError` for a name
-    that cannot be a line of labels.txt.
+    Classes are named in their canonical form, and names of the same one are one class. Names that are all integers are
+    ordered by value, so that 10 comes after 9. Raises `BadInputError` for a name that cannot be a line of labels.txt.
     """
-    found = set(names)
-    bad = next((name for name in sorted(found) if not _is_label(name)), None)
+    as_kept = {name: canonical(name) for name in set(names)}
+    found = set(as_kept.values())
+    bad = next((name for name in sorted(found) if not is_class_name(name)), None)
     if bad is not None:
         shown = f"'{printable(bad)}'"
         raise BadInputError(f"{where}: a class named {shown}: class names should be UTF-8 text of one line, not empty")
     numeric = all(name.isdecimal() and len(name) <= MAX_DIGITS for name in found)
     classes = tuple(sorted(found, key=(lambda name: (int(name), name)) if numeric else None))
     index = {name: i for i, name in enumerate(classes)}
-    return classes, np.array([index[name] for name in names], np.int64)
-
-
-def _is_label(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return bool(name.strip()) and name.isprintable()
+    return classes, np.array([index[as_kept[name]] for name in names], np.int64)

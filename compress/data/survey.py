@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from compress.data.preparation import UnreadableImageError, prepare
 from compress.data.samples import Files, RawImages
@@ -22,13 +23,14 @@ class Look:
 
     `content` is the sha256 of the prepared pixels, the same for the same picture in another file or format. `file` is
     the sha256 of the file's bytes, empty if the image is not in a file. `size` is width and height as stored, in
-    pixels; `kind` names the format and Pillow's mode.
+    pixels; `kind` names the format and Pillow's mode. `brightest` is the largest value of a pixel, 0 to 255.
     """
 
     content: bytes
     file: bytes
     size: tuple[int, int]
     kind: str
+    brightest: int
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,17 @@ def _prepare_chunk(
             kind = f"{image.format or 'array'} {image.mode}"
             pixels[row] = prepare(image, **preparation)
             content = _content(pixels[row])
-            looks.append(Look(content, file, image.size, kind))
+            looks.append(Look(content, file, image.size, kind, _brightest(image, pixels[row], preparation)))
         except UnreadableImageError as error:
             looks.append(Unreadable(images.name(index), str(error)))
     return pixels, looks
+
+
+def _brightest(image: Image.Image, pixels: np.ndarray, preparation: dict[str, Any]) -> int:
+    """Return the largest value of a pixel, that of bars around the image not counted."""
+    if preparation["fit"] == "pad" and image.width != image.height:
+        pixels = prepare(image, **{**preparation, "fit": "stretch"})
+    return int(pixels.max())
 
 
 def _content(pixels: np.ndarray) -> bytes:

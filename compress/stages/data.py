@@ -14,6 +14,7 @@ from compress import plugins
 from compress.artifacts import Dataset
 from compress.context import Context
 from compress.data.kinds import kind_of
+from compress.data.names import canonical
 from compress.files import home_expanded
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Config(BaseModel):
         """The name of the data: that of its data set, file or folder."""
         path = Path(self.source.name)
         name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else self.source.name
-        return re.sub(r"[^\w.-]+", "-", name).strip("-._")[:100] or "images"
+        return re.sub(r"[^\w.-]+", "-", canonical(name)).strip("-._")[:100] or "images"
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on, without the spelling of the path (`x`, `x/` or `./x`)."""
@@ -164,7 +165,8 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
         save_array(out / f"{split}_labels.npy", labels[indices])
     names = [images.name(i) for i in positions]
     groups = of_good(samples.groups)
-    description = describe(names, labels, classes, good, division, bad, groups and [printable(name) for name in groups])
+    shown_groups = groups and [printable(name) for name in groups]
+    description = describe(names, labels, classes, good, division, bad, shown_groups, samples.notes)
     write_file(out / DESCRIPTION, description_text(description).encode())
     for line in warnings(description):
         context.note(f"{context.stage}: {line}")
@@ -205,9 +207,9 @@ def _survey(
 
 def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:
     named = "; ".join(f"{image.name} {image.why}" for image in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
-    remedy = (
-        f"--skip-bad leaves out {MAX_LEFT_OUT:.0%} at most"
-        if config.skip_bad
-        else "mend or remove them, or leave them out with --skip-bad"
-    )
+    remedy = "mend or remove them"
+    if config.skip_bad:
+        remedy = f"--skip-bad leaves out {MAX_LEFT_OUT:.0%} at most"
+    elif len(bad) <= MAX_LEFT_OUT * n:
+        remedy += ", or leave them out with --skip-bad"
     return f"{config.source.name}: {len(bad)} of {n} images cannot be read: {named}: {remedy}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from compress.data.describe import description_text, warnings, without_names
+from compress.data.describe import dark, description_text, warnings, without_names
 
 FOUND = {"count": 1, "examples": [["a.jpg", "b.jpg"]]}
 DESCRIPTION: dict[str, Any] = {
@@ -14,6 +14,9 @@ DESCRIPTION: dict[str, Any] = {
     "group_leaks": {"train/test": {"count": 1, "examples": ["a.jpg"]}},
     "left_out": [{"name": "a.jpg", "why": "is empty"}],
     "imbalance": 1.0,
+    "notes": ["3 files are no images and left out: 3 .xmp"],
+    "classes": {"Cat": {}, "cat": {}, "dog": {}},
+    "brightest": {"train": 255, "validation": 254, "test": 14},
 }
 
 
@@ -22,7 +25,24 @@ def test_a_description_without_names_has_the_same_counts_and_warnings() -> None:
 
     assert ".jpg" not in description_text(unnamed)
     assert ".jpg" not in " ".join(warnings(unnamed))
-    assert len(warnings(unnamed)) == len(warnings(DESCRIPTION)) == 5
+    assert len(warnings(unnamed)) == len(warnings(DESCRIPTION)) == 8
     assert (unnamed["images"], unnamed["leaks"]["train/test"]["count"]) == (9, 1)
     assert json.loads(description_text(DESCRIPTION)) == DESCRIPTION
     assert "image is in both train and test, such as a.jpg and b.jpg" in " ".join(warnings(DESCRIPTION))
+
+
+def test_the_brightest_pixel_is_told_where_it_is_far_below_255() -> None:
+    def said(**brightest: int) -> list[str]:
+        return [line.partition(";")[0] for line in dark(brightest)]
+
+    assert said(train=14, validation=13, test=14) == ["the brightest pixel of all images is 14 of 255"]
+    assert said(train=255, validation=200, test=15) == ["the brightest pixel of all test images is 15 of 255"]
+    assert said(train=0) == ["the brightest pixel of all images is 0 of 255"]
+    assert said(train=255, validation=128, test=255) == []
+
+
+def test_slips_and_notes_are_among_the_warnings() -> None:
+    lines = warnings(DESCRIPTION)
+
+    assert lines[0] == "3 files are no images and left out: 3 .xmp"
+    assert lines[1].startswith("classes with nearly the same name: 'Cat' and 'cat'")

@@ -96,7 +96,7 @@ def test_bad_files_are_named_and_counted(
     message = capsys.readouterr().err
     assert "12 of 32 images cannot be read" in message
     assert message.count("is empty") == 10
-    assert "--skip-bad" in message
+    assert message.endswith("; ...: mend or remove them\n")  # --skip-bad would not help
 
     assert run_main(monkeypatch, images.parent, "data", "images", "--skip-bad") == 2
     assert "--skip-bad leaves out 1% at most" in capsys.readouterr().err
@@ -109,6 +109,8 @@ def test_skip_bad_leaves_out_one_in_a_hundred_and_lists_it(
         noise(500 + i).save(images / "b" / f"more{i}.png")
     (images / "a" / "bad.png").write_bytes(b"no image")
 
+    assert run_main(monkeypatch, images.parent, "data", "images") == 2
+    assert "mend or remove them, or leave them out with --skip-bad" in capsys.readouterr().err
     assert run_main(monkeypatch, images.parent, "data", "images", "--skip-bad") == 0
 
     assert "1 unreadable image is left out" in capsys.readouterr().out

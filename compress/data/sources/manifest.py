@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from compress.artifacts import Split
+from compress.data.names import canonical, spellings, split_of, stripped
 from compress.data.preparation import MAX_BYTES
 from compress.data.samples import Files, Samples, by_class_name
-from compress.data.sources.folders import SPLITS
 from compress.digests import file_digests
 from compress.errors import BadInputError, first_line
 from compress.files import sha256_json
@@ -37,16 +38,18 @@ def load(spec: str, group: str) -> Samples:
     """
     table = _read(spec)
     paths = _column(table, PATH, spec)
-    classes, labels = by_class_name(_column(table, LABEL, spec), spec)
+    names = _column(table, LABEL, spec)
+    classes, labels = by_class_name(names, spec)
     splits = [_split(value, spec) for value in _column(table, SPLIT, spec)] if SPLIT in table else None
     if splits and "train" not in splits:
         raise BadInputError(f"{spec}: column {SPLIT}: no image is in train")
     groups = _column(table, group, spec, "data.group = ") if group else None
-    return Samples(classes, labels, Files(Path(spec).parent, paths), splits, groups)
+    groups = [canonical(name) for name in groups] if groups else None
+    return Samples(classes, labels, Files(Path(spec).parent, paths), splits, groups, spellings(names))
 
 
-def _read(spec: str) -> dict[str, list[str]]:
-    """Return the table's columns, every value as text; missing values are empty."""
+def _read(spec: str) -> dict[str, list[Any]]:
+    """Return the table's columns by their canonical names; a missing value is None, NaN or an empty text."""
     if Path(spec).exists() and not Path(spec).is_file():  # opening a pipe would wait for a writer
         raise BadInputError(f"{spec}: is not a regular file")
     try:
@@ -61,13 +64,11 @@ def _read(spec: str) -> dict[str, list[str]]:
     return table
 
 
-def _read_csv(spec: str) -> dict[str, list[str]]:
+def _read_csv(spec: str) -> dict[str, list[Any]]:
     with Path(spec).open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.reader(stream, strict=True)
-        header = next(rows, [])
-        if len(set(header)) < len(header):
-            raise ValueError(f"the header names a column twice: {', '.join(header)}")
-        table: dict[str, list[str]] = {name: [] for name in header}
+        header = _header(next(rows, []))
+        table: dict[str, list[Any]] = {name: [] for name in header}
         for row in rows:
             if row and len(row) != len(header):
                 raise ValueError(f"line {rows.line_num} has {len(row)} values, the header {len(header)}")
@@ -76,7 +77,15 @@ def _read_csv(spec: str) -> dict[str, list[str]]:
     return table
 
 
-def _read_parquet(spec: str) -> dict[str, list[str]]:
+def _header(names: Sequence[str]) -> list[str]:
+    """Return the canonical names of columns; raises `ValueError` if one is there twice."""
+    header = [canonical(name) for name in names]
+    if len(set(header)) < len(header):
+        raise ValueError(f"the header names a column twice: {', '.join(header)}")
+    return header
+
+
+def _read_parquet(spec: str) -> dict[str, list[Any]]:
     try:
         import pyarrow.parquet
     except ModuleNotFoundError as error:
@@ -87,20 +96,43 @@ def _read_parquet(spec: str) -> dict[str, list[str]]:
         raise
     except Exception as error:  # pyarrow raises many kinds, KeyError and NotImplementedError among them
         raise BadInputError(f"{spec}: cannot be read as a table: {first_line(error)}") from error
-    return {name: ["" if value is None else str(value) for value in values] for name, values in columns.items()}
+    return dict(zip(_header(list(columns)), columns.values(), strict=True))
 
 
-def _column(table: dict[str, list[str]], name: str, spec: str, key: str = "") -> list[str]:
-    if name not in table:
+def _column(table: dict[str, list[Any]], name: str, spec: str, key: str = "") -> list[str]:
+    """Return a column's values as text without spaces around them; raises `BadInputError` if one is missing."""
+    values = table.get(canonical(name))
+    if values is None:
         raise BadInputError(f"{spec}: {key}{name}: there is no such column, only {', '.join(table)}")
-    values: Sequence[str] = table[name]
-    missing = next((i for i, value in enumerate(values, start=1) if not value), None)
-    if missing is not None:
-        raise BadInputError(f"{spec}: row {missing} has no {name}")
-    return list(values)
+    texts = []
+    for row, value in enumerate(values, start=1):
+        text = _as_text(value)
+        if text is None:
+            kind = type(value).__name__
+            raise BadInputError(
+                f"{spec}: row {row}: {name} = {str(value)!r:.50}, a {kind}; should be text or an integer"
+            )
+        if not text:
+            raise BadInputError(f"{spec}: row {row} has no {name}")
+        texts.append(text)
+    return texts
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a value as text, empty if it is missing, or None if its type is none that names have.
+
+    Integers become floats where other rows of their column are missing.
+    """
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bytes):
+        return stripped(value.decode("utf-8", "surrogateescape"))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return stripped(str(value)) if isinstance(value, str | int) else None
 
 
 def _split(value: str, spec: str) -> Split:
-    if value.lower() not in SPLITS:
+    if (split := split_of(value)) is None:
         raise BadInputError(f"{spec}: column {SPLIT}: {value!r} should be train, validation or test")
-    return SPLITS[value.lower()]
+    return split

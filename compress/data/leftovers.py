@@ -1,0 +1,31 @@
+"""Files and folders among images that are none: what systems leave behind, and notes beside images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+# macOS, Windows, Synology, QNAP, Linux's fsck and Python, besides hidden files
+LEFT_BEHIND = re.compile(
+    r"\..*|__macosx|icon\r|network trash folder|temporary items"
+    r"|thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|\$recycle\.bin|system volume information|found\.\d{3}"
+    r"|@eadir|@tmp|@recycle|@recently-snapshot|#recycle|#snapshot|.*@syno(eastream|resource)"
+    r"|lost\+found|__pycache__"
+    r"|.*zone\.identifier|.*[:\uf03a](mshield|smartscreen|encryptable|afp_afpinfo|afp_resource)",  # streams of NTFS
+    re.DOTALL,
+)
+# Of metadata, captions, annotations, lists and links; whatever else is among images is taken for one, and named if
+# it cannot be read
+SIDECARS = re.compile(
+    r"\.(xmp|aae|thm|pp3|dop|jsonl?|xml|txt|csv|tsv|md|html?|ini|db|log|ya?ml|toml|url|lnk|webloc|md5|sha1|sha256)"
+)
+
+
+def is_left_behind(name: str) -> bool:
+    """Tell whether a file or folder of this name is hidden, or one that systems make of their own accord."""
+    return LEFT_BEHIND.fullmatch(name.lower()) is not None
+
+
+def is_sidecar(name: str) -> bool:
+    """Tell whether a file's name ends as those of notes and metadata do, which no image's should."""
+    return SIDECARS.fullmatch(PurePath(name).suffix.lower()) is not None
