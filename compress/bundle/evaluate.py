@@ -50,7 +50,7 @@ def evaluate(
     """
     index = {canonical(label): i for i, label in enumerate(classifier.labels)}
     if len(index) < len(classifier.labels):
-        raise BadInputError(f"{classifier.name}: has {spellings(classifier.labels)[0]}; should have each class once")
+        raise BadInputError(f"{classifier.name}: {spellings(classifier.labels)[0]}; should have each class once")
     unknown = [name for name in samples.classes if name not in index]
     if unknown:
         known = ", ".join(map(repr, classifier.labels[:MAX_NAMED]))

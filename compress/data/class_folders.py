@@ -12,6 +12,7 @@ from compress.artifacts import Split
 from compress.data.leftovers import is_left_behind, is_sidecar
 from compress.data.names import spellings, split_of
 from compress.data.samples import printable
+from compress.data.splits import SPLITS
 from compress.errors import BadInputError
 from compress.plural import counted
 
@@ -75,7 +76,7 @@ def _splits(root: Path, folders: Sequence[str]) -> dict[str, Split]:
             f"{_shown(root / foreign)}: beside train/ there should be only val/ (or validation/) and test/; if these "
             "are classes, put them into a folder train"
         )
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         of_split = [name for name, it in found.items() if it == split]
         if len(of_split) > 1:
             raise BadInputError(f"{_shown(root)}: {_listed(of_split)} all mean {split}; should be one folder")
@@ -113,7 +114,8 @@ def _taken(splits: Mapping[str, Split]) -> list[str]:
     """Return a line if folders are taken for splits that have other names than the usual ones."""
     if all(name.lower() in PLAIN for name in splits):
         return []
-    return [f"folders taken for splits: {', '.join(f'{_shown(name)} for {split}' for name, split in splits.items())}"]
+    taken = [f"{_shown(name)} for {split}" for split in SPLITS for name in splits if splits[name] == split]
+    return [f"folders taken for splits: {', '.join(taken)}"]
 
 
 def _left_out(sidecars: Mapping[str, int]) -> list[str]:

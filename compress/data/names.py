@@ -56,7 +56,7 @@ def split_of(name: str) -> Split | None:
 def spellings(names: Iterable[str]) -> list[str]:
     """Return a line that says so if names that are the same are spelt in more than one way."""
     found = _grouped(names, canonical)
-    return [f"names that are the same but for spaces or Unicode form: {_listed(found, ascii)}"] if found else []
+    return [f"names taken for one, as only spaces or Unicode forms differ: {_listed(found, ascii)}"] if found else []
 
 
 def slips(names: Iterable[str]) -> list[str]:

@@ -73,7 +73,7 @@ def test_the_well_known_names_of_splits_are_known(split: str | None, names: tupl
 def test_spellings_of_one_name_are_told() -> None:
     assert spellings(["a", "b", "a"]) == []
     [line] = spellings([" a", "a", "e\u0301", "é", "é", "b"])
-    assert line.endswith("form: ' a' and 'a'; 'e\\u0301' and '\\xe9'")
+    assert line.endswith("differ: ' a' and 'a'; 'e\\u0301' and '\\xe9'")
 
 
 @pytest.mark.parametrize(
