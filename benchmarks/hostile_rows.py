@@ -465,7 +465,9 @@ ROWS = [
         refused="loose.jpg: an image beside the class folders",
     ),
     Row("workspace of brackets", nested, says=("[b]",), options=("--set", "workspace='[b]'")),
-    Row("hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images", "1 file is no image and left out: 1 .xmp")),
+    Row(
+        "hidden files, Thumbs.db", leftovers, solid(RED), says=("21 images", "1 file is no image and left out: 1 .xmp")
+    ),
     Row("nested folders", nested, solid(RED)),
     Row("empty class", class_of(0), refused="images/c: a class without images"),
     Row("single class", only_one_class, refused="has one class, 'a'; should have two or more"),
@@ -504,8 +506,14 @@ ROWS = [
         solid(RED),
         says=("folders taken for splits: Training Data for train, test_set for test", "in both train and test"),
     ),
-    Row("folds", folds, refused="images/folds: fold_0, fold_1, fold_2 all hold the folders a, b; which are the classes?"),
-    Row("one level too high", one_level_too_high, refused="images/up/pets: is the only class, and holds folders a, b; give"),
+    Row(
+        "folds", folds, refused="images/folds: fold_0, fold_1, fold_2 all hold the folders a, b; which are the classes?"
+    ),
+    Row(
+        "one level too high",
+        one_level_too_high,
+        refused="images/up/pets: is the only class, and holds folders a, b; give",
+    ),
     Row("splits without classes", splits_without_classes, refused="test, train hold no folders of classes"),
     Row("val and test, no train", lambda f: renamed(f, "val", "test"), refused="has test, val, but no train"),
     Row("class in test only", class_in_test_only, refused="class 'c' has no image in train"),
@@ -517,7 +525,7 @@ ROWS = [
     Row(
         "npz, splits of two ranges",
         archive(x_train=pixels() / 255, y_train=LABELS, x_test=pixels() * 1.0, y_test=LABELS),
-        refused="x_train: reaches 1, but x_test 255; should have the same scale",
+        refused="x_train: reaches 1, but images/data.npz: x_test 255; should have the same scale",
     ),
     Row(
         "npz, floats a little above 1",

@@ -109,6 +109,20 @@ def test_an_image_with_colour_among_grey_ones_moves_none_of_them(folder: Path) -
     assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_dark_images_are_a_warning_whatever_is_put_around_them(fit: str, folder: Path) -> None:
+    random = np.random.default_rng(1)
+    for i, path in enumerate(sorted((folder / "images").rglob("*.png"))):
+        pixels = random.integers(0, 4096, (20, 30 + i), np.uint16)  # 12 bits in 16
+        pixels[:, 10:20] = 3700
+        Image.fromarray(pixels).save(path)
+
+    description = json.loads((make(folder, f"image.fit={fit}").folder / "data.json").read_bytes())
+
+    assert description["brightest"]["train"] in range(8, 16)
+    assert warnings(description)[0].startswith("the brightest pixel of all images is 1")
+
+
 def test_few_large_images_are_read_at_once_and_many_small_ones() -> None:
     assert at_once((32, 32, 3), 128) == 128
     assert at_once((224, 224, 3), 128) == 27
