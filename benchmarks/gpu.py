@@ -42,6 +42,7 @@ from compress.errors import BadInputError, CompressError, MachineError, first_li
 from compress.latency.bench.sweep import on_device
 from compress.latency.report_files import to_json, write_report
 from compress.latency.timing import Call, interleaved, warm_up
+from compress.onnx_tools.check import check_self_contained
 from compress.onnx_tools.placement import nodes_by_provider
 from compress.onnx_tools.providers import CUDA, find, load_libraries, short
 from compress.onnx_tools.sessions import session_of
@@ -104,7 +105,8 @@ def main() -> None:
 def read_bundle(folder: Path) -> tuple[dict[str, bytes], np.ndarray]:
     """Return a bundle's models by name, and its golden images (noise, if it has none).
 
-    The images are `(n, height, width, channels) uint8`. Raises `BadInputError` if the folder is not a bundle.
+    The images are `(n, height, width, channels) uint8`. Raises `BadInputError` if the folder is not a bundle,
+    or a model does not hold all its weights.
     """
     manifest = read_manifest(folder)
     shape = tuple(manifest["input"]["shape"][1:])
@@ -115,7 +117,10 @@ def read_bundle(folder: Path) -> tuple[dict[str, bytes], np.ndarray]:
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         raise BadInputError(f"{folder / GOLDEN}: should hold images of {shape}")
     names = [name for name in manifest["files"] if name.startswith("variants/") and name.endswith(".onnx")]
-    return {Path(name).stem: read_part(folder, name) for name in names}, images
+    models = {name: read_part(folder, name) for name in names}
+    for name, model in models.items():  # as bytes it would look for external data in the current folder
+        check_self_contained(model, str(folder / name))
+    return {Path(name).stem: model for name, model in models.items()}, images
 
 
 def find_gpu() -> dict[str, str]:

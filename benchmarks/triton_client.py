@@ -68,7 +68,7 @@ def inferred(client: Any, name: str, images: np.ndarray, bundle: Path) -> Checks
     """Check outputs bit by bit."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession((bundle / "model.onnx").read_bytes(), options)
+    session = onnxruntime.InferenceSession(bundle / "model.onnx", options)
     for count, from_binary, to_binary, version in itertools.product(
         (1, 5, 16), (False, True), (False, True, None), ("", "1")
     ):

@@ -59,7 +59,7 @@ def on_cpu(model: Path, images: np.ndarray, exact: str) -> np.ndarray:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry(EXACT, exact)
-    return onnxruntime.InferenceSession(model.read_bytes(), options).run(["logits"], {"image": images})[0]
+    return onnxruntime.InferenceSession(model, options).run(["logits"], {"image": images})[0]
 
 
 def compared(logits: np.ndarray, expected: np.ndarray) -> tuple[bool, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from compress.errors import BadInputError, first_line
 from compress.files import replacing
+from compress.untrusted import GIT_LFS, check_fetched
 
 NUMBERS, TEXT = "biuf", "SU"  # NumPy's dtype kinds
 # Real images compress about tenfold at most, mostly empty ones a hundredfold; deflate's limit is 1032-fold.
@@ -94,11 +95,23 @@ def read_member(archive: zipfile.ZipFile, name: str, what: str) -> np.ndarray:
 def read_members(source: Path | IO[bytes], file_size: int, names: Sequence[str], what: str) -> dict[str, np.ndarray]:
     """Return the named arrays of a small untrusted .npz of `file_size` bytes; raises `BadInputError`."""
     arrays: dict[str, np.ndarray] = {}
-    with npz_errors(what), zipfile.ZipFile(source) as archive:
+    with npz_errors(what), open_npz(source, what) as archive:
         for name in names:
             array_size(archive, name, file_size, f"{what}: {name}")
             arrays[name] = read_member(archive, name, f"{what}: {name}")
     return arrays
+
+
+def open_npz(source: Path | IO[bytes], what: str) -> zipfile.ZipFile:
+    """Open an untrusted .npz; raises `BadInputError`."""
+    with npz_errors(what):
+        try:
+            return zipfile.ZipFile(source)
+        except zipfile.BadZipFile:
+            with source.open("rb") if isinstance(source, Path) else nullcontext(source) as stream:
+                stream.seek(0)
+                check_fetched(stream.read(len(GIT_LFS)), what)
+            raise
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import BadInputError, first_line
+from compress.untrusted import GIT_LFS, check_fetched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,15 +45,16 @@ def check_file(file: Path) -> None:
         if not file.is_file():
             raise BadInputError(f"{file}: no such file; {RIGHT}, imagenet, or none")
         with file.open("rb") as stream:
-            begin = stream.read(len(SIGNATURE))
+            begin = stream.read(len(GIT_LFS))
     except OSError as error:
         raise BadInputError(f"{str(file)[:100]}: {error.strerror}") from error
     kind = file.suffix.lower()
     if kind not in (*HDF5, KERAS, NPZ):
         raise BadInputError(f"{file}: {RIGHT}")
-    if kind in HDF5 and begin != SIGNATURE:
+    check_fetched(begin, str(file))
+    if kind in HDF5 and not begin.startswith(SIGNATURE):
         raise BadInputError(f"{file}: is not an HDF5 file")
-    if kind == KERAS and begin == SIGNATURE:
+    if kind == KERAS and begin.startswith(SIGNATURE):
         raise BadInputError(f"{file}: is an HDF5 file, not the zip that {KERAS} means; should be named .h5")
 
 

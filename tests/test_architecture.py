@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 60
+AS_BYTES = re.compile(r"InferenceSession\([^\n]*read_bytes")
 LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
 
 
@@ -131,6 +133,14 @@ def too_long(folder: Path) -> list[str]:
                 lengths[f"{file.name}: {node.name}"] = (lines, MAX_FUNCTION_LINES)
         found += [f"{name} has {lines} lines" for name, (lines, limit) in lengths.items() if lines > limit]
     return found
+
+
+@pytest.mark.parametrize("folder", ["compress", "benchmarks"])
+def test_no_model_is_opened_as_the_bytes_of_its_file(folder: str) -> None:
+    """ONNX Runtime would look for its external data in the current folder."""
+    opened = [path for path in (REPOSITORY / folder).rglob("*.py") if AS_BYTES.search(path.read_text("utf-8"))]
+
+    assert opened == []
 
 
 def test_no_file_and_no_function_is_too_long() -> None:

@@ -18,6 +18,7 @@ from compress.config import load
 from compress.errors import BadInputError, MachineError
 from compress.plugins import modules_of
 from compress.tensorflow import keras, start_afresh
+from compress.untrusted import GIT_LFS
 from teachers import vgg11, vgg16
 
 WIDTH = 0.05
@@ -276,6 +277,11 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "a folder": ("w.h5", Path.mkdir, "no such file"),
     "another ending": ("w.pkl", Path.touch, "should be weights in .h5, .weights.h5, .keras or .npz"),
     "no HDF5": ("w.h5", lambda file: file.write_text("I am no HDF5"), "is not an HDF5 file"),
+    "pointer": (
+        "w.h5",
+        lambda file: file.write_bytes(GIT_LFS + b"v1"),
+        "is a Git LFS pointer, not the file itself",
+    ),
     "empty": ("w.h5", Path.touch, "is not an HDF5 file"),
     "HDF5 cut short": ("w.h5", cut_short, "cannot be read as HDF5"),
     "link to another file": ("w.h5", link_outside, "block1_conv1: is a link to elsewhere"),

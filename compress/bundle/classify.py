@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy
 import onnxruntime
 
 HERE = Path(__file__).absolute().parent
@@ -25,14 +26,16 @@ from preparation import (  # type: ignore[import-not-found]  # noqa: E402  # bes
 def main() -> None:
     """Print each file's name and its most probable label."""
     settings = json.loads((HERE / "manifest.json").read_bytes())["image"]
-    labels = (HERE / "labels.txt").read_text("utf-8").splitlines()
-    session = onnxruntime.InferenceSession((HERE / "model.onnx").read_bytes())
+    labels = [line.decode() for line in (HERE / "labels.txt").read_bytes().splitlines()]
+    session = onnxruntime.InferenceSession(HERE / "model.onnx")  # as bytes it would look elsewhere for external data
     for path in sys.argv[1:]:
         try:
             pixels = prepare(open_image(read_file(Path(path))), **settings)[None]
         except UnreadableImageError as error:
             sys.exit(f"{path}: {error}")
         probabilities = session.run(["probabilities"], {"image": pixels})[0]
+        if not numpy.isfinite(probabilities).all():
+            sys.exit(f"{path}: the model's probabilities are not finite")
         print(path, labels[probabilities.argmax()], sep="\t")
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from compress.errors import BadInputError
-from compress.onnx_tools.kinds import check_fetched, check_kind
+from compress.onnx_tools.kinds import check_kind
+from compress.untrusted import read_file
 
 MODEL, MANIFEST, LABELS, GOLDEN, SUMS = "model.onnx", "manifest.json", "labels.txt", "golden.npz", "SHA256SUMS"
 GIT_ATTRIBUTES = ".gitattributes"
@@ -35,21 +35,12 @@ def read_part(folder: Path, name: str) -> bytes:
     max_bytes = MAX_BYTES.get(MODEL if name.startswith("variants/") else name, MAX_BYTES_ELSE)
     if not NAME.fullmatch(name):
         raise BadInputError(f"{folder}: names a file {name!r}; should be a file of the bundle itself")
-    try:
-        is_linked = path.resolve() != folder.resolve() / name
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BadInputError(f"{path}: is not a regular file")
-        if status.st_size > max_bytes:
-            raise BadInputError(f"{path}: has {status.st_size:,} bytes; should have {max_bytes:,} at most")
-        content = path.read_bytes()
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a loop, up to Python 3.12
-        why = getattr(error, "strerror", None) or error
-        raise BadInputError(f"{path}: {why}; {folder} should be a bundle, such as exported/NAME") from error
+    content = read_file(path, max_bytes, f"{folder} should be a bundle, such as exported/NAME")
+    is_linked = path.resolve() != folder.resolve() / name
     if is_linked and name not in (MANIFEST, SUMS) and not _is_listed(folder, name, content):
         raise BadInputError(f"{path}: is a link to content of another sha256 than {MANIFEST} states")
-    check = check_kind if name.endswith(".onnx") else check_fetched
-    check(content, str(path))
+    if name.endswith(".onnx"):
+        check_kind(content, str(path))
     return content
 
 
@@ -76,7 +67,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 def read_labels(folder: Path) -> tuple[str, ...]:
     """Return the classes in order; raises `BadInputError` like `read_part`, and if the file is not UTF-8."""
     try:
-        return tuple(read_part(folder, LABELS).decode("utf-8").splitlines())
+        return tuple(line.decode("utf-8") for line in read_part(folder, LABELS).splitlines())
     except UnicodeDecodeError as error:
         raise BadInputError(f"{folder / LABELS}: is not UTF-8") from error
 

@@ -23,6 +23,7 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits
 GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N")
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+GIT_LFS = b"version https://git-lfs.github.com/spec/"
 ORIENTATION = 0x0112  # the EXIF tag
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF's tags
 # The colour that a PNG names as transparent is that of the file; Pillow does not scale it as it scales the pixels
@@ -65,6 +66,8 @@ def identify(data: bytes) -> Image.Image:
     """
     if not data:
         raise UnreadableImageError("is empty")
+    if data.startswith(GIT_LFS):
+        raise UnreadableImageError("is a Git LFS pointer, not the image itself; `git lfs pull` fetches the image")
     with _as_unreadable():
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     check(image)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from compress.arrays import npz_errors, read_members
+from compress.arrays import open_npz, read_members
 from compress.errors import BadInputError
 
 Shape = tuple[int, ...]
@@ -43,7 +42,7 @@ class Given:
     def _members(self) -> list[str]:
         if not self.file:
             return []
-        with npz_errors(f"--inputs {self.file}"), zipfile.ZipFile(self.file) as archive:
+        with open_npz(Path(self.file), f"--inputs {self.file}") as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from compress.errors import BadInputError
+from compress.untrusted import GIT_LFS, POINTER
 
-GIT_LFS = b"version https://git-lfs.github.com/spec/"
 # Text would be no valid protobuf message either, but its parser does not say so. The first match counts.
 KINDS = (
     (re.compile(rb"\Z"), "is empty"),
-    (re.compile(GIT_LFS), "is a Git LFS pointer, not the model itself; `git lfs pull` fetches the model"),
+    (re.compile(GIT_LFS), POINTER),
     (re.compile(rb"PK\x03\x04.{0,200}?(data\.pkl|\.format_version|constants\.pkl)", re.DOTALL), "is a PyTorch file"),
     (re.compile(rb"PK\x03\x04|PK\x05\x06"), "is a zip archive"),
     (re.compile(rb"\x80[\x02-\x05][\]}(cX\x8a\x8c\x95]"), "is a pickle, which is never loaded"),
@@ -35,9 +35,3 @@ def check_kind(data: bytes, what: str) -> None:
     for pattern, kind in KINDS:
         if pattern.match(data):
             raise BadInputError(f"{what}: {kind}; it should be an ONNX model")
-
-
-def check_fetched(data: bytes, what: str) -> None:
-    """Raise `BadInputError` if the bytes are only Git LFS's pointer to a file."""
-    if data.startswith(GIT_LFS):
-        raise BadInputError(f"{what}: is a Git LFS pointer, not the file itself; `git lfs pull` fetches the file")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from compress.errors import BadInputError
 from compress.report.schema import SCHEMA, Report
+from compress.untrusted import read_file
 
 FILE = "report.json"
 MAX_BYTES = 64 << 20  # a report on 20 models of 1,000 classes has a tenth of that
@@ -26,15 +26,7 @@ def read(path: Path) -> Report:
 
     Raises `BadInputError`, which names the first thing that is wrong: the key, its value, and what would be right.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BadInputError(f"{path}: is not a regular file; should be a bundle's {FILE}")
-        if status.st_size > MAX_BYTES:
-            raise BadInputError(f"{path}: has {status.st_size:,} bytes; a report should have {MAX_BYTES:,} at most")
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror}; should be a bundle's {FILE}") from error
+    content = read_file(path, MAX_BYTES, f"should be a bundle's {FILE}")
     try:
         return Report.model_validate_json(content)
     except ValidationError as error:

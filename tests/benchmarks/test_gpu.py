@@ -12,8 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import gpu
+from benchmarks.small_models import write_external
 from compress import machine
-from compress.errors import MachineError
+from compress.errors import BadInputError, MachineError
 from compress.onnx_tools.providers import CPU, CUDA
 from compress.onnx_tools.sessions import session_of
 
@@ -144,6 +145,16 @@ def test_a_folder_without_a_bundle_is_one_line(
 ) -> None:
     assert run_main(monkeypatch, tmp_path) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_model_that_does_not_hold_its_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "variants").mkdir()
+    write_external(tmp_path / "variants" / "m.onnx", 1)
+    manifest = {"input": {"shape": ["batch", 8, 8, 1]}, "files": {"variants/m.onnx": {}}}
+    monkeypatch.setattr(gpu, "read_manifest", lambda folder: manifest)
+
+    with pytest.raises(BadInputError, match=r"m\.onnx: 'w' is in another file"):
+        gpu.read_bundle(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from compress.latency.gate import check as gate
 from compress.latency.gate.pairs import Request, Samples
 from tests.conftest import run_main
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"
+
 pytestmark = pytest.mark.usefixtures("own_lock")
 
 
@@ -29,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
     write_identity(tmp_path / "free.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
     write_identity(tmp_path / "indices.onnx", TensorProto.INT64, ["batch", 3])
     (tmp_path / "text.onnx").write_text("hello")
-    (tmp_path / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
+    (tmp_path / "pointer.onnx").write_bytes(POINTER)
+    (tmp_path / "pointer.npz").write_bytes(POINTER)
     model = onnx.load(write_model(tmp_path / "lost.onnx"))
     onnx.save(model, tmp_path / "lost.onnx", save_as_external_data=True, location="lost.bin", size_threshold=0)
     (tmp_path / "lost.bin").unlink()
@@ -167,7 +170,9 @@ def test_accuracy_is_of_the_golden_set(layers: int, code: int, folder: Path, mon
     assert run_main(monkeypatch, folder, "check", str(candidate), *options) == code
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "no logits", "logits of another shape", "a huge header"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "truncated", "no logits", "logits of another shape", "a huge header", "a pointer"]
+)
 def test_a_golden_set_that_is_damaged_is_refused_in_one_line(
     damage: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,7 +185,8 @@ def test_a_golden_set_that_is_damaged_is_refused_in_one_line(
     )
     save_arrays(golden, {"images": images, **logits})
     whole = golden.read_bytes()
-    cut = {"empty": b"", "truncated": whole[:-40], "a huge header": whole.replace(b"(4, 8, 8, 1)", b"(4, 8,99999)")}
+    huge = whole.replace(b"(4, 8, 8, 1)", b"(4, 8,99999)")
+    cut = {"empty": b"", "truncated": whole[:-40], "a huge header": huge, "a pointer": POINTER}
     golden.write_bytes(cut.get(damage, whole))
 
     code = run_main(monkeypatch, folder, "check", "model.onnx", "--baseline", "bundle", "--also", "accuracy")
@@ -188,6 +194,7 @@ def test_a_golden_set_that_is_damaged_is_refused_in_one_line(
     said = capsys.readouterr().err
     assert (code, len(said.splitlines())) == (2, 1), said
     assert f"bundle{os.sep}golden.npz: " in said
+    assert ("is a Git LFS pointer, not the file itself" in said) == (damage == "a pointer")
 
 
 def test_accuracy_is_never_by_the_golden_set_of_the_candidate(
@@ -235,7 +242,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("other inputs", ["renamed.onnx"], "input image is absent"),
     ("model that fails", ["failing.onnx", "--baseline", "failing.onnx"], "fails to run on image (1, 8, 8, 1)"),
     ("file that is no model", ["text.onnx"], "text.onnx: not an ONNX model"),
-    ("pointer of Git LFS", ["pointer.onnx"], "pointer.onnx: is a Git LFS pointer, not the model itself"),
+    ("pointer of Git LFS", ["pointer.onnx"], "pointer.onnx: is a Git LFS pointer, not the file itself"),
     ("update with a pointer", ["pointer.onnx", "--update", "--baseline", "kept"], "pointer.onnx: is a Git LFS pointer"),
     ("update with a text", ["text.onnx", "--update", "--baseline", "kept"], "text.onnx: is not an ONNX model"),
     ("no external data", ["lost.onnx"], "lost.onnx: the data of 'k0' is at lost.bin: No such file"),
@@ -254,6 +261,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("free height", ["free.onnx", "--baseline", "free.onnx"], "such as --shape x=1x3x224x224, or by --inputs FILE.npz"),
     ("integers", ["indices.onnx", "--baseline", "indices.onnx"], "given by --inputs FILE.npz, with an array x"),
     ("shape of no input", ["model.onnx", "--shape", "a=1"], "--shape: no input is named a; should be of image"),
+    ("inputs not fetched", ["model.onnx", "--inputs", "pointer.npz"], "--inputs pointer.npz: is a Git LFS pointer"),
     ("shape that does not fit", ["model.onnx", "--shape", "image=1x9x8x1"], "but (1, 9, 8, 1) is given"),
     ("two of one name", ["model.onnx", "./model.onnx"], "two models have this name"),
     ("update of a file", ["model.onnx", "--update"], "should be a folder of baselines"),

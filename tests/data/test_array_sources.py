@@ -18,6 +18,7 @@ from compress import downloads
 from compress.data.samples import Pixels, Samples
 from compress.data.sources import cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds
 from compress.errors import BadInputError, MachineError
+from compress.untrusted import GIT_LFS
 
 IMAGES = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([1, 0, 1, 0])
@@ -425,6 +426,7 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
     "bomb": (bad_zip(npy((70, 1024, 1024), bytes(70 << 20)), zipfile.ZIP_DEFLATED), "-fold, which images do not"),
     "truncated zip": (bad_bytes(lambda data: data[:-40]), "cannot be read as .npz"),
     "flipped byte": (bad_bytes(flipped), "images: cannot be read as .npz: Bad CRC-32"),
+    "pointer": (bad_bytes(lambda data: GIT_LFS + b"v1\n"), "is a Git LFS pointer, not the file itself"),
     "no zip": (bad_bytes(lambda data: b"images"), "cannot be read as .npz: File is not a zip file"),
     "no file": (nowhere, "no such file"),
     "IDX: magic": (bad_idx("train-images-idx3-ubyte", b"\x89PNG"), "is not an IDX file"),

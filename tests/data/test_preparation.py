@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress.data.preparation import identify, is_grey, open_image, prepare
+from compress.data.preparation import UnreadableImageError, identify, is_grey, open_image, prepare
+from compress.untrusted import GIT_LFS
 
 DEFAULTS: dict[str, Any] = {"size": 2, "fit": "stretch", "channels": 1, "background": (255, 255, 255)}
 
@@ -23,6 +24,11 @@ def prepared(rows: list[list[int]], **settings: Any) -> list[list[int]]:
 
 def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
     assert prepared([[1, 2], [3, 4]]) == [[1, 2], [3, 4]]
+
+
+def test_a_pointer_of_git_lfs_is_named() -> None:
+    with pytest.raises(UnreadableImageError, match="is a Git LFS pointer, not the image itself"):
+        identify(GIT_LFS + b"v1\n")
 
 
 def test_stretch_changes_the_proportions() -> None:

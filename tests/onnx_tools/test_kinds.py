@@ -46,7 +46,7 @@ def array() -> bytes:
 
 OTHERS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "is empty"),
-    "Git LFS": (POINTER, "is a Git LFS pointer, not the model itself; `git lfs pull` fetches the model"),
+    "Git LFS": (POINTER, "is a Git LFS pointer, not the file itself; `git lfs pull` fetches the file"),
     "zip": (zipped("model.onnx"), "is a zip archive"),
     "empty zip": (zipped(), "is a zip archive"),
     "TorchScript": (zipped("model/data.pkl", "model/code/x.py"), "is a PyTorch file"),

@@ -6,12 +6,11 @@ Nothing is unpickled, and no size in a header is trusted before it has been comp
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from compress.arrays import TEXT, array_size, npz_errors, read_member
+from compress.arrays import TEXT, array_size, open_npz, read_member
 from compress.artifacts import Split
 from compress.data.array_samples import Part, array_samples, check_memory, checked_classes, refuse_groups, texts
 from compress.data.samples import Samples
@@ -47,9 +46,7 @@ def load(spec: str, group: str) -> Samples:
     """
     refuse_groups(group)
     file = _existing(spec)
-    with npz_errors(spec):
-        archive = zipfile.ZipFile(file)
-    with archive:
+    with open_npz(file, spec) as archive:
         held = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
         names = _layout(held, spec)
         wanted = [name for pair in names.values() for name in pair] + [CLASSES] * (CLASSES in held)

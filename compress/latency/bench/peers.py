@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts import Skip
-from compress.onnx_tools.kinds import check_fetched
+from compress.untrusted import check_fetched
 
 Run = Callable[[], list[np.ndarray]]
 
