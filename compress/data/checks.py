@@ -11,6 +11,7 @@ from compress.errors import BadInputError
 CHANNELS = (1, 3, 4)
 WHITE, WHITE_16 = 255, 65535
 OVERSHOOT = 0.01  # of the range from black to white, by which rounding and resizing may leave it
+AT_ONCE = 256  # images that are converted together
 RIGHT = "should be 0 to 255 as uint8, 0 to 1 as floats, or true and false"
 
 
@@ -63,11 +64,17 @@ def _white(array: np.ndarray, what: str) -> int:
 def _as_bytes(array: np.ndarray, white: int) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
-    if white == WHITE_16:
-        return (array >> 8).astype(np.uint8)
-    if array.dtype.kind == "f":
-        return np.rint(np.clip(array, 0, white) * (WHITE // white)).astype(np.uint8)
-    return array.astype(np.uint8) * np.uint8(WHITE // white)
+    pixels = np.empty(array.shape, np.uint8)
+    for start in range(0, len(array), AT_ONCE):  # whole copies as floats would take many times the memory
+        part = array[start : start + AT_ONCE]
+        if white == WHITE_16:
+            part = part >> 8
+        elif part.dtype.kind == "f":
+            part = np.rint(np.clip(part, 0, white) * (WHITE // white))
+        else:
+            part = part.astype(np.uint8) * np.uint8(WHITE // white)
+        pixels[start : start + AT_ONCE] = part
+    return pixels
 
 
 def _check_kind(array: np.ndarray, what: str) -> None:

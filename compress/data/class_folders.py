@@ -42,6 +42,8 @@ def find(root: Path) -> ClassFolders:
     for other folders beside train/, and where it cannot be told which folders are the classes.
     """
     top = _folders(root)
+    if not top:
+        raise BadInputError(f"{_shown(root)}: has no folders with images; should hold one folder per class")
     splits = _splits(root, top)
     for parent in [root, *(root / split for split in splits)]:
         _check_no_images(parent)

@@ -15,6 +15,7 @@ from compress.data.names import slips
 from compress.data.splits import Division
 from compress.data.survey import Look, Unreadable
 from compress.files import sha256_json
+from compress.plural import counted
 
 SCHEMA = 1
 DESCRIPTION = "data.json"
@@ -69,11 +70,7 @@ def describe(
             name: {split: int(count[label]) for split, count in counts.items()} for label, name in enumerate(classes)
         },
         "imbalance": round(float(train.max() / max(1, train.min())), 2),
-        "sizes": {
-            "smallest": _size(min((look.size for look in looks), key=np.prod)),
-            "largest": _size(max((look.size for look in looks), key=np.prod)),
-            "common": dict(Counter(_size(look.size) for look in looks).most_common(COMMON)),
-        },
+        "sizes": _sizes([look.size for look in looks]),
         "brightest": {split: max(looks[i].brightest for i in members) for split, members in indices.items()},
         "kinds": dict(Counter(look.kind for look in looks).most_common(COMMON)),
         "duplicates": {**_finding(repeated, names), "images": sum(len(group) - 1 for group in repeated)},
@@ -126,6 +123,7 @@ def _unnamed(finding: Mapping[str, Any]) -> dict[str, Any]:
 def warnings(description: Mapping[str, Any]) -> list[str]:
     """Return one line for each finding that a user should look at before training."""
     lines = [*description["notes"], *slips(description["classes"]), *dark(description["brightest"])]
+    lines += _absent(description["classes"])
     if description["left_out"]:
         lines.append(f"{_images(len(description['left_out']), 'unreadable ')} left out")
     if description["duplicates"]["images"]:
@@ -160,6 +158,19 @@ def dark(brightest: Mapping[str, int]) -> list[str]:
     ]
 
 
+def _absent(classes: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return a line for each split that has no image of some class, whose score there would mean nothing."""
+    lacking: dict[str, list[str]] = {}
+    for name, counts in classes.items():
+        for split, count in counts.items():
+            if not count:
+                lacking.setdefault(split, []).append(name)
+    return [
+        f"{counted(len(names), 'class has', 'classes have')} no image in {split}, such as {names[0]}"
+        for split, names in lacking.items()
+    ]
+
+
 def _such_as(finding: Mapping[str, Any]) -> str:
     return f", such as {' and '.join(finding['examples'][0])}" if finding["examples"] else ""
 
@@ -170,6 +181,14 @@ def _images(count: int, kind: str = "") -> str:
 
 def _finding(groups: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Any]:
     return {"count": len(groups), "examples": [[names[i] for i in group[:EXAMPLES]] for group in groups[:EXAMPLES]]}
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    return {
+        "smallest": _size(min(sizes, key=np.prod)),
+        "largest": _size(max(sizes, key=np.prod)),
+        "common": dict(Counter(map(_size, sizes)).most_common(COMMON)),
+    }
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress.artifacts import Split
+from compress.data.names import slips
 from compress.errors import BadInputError
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -54,7 +55,8 @@ def divide(
     shares = {"test": test, "validation": validation}
     for label, name in enumerate(classes):
         if not (given_splits[labels == label] == "train").any():
-            raise BadInputError(f"class {name!r} has no image in train; should have some to learn from")
+            hint = "".join(f"; {line}" for line in slips(classes))
+            raise BadInputError(f"class {name!r} has no image in train; should have some to learn from{hint}")
     splits = given_splits.copy()
     from_train, lower = given_splits == "train", 0.0
     for split in ("test", "validation"):

@@ -53,7 +53,7 @@ def test_a_class_without_images_has_no_scores(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = np.array([str(i) for i in (0, 1, 2, 4, 5)])
-    np.savez(tmp_path / "some.npz", images=np.zeros((5, 8, 8), np.uint8), labels=names)
+    np.savez(tmp_path / "some.npz", images=np.full((5, 8, 8), 255, np.uint8), labels=names)
 
     assert run_main(monkeypatch, tmp_path, "evaluate", str(tiny_run.bundle), "--data", "some.npz") == 0
 

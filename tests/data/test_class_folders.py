@@ -106,6 +106,11 @@ ASKED: dict[str, tuple[tuple[str, ...], str]] = {
         ("images/{}", "annotations/1.xml", "annotations/2.xml"),
         "ROOT/annotations: a class without images, but holds 2 other files; should hold some",
     ),
+    "images alone": (("1.png", "2.png"), "ROOT: has no folders with images; should hold one folder per class"),
+    "no class in one split": (
+        ("train/{}", "test/a/{}", "test/b/{}"),
+        "ROOT/train/1.png: an image beside the class folders",
+    ),
     "an empty class": (("a/{}", "b/c/@eaDir/1.jpg"), "ROOT/b: a class without images; should hold some"),
 }
 

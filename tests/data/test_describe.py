@@ -15,7 +15,7 @@ DESCRIPTION: dict[str, Any] = {
     "left_out": [{"name": "a.jpg", "why": "is empty"}],
     "imbalance": 1.0,
     "notes": ["3 files are no images and left out: 3 .xmp"],
-    "classes": {"Cat": {}, "cat": {}, "dog": {}},
+    "classes": {"Cat": {"train": 2, "test": 1}, "cat": {"train": 2, "test": 0}, "dog": {"train": 2, "test": 0}},
     "brightest": {"train": 255, "validation": 254, "test": 14},
 }
 
@@ -25,7 +25,7 @@ def test_a_description_without_names_has_the_same_counts_and_warnings() -> None:
 
     assert ".jpg" not in description_text(unnamed)
     assert ".jpg" not in " ".join(warnings(unnamed))
-    assert len(warnings(unnamed)) == len(warnings(DESCRIPTION)) == 8
+    assert len(warnings(unnamed)) == len(warnings(DESCRIPTION)) == 9
     assert (unnamed["images"], unnamed["leaks"]["train/test"]["count"]) == (9, 1)
     assert json.loads(description_text(DESCRIPTION)) == DESCRIPTION
     assert "image is in both train and test, such as a.jpg and b.jpg" in " ".join(warnings(DESCRIPTION))
@@ -45,4 +45,5 @@ def test_slips_and_notes_are_among_the_warnings() -> None:
     lines = warnings(DESCRIPTION)
 
     assert lines[0] == "3 files are no images and left out: 3 .xmp"
+    assert "2 classes have no image in test, such as cat" in lines
     assert lines[1].startswith("classes with nearly the same name: 'Cat' and 'cat'")

@@ -146,3 +146,20 @@ def test_classes_tied_to_each_other_too_closely_are_named() -> None:
             assert "class 'class " in str(error)  # noqa: PT017
         else:
             assert {len(members) for members in division.indices.values()} == {2}
+
+
+def test_a_class_that_is_spelt_otherwise_in_train_is_told_with_the_slip() -> None:
+    given = ["train", "train", "test"]
+
+    with pytest.raises(
+        BadInputError, match=r"class 'cat' has no image in train; .*nearly the same name: 'Cat' and 'cat'"
+    ):
+        divide(
+            contents(3),
+            np.array([0, 2, 1]),
+            ["Cat", "cat", "dog"],
+            validation=0.2,
+            test=0.2,
+            seed=0,
+            given=given,  # type: ignore[arg-type]
+        )
