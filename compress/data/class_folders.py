@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.artifacts import Split
-from compress.data.leftovers import is_left_behind, is_sidecar
-from compress.data.names import spellings, split_of
+from compress.data.leftovers import is_left_behind, sidecar_suffix
+from compress.data.names import name_splits, spellings, split_of
 from compress.data.samples import printable
 from compress.data.splits import SPLITS
 from compress.errors import BadInputError
@@ -52,8 +52,9 @@ def find(root: Path) -> ClassFolders:
     sidecars: Counter[str] = Counter()
     for folder in folders:
         found = list(_walk(root / folder, "", ()))
-        images = [path for path in found if not is_sidecar(path)]
-        sidecars.update(Path(path).suffix.lower() for path in found if is_sidecar(path))
+        suffixes = [sidecar_suffix(path) for path in found]
+        images = [path for path, suffix in zip(found, suffixes, strict=True) if not suffix]
+        sidecars.update(filter(None, suffixes))
         if not images:
             held = f", but holds {counted(len(found), 'other file')}" if found else ""
             raise BadInputError(f"{_shown(root / folder)}: a class without images{held}; should hold some")
@@ -67,9 +68,10 @@ def _splits(root: Path, folders: Sequence[str]) -> dict[str, Split]:
     """Return the split of each folder, or nothing if none is a split that holds folders of classes."""
     found = {name: split for name in folders if (split := split_of(name))}
     if not any(_folders(root / name) for name in found):
-        if len(found) == len(folders) > 1:
+        if len(found) == len(folders) > 1 or name_splits(folders):
             raise BadInputError(
-                f"{_shown(root)}: {_listed(folders)} hold no folders of classes; should hold one folder per class"
+                f"{_shown(root)}: {_listed(folders)} hold no folders of classes; should be train/ and test/ with one "
+                "folder per class in each"
             )
         return {}
     foreign = next((name for name in folders if name not in found), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ SPLIT_NAME = re.compile(
     r"(?:(?P<train>train(?:ing)?)|(?P<validation>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
     r"(?:[\s_.-]*(?:data|images?|imgs?|split|folder))?(?:[\s_.-]*sets?)?"
 )
+NAMES_A_SPLIT = re.compile(r"(?:^|[\W_])(?i:(train)(?:ing)?|(test)(?:ing)?|(val)(?:id(?:ation)?)?)(?=$|[\W_\dA-Z])")
+MISSING = ("nan", "nat", "null", "n/a", "#n/a", "<na>", "undefined")  # as programs write a missing value
 
 
 def canonical(name: str) -> str:
@@ -53,18 +55,26 @@ def split_of(name: str) -> Split | None:
     return found.lastgroup if found else None  # type: ignore[return-value]  # the groups are named after the splits
 
 
+def name_splits(names: Sequence[str]) -> bool:
+    """Tell whether all names mention a split, but not all the same, as trainA, trainB and testA do."""
+    found = [NAMES_A_SPLIT.search(canonical(name)) for name in names]
+    return all(found) and len({match.lastindex for match in found if match}) > 1
+
+
 def spellings(names: Iterable[str]) -> list[str]:
     """Return a line that says so if names that are the same are spelt in more than one way."""
     found = _grouped(names, canonical)
     return [f"names taken for one, as only spaces or Unicode forms differ: {_listed(found, ascii)}"] if found else []
 
 
-def slips(names: Iterable[str]) -> list[str]:
-    """Return a line that says so if different names of classes are so alike that one of them is likely a slip."""
-    found = _grouped(names, _likeness)
-    if not found:
-        return []
-    return [f"classes with nearly the same name: {_listed(found, repr)}; if two are one class, give them one name"]
+def slips(names: Collection[str]) -> list[str]:
+    """Return lines on names of classes that are likely slips: nearly those of others, or those of missing values."""
+    lines = [f"a class is named {name!r}, as missing values are" for name in names if name.casefold() in MISSING]
+    if found := _grouped(names, _likeness):
+        lines.append(
+            f"classes with nearly the same name: {_listed(found, repr)}; if two are one class, give them one name"
+        )
+    return lines
 
 
 def _listed(groups: Sequence[Sequence[str]], shown: Callable[[str], str]) -> str:
@@ -73,9 +83,9 @@ def _listed(groups: Sequence[Sequence[str]], shown: Callable[[str], str]) -> str
 
 
 def _grouped(names: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
-    groups: dict[str, set[str]] = defaultdict(set)
-    for name in names:
-        groups[key(name)].add(name)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in set(names):
+        groups[key(name)].append(name)
     return [sorted(group) for _, group in sorted(groups.items()) if len(group) > 1]
 
 

@@ -92,8 +92,13 @@ ASKED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "images without classes": (
         ("train/{}", "test/{}"),
-        "ROOT: test, train hold no folders of classes; should hold one folder per class",
+        "ROOT: test, train hold no folders of classes; should be train/ and test/ with one folder per class in each",
     ),
+    "splits and classes in one name": (
+        ("trainA/{}", "trainB/{}", "testA/{}", "testB/{}"),
+        "ROOT: testA, testB, trainA",
+    ),
+    "classes and splits in one name": (("cat_train/{}", "cat_test/{}", "dog-valid/{}"), "hold no folders of classes"),
     "a split twice": (
         ("train/a/{}", "train/b/{}", "val/a/{}", "validation/a/{}"),
         "ROOT: val, validation all mean validation; should be one folder",
@@ -137,6 +142,8 @@ def test_where_it_cannot_be_told_which_folders_are_classes_one_line_asks(
         (("cat/{}", "cat/a/{}", "cat/b/{}", "dog/a/{}", "dog/b/{}"), ("cat", "dog")),
         (("train/{}", "bus/{}", "car/{}"), ("bus", "car", "train")),
         (("1/{}", "2/{}", "10/{}"), ("1", "2", "10")),
+        (("steam train/{}", "train_toy/{}"), ("steam train", "train_toy")),
+        (("latest/{}", "trained/{}", "value/{}"), ("latest", "trained", "value")),
     ],
 )
 def test_folders_that_can_be_told_are_taken(paths: tuple[str, ...], classes: tuple[str, ...], tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from compress.data.leftovers import is_left_behind, is_sidecar
+from compress.data.leftovers import is_left_behind, sidecar_suffix
 
 NETWORK = ["@eaDir", "#recycle", "#snapshot", "@Recycle", "a.jpg@SynoEAStream", ".@__thumb", ".Trash-1000"]
 MACOS = ["__MACOSX", ".DS_Store", "._a.png", "Icon\r"]
@@ -21,9 +21,9 @@ def test_what_systems_leave_is_known(name: str) -> None:
 )
 def test_what_people_name_is_not_taken_for_that(name: str) -> None:
     assert not is_left_behind(name)
-    assert not is_sidecar(name)
+    assert not sidecar_suffix(name)
 
 
 def test_sidecars_are_told_by_their_endings() -> None:
-    assert all(map(is_sidecar, ["a.XMP", "a.jpg.json", "a.txt", "labels.csv", "a.aae", "a.yml"]))
-    assert not any(map(is_sidecar, ["a", "a.jpg", "a.heic", "a.mp4", "txt", "a.txt.png", "1.0"]))
+    assert all(map(sidecar_suffix, ["a.XMP", "a.jpg.json", "a.txt", "labels.csv", "a.aae", "a.yml"]))
+    assert not any(map(sidecar_suffix, ["a", "a.jpg", "a.heic", "a.mp4", "txt", "a.txt.png", "1.0"]))

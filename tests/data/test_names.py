@@ -107,6 +107,10 @@ def test_grades_flags_and_other_names_are_no_slips() -> None:
     )
 
 
+def test_what_programs_write_for_missing_values_is_told_as_a_name() -> None:
+    assert slips(["cat", "NaN", "none"]) == ["a class is named 'NaN', as missing values are"]
+
+
 def test_many_slips_are_one_line() -> None:
     [line] = slips([letter for pair in zip("abcdefgh", "ABCDEFGH", strict=True) for letter in pair])
 
