@@ -325,12 +325,13 @@ def test_the_source_of_the_examples_keeps_the_contract_and_reads_images(
 def test_the_package_format_of_the_examples_is_found_and_writes_its_files(
     examples: dict[str, str], tmp_path: Path
 ) -> None:
-    for name in ("model.onnx", "labels.txt", "preparation.py", "report.json"):
+    for name in ("model.onnx", "labels.txt", "decoding.py", "preparation.py", "report.json"):
         (tmp_path / name).write_text(name)
 
     plugins.find(FORMATS, "minimal").write(Source(tmp_path, {}, ()), tmp_path / "out")
 
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["labels.txt", "model.onnx", "preparation.py"]
+    written = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert written == ["decoding.py", "labels.txt", "model.onnx", "preparation.py"]
 
 
 def test_the_stage_of_the_examples_takes_its_place_in_the_pipeline_and_runs(

@@ -109,7 +109,7 @@ def test_a_second_run_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPa
     def decode(data: bytes) -> None:
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr("compress.data.preparation.open_image", decode)
+    monkeypatch.setattr("compress.data.images.open_image", decode)
     monkeypatch.setattr("compress.data.samples.open_image", decode)
 
     assert run_main(monkeypatch, folder, "all", *ARGUMENTS) == 0

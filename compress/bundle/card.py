@@ -9,7 +9,7 @@ from typing import Any
 from compress.artifacts import Dataset
 from compress.bundle.golden import Golden
 from compress.bundle.hub_licenses import hub_license
-from compress.data.preparation import LOWEST_PILLOW
+from compress.data.decoding import LOWEST_PILLOW
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
 from compress.templates import render

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from compress.bundle.contents import MANIFEST, MODEL, read_json, read_labels, read_part
-from compress.data.preparation import FITS, UnreadableImageError, check, decoded, open_image, prepare, read_file
+from compress.data.decoding import UnreadableImageError, check, decoded, open_image, read_file
+from compress.data.preparation import FITS, prepare
 from compress.errors import BadInputError, first_line
 from compress.onnx_tools.external import may_have_external_data
 from compress.onnx_tools.providers import CPU

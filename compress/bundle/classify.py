@@ -2,7 +2,7 @@
 
     python classify.py IMAGE...
 
-Every bundle contains this file, beside its model and preparation.py.
+Every bundle contains this file, beside its model, decoding.py and preparation.py.
 """
 
 import json

@@ -17,9 +17,9 @@ from compress.bundle.golden import Golden, noise, write_golden
 from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SCHEMA, SEAL, manifest_text, seal
 from compress.bundle.sbom import SBOM, sbom
 from compress.context import Context
+from compress.data.decoding import LOWEST_PILLOW
 from compress.data.describe import DESCRIPTION, description_of, description_text
 from compress.data.images import images_of
-from compress.data.preparation import LOWEST_PILLOW
 from compress.files import list_files, sha256_file
 from compress.onnx_tools.check import check_deployable, lowest_onnxruntime
 from compress.onnx_tools.signature import BATCH_DIMENSION, INPUT, INPUT_TYPE, LAYOUT, OUTPUT_TYPE, OUTPUTS
@@ -129,4 +129,5 @@ def _with_metadata(model: onnx.ModelProto, manifest: Mapping[str, Any], data: Da
 def programs() -> dict[str, Path]:
     """Return `{name: path}` of the Python files that are copied into a bundle."""
     here = Path(__file__).parent
-    return {"classify.py": here / "classify.py", "preparation.py": here.parent / "data" / "preparation.py"}
+    shared = {name: here.parent / "data" / name for name in ("decoding.py", "preparation.py")}
+    return {"classify.py": here / "classify.py", **shared}

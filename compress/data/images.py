@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from compress.artifacts import Dataset, Split
-from compress.data.preparation import UnreadableImageError, open_image, prepare, read_file
+from compress.data.decoding import UnreadableImageError, open_image, read_file
+from compress.data.preparation import prepare
 from compress.data.samples import Files, printable
 from compress.data.workers import Workers, at_once, in_order, result_of
 from compress.errors import BadInputError

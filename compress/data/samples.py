@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from compress.data.decoding import identify, is_grey, open_image, read_file
 from compress.data.names import canonical, is_class_name
-from compress.data.preparation import identify, is_grey, open_image, read_file
 from compress.errors import BadInputError
 
 if TYPE_CHECKING:

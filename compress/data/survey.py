@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from compress.data.preparation import UnreadableImageError, prepare
+from compress.data.decoding import UnreadableImageError
+from compress.data.preparation import prepare
 from compress.data.samples import Files, RawImages
 from compress.data.workers import Workers, at_once, in_order
 

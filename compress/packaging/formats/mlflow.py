@@ -14,14 +14,15 @@ from compress.bundle.contents import LABELS, MANIFEST, MODEL, read_part
 from compress.bundle.manifest import seal
 from compress.packaging.source import Source
 
-BESIDE = (LABELS, MANIFEST, "preparation.py", "README.md", "LICENSE")
+BESIDE = (LABELS, MANIFEST, "decoding.py", "preparation.py", "README.md", "LICENSE")
 MLFLOW = "mlflow>=2.22,<4"  # the first and the last release in this range give the golden logits, bit by bit
 RUNTIME = ("numpy", "onnx", "onnxruntime")  # what mlflow.onnx imports
 
 
 def write(bundle: Source, out: Path) -> None:
     """Write the model's folder; its environment states the versions with which the model was measured."""
-    bundle.copy((MODEL, *BESIDE), out)
+    beside = [name for name in BESIDE if name in bundle.files]  # bundles of earlier releases have no decoding.py
+    bundle.copy((MODEL, *beside), out)
     values = {
         "python": bundle.version("python"),
         "onnx": bundle.version("onnx"),
