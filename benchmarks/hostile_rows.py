@@ -66,12 +66,29 @@ def odd(data: bytes, name: str = f"{ODD}.png") -> Callable[[Path], None]:
     return build
 
 
+def chunk(kind: bytes, data: bytes, flaw: int = 0) -> bytes:
+    """Return a chunk of a PNG; its checksum is wrong if `flaw` is not 0."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) ^ flaw)
+
+
+def with_chunk(data: bytes, added: bytes) -> bytes:
+    """Return a PNG with a chunk added after its header."""
+    return data[:33] + added + data[33:]
+
+
+def with_segment(data: bytes, marker: int, body: bytes) -> bytes:
+    """Return a JPEG with a segment added at its start."""
+    return data[:2] + struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body + data[2:]
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """Return EXIF data of one directory: each entry's tag, type, count and four bytes of value or offset."""
+    directory = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
+
+
 def png(width: int, height: int, bits: int, colour_type: int, rows: bytes, clear: bytes = b"") -> bytes:
     """Return a PNG made by hand, of a kind that Pillow does not write; `clear` is the colour that means transparent."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows, 1)), chunk(b"IEND", b"")]
     if clear:
@@ -84,10 +101,11 @@ def half_clear_by_value(bits: int, colour_type: int, left: bytes, right: bytes, 
     return png(SIZE, SIZE, bits, colour_type, SIZE * (b"\0" + left + right), clear)
 
 
-def tiff(bits: int, photometric: int, data: bytes) -> bytes:
-    """Return a grey TIFF of 8x8 made by hand, of a kind that Pillow does not write."""
-    fields = {256: SIZE, 257: SIZE, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: SIZE, 279: len(data)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items())
+def tiff(bits: int, photometric: int, data: bytes, bands: int = 1, compression: int = 1) -> bytes:
+    """Return a TIFF of 8x8 made by hand, of a kind that Pillow does not write."""
+    shape = {256: SIZE, 257: SIZE, 258: bits, 259: compression, 262: photometric}
+    fields = {**shape, 273: 8, 277: bands, 278: SIZE, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in fields.items())
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(fields)) + entries + bytes(4)
 
 
@@ -129,11 +147,11 @@ def left_red(mode: str = "RGB") -> Image.Image:
     return image.convert(mode)
 
 
-def oriented(orientation: int) -> bytes:
-    """Return a JPEG, red on the left as it is stored, with an orientation in its EXIF data."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encoded(left_red(), "JPEG", exif=exif, quality=100, subsampling=0)
+def oriented(orientation: int, *others: tuple[int, int, int, bytes]) -> bytes:
+    """Return a JPEG, red on the left as it is stored, with an orientation and other entries in its EXIF data."""
+    tag = (0x0112, 3, 1, struct.pack("<HH", orientation, 0))
+    image = encoded(left_red(), "JPEG", quality=100, subsampling=0)
+    return with_segment(image, 0xE1, b"Exif\0\0" + exif(tag, *others))
 
 
 def animated(kind: str) -> bytes:
@@ -353,6 +371,8 @@ def red_in_table(folder: Path) -> str:
 
 JPEG = encoded(noise(1, 64), "JPEG")
 PNG = encoded(noise(1, 64))
+RED_PNG, RED_JPEG = encoded(red()), encoded(red(), "JPEG", quality=100)
+BOMB = b"a\0\0" + zlib.compress(bytes(2_000_000))
 TOO_LARGE = "is larger than the 50,000,000 pixels that are decoded"
 LARGE_BATCH = ("--set", "teacher.batch_size=4096")
 NARROW = "teacher.architecture={name = 'vgg11', options = {width = 0.05}}"
@@ -402,6 +422,21 @@ ROWS = [
         odd(half_clear_by_value(16, 2, 4 * b"\1\2\3\4\5\6", 4 * b"\xff\xff\0\0\0\0", b"\1\2\3\4\5\6")),
         halves(WHITE, RED, 1),
     ),
+    Row("PNG, wrong checksum of a text", odd(with_chunk(RED_PNG, chunk(b"tEXt", b"a\0b", flaw=1))), solid(RED)),
+    Row("PNG, two megabytes of text", odd(with_chunk(RED_PNG, chunk(b"zTXt", BOMB))), solid(RED)),
+    Row("PNG, profile that is none", odd(with_chunk(RED_PNG, chunk(b"iCCP", b""))), solid(RED)),
+    Row(
+        "PNG, wrong checksum of pixels",
+        odd(RED_PNG[:-13] + b"?" + RED_PNG[-12:]),
+        refused="wrong checksum in chunk IDAT",
+    ),
+    Row("JPEG, profile that is none", odd(with_segment(RED_JPEG, 0xE2, b"ICC_PROFILE\0")), solid(RED), atol=2),
+    Row(
+        "TIFF of 13 bands",
+        odd(tiff(8, 1, bytes(13 * 64), bands=13)),
+        refused=f"a/{ODD}.png is a TIFF of 13 bands; should",
+    ),
+    Row("TIFF with broken compression", odd(tiff(8, 1, b"junk", compression=5)), refused="cannot be decoded"),
     Row("49-megapixel RGBA PNG", large_and_clear, solid(WHITE)),
     Row("1-bit PNG", odd(encoded(Image.new("1", (9, 9), 1))), solid(WHITE)),
     Row("palette PNG with alpha", odd(encoded(palette_with_alpha())), halves(WHITE, BLUE, 1), atol=0),
@@ -421,6 +456,12 @@ ROWS = [
     Row("animated GIF", odd(animated("GIF")), solid(RED)),
     Row("animated WebP", odd(animated("WEBP")), solid(RED)),
     Row("EXIF: lying on its side", odd(oriented(6)), halves(RED, BLUE, 0), atol=3),
+    Row(
+        "EXIF: lying on its side, beside an odd tag",
+        odd(oriented(6, (0x0128, 2, 4, b"abc\0"))),
+        halves(RED, BLUE, 0),
+        atol=3,
+    ),
     Row("EXIF: upside down", odd(oriented(3)), halves(BLUE, RED, 1), atol=3),
     Row(
         "EXIF: no such orientation",

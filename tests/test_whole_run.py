@@ -41,7 +41,16 @@ def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: R
     manifest = json.loads((tiny_run.bundle / "manifest.json").read_bytes())
 
     expected = {"model.onnx", "labels.txt", "report.json", "config.toml", "README.md", "manifest.json"}
-    expected |= {"data.json", "decoding.py", "preparation.py", "classify.py", "golden.npz", "sbom.cdx.json", "LICENSE", "SHA256SUMS"}
+    expected |= {
+        "data.json",
+        "decoding.py",
+        "preparation.py",
+        "classify.py",
+        "golden.npz",
+        "sbom.cdx.json",
+        "LICENSE",
+        "SHA256SUMS",
+    }
     expected.add(".gitattributes")
     assert {path.name for path in tiny_run.bundle.iterdir()} == {*expected, "variants"}
     assert {path.stem for path in (tiny_run.bundle / "variants").iterdir()} == set(IDS)

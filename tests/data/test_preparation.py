@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress.data.preparation import UnreadableImageError, identify, is_grey, open_image, prepare
+from compress.data.decoding import UnreadableImageError, identify, is_grey, open_image
+from compress.data.preparation import prepare
 from compress.untrusted import GIT_LFS
 
 DEFAULTS: dict[str, Any] = {"size": 2, "fit": "stretch", "channels": 1, "background": (255, 255, 255)}
@@ -91,7 +92,8 @@ def test_16_bit_grey_with_alpha_is_grey() -> None:
 def test_the_copy_in_a_bundle_needs_nothing_else_and_gives_the_same_pixels(fit: str, tmp_path: Path) -> None:
     from compress.bundle.write import programs
 
-    (tmp_path / "preparation.py").write_bytes(programs()["preparation.py"].read_bytes())
+    for name in ("decoding.py", "preparation.py"):
+        (tmp_path / name).write_bytes(programs()[name].read_bytes())
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 47, 4), np.uint8))
     image.save(tmp_path / "image.png")
     settings = {"size": 16, "fit": fit, "channels": 3, "background": (1, 2, 3)}

@@ -6,14 +6,9 @@ import os
 import re
 from pathlib import Path
 
-<<<<<<< HEAD
 from compress.data import class_folders
+from compress.data.decoding import MAX_BYTES
 from compress.data.names import canonical
-from compress.data.decoding import MAX_BYTES
-=======
-from compress.artifacts import Split
-from compress.data.decoding import MAX_BYTES
->>>>>>> fa6d38c (Image files are decoded by decoding.py: metadata never decide whether an image is read, and are never written)
 from compress.data.samples import Files, Samples, by_class_name, printable
 from compress.data.sources import idx
 from compress.digests import file_digests

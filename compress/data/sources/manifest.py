@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Split
-<<<<<<< HEAD
+from compress.data.decoding import MAX_BYTES
 from compress.data.names import canonical, spellings, split_of, stripped
-from compress.data.decoding import MAX_BYTES
-=======
-from compress.data.decoding import MAX_BYTES
->>>>>>> fa6d38c (Image files are decoded by decoding.py: metadata never decide whether an image is read, and are never written)
 from compress.data.samples import Files, Samples, by_class_name
 from compress.digests import file_digests
 from compress.errors import BadInputError, first_line
