@@ -14,7 +14,7 @@ from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.canonical import canonicalize, write
 from compress.onnx_tools.convert import to_onnx
-from compress.quantization import quantize
+from compress.quantization.static import quantize
 from compress.tensorflow import keras, start_afresh
 from compress.training.evaluation import forward_of, logits_of
 from students import plain

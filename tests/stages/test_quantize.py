@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import quantization
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.images import images_of
+from compress.quantization import static
 from compress.stages import quantize
 
 
@@ -17,13 +17,13 @@ def test_it_calibrates_on_training_images_alone_and_on_no_more_than_are_set(
     network: Network, data: Dataset, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
-    real = quantization.quantize
+    real = static.quantize
 
     def recorded(model: Any, images: np.ndarray, *arguments: Any, **settings: Any) -> Any:
         seen.append(images)
         return real(model, images, *arguments, **settings)
 
-    monkeypatch.setattr(quantization, "quantize", recorded)
+    monkeypatch.setattr(static, "quantize", recorded)
 
     quantize.run(quantize.Config(images=5), network, data, tmp_path, context)
     quantize.run(quantize.Config(images=500), network, data, tmp_path, context)

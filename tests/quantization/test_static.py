@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from onnx.helper import make_node
 
 from benchmarks.small_models import write_model
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.sessions import open_session
-from compress.quantization import quantize
+from compress.quantization.static import quantize
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
 IMAGES[0, 0, :2, 0] = 0, 255  # the whole range is seen
@@ -97,3 +98,73 @@ def test_the_converters_advice_is_silenced_only_while_it_works(model: OnnxModel)
 
     assert logging.root.isEnabledFor(logging.WARNING)
     assert sorted(path.name for path in model.file.parent.iterdir()) == ["fp32.onnx", "int8.onnx"]
+
+
+WEIGHTS = np.random.default_rng(1).integers(-127, 128, (64, 5)).astype(np.float32)
+WEIGHTS[0] = 127  # so that each column's scale is 1, and nothing is rounded
+BIAS = np.arange(5, dtype=np.float32)
+LAST_PRODUCTS = {
+    "matmul": [make_node("MatMul", ["x", "w"], ["sums"]), make_node("Add", ["sums", "b"], ["logits"])],
+    "gemm": [make_node("Gemm", ["x", "w", "b"], ["logits"])],
+    "hidden": [
+        make_node("MatMul", ["x", "identity"], ["hidden"]),
+        make_node("Relu", ["hidden"], ["positive"]),
+        make_node("MatMul", ["positive", "w"], ["logits"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", LAST_PRODUCTS)
+def test_the_sums_that_logits_are_made_of_are_not_rounded(kind: str, tmp_path: Path) -> None:
+    """Pixels and weights are integers here, so that the only rounding would be that of the sums to 255 steps."""
+    nodes = [
+        make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT),
+        make_node("Flatten", ["pixels"], ["x"]),
+        *LAST_PRODUCTS[kind],
+        make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    constants = {"w": WEIGHTS, "b": BIAS, "identity": 127 * np.eye(64, dtype=np.float32)}
+    used = {name for node in nodes for name in node.input}
+    graph = onnx.helper.make_graph(
+        nodes,
+        kind,
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["batch", 8, 8, 1])],
+        [
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 5])
+            for name in ("logits", "probabilities")
+        ],
+        [numpy_helper.from_array(values, name) for name, values in constants.items() if name in used],
+    )
+    file = tmp_path / "fp32.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
+    model = OnnxModel("m", "export", "fp32", (8, 8, 1), 5, file)
+    _, quantized = constants_of(model)
+
+    products = [node for node in quantized.node if node.op_type in ("MatMul", "Gemm")]
+    for product in products:
+        makers = {name: node.op_type for node in quantized.node for name in node.output}
+        assert [makers[name] for name in product.input[:2]] == ["DequantizeLinear"] * 2
+    rounded = [node for node in quantized.node if node.op_type == "QuantizeLinear"]
+    assert len(rounded) == len(products)  # what each takes, and nothing that the last one gives
+    logits, expected = (
+        open_session(path).run(["logits"], {"image": IMAGES})[0] for path in (file.with_name("int8.onnx"), file)
+    )
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-3 * np.abs(expected).max() * (kind == "hidden"))
+
+
+@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+def test_an_activation_that_is_always_0_or_constant_gives_finite_scales_and_logits(
+    calibration: str, model: OnnxModel
+) -> None:
+    int8 = quantize(
+        model,
+        np.zeros_like(IMAGES),
+        model.file.with_name("int8.onnx"),
+        calibration=calibration,  # type: ignore[arg-type]
+        activations="uint8",
+    )
+    graph = onnx.load(int8.file).graph
+
+    assert all(np.isfinite(numpy_helper.to_array(tensor)).all() for tensor in graph.initializer)
+    logits = open_session(int8.file).run(["logits"], {"image": np.zeros_like(IMAGES)})[0]
+    np.testing.assert_array_equal(logits, np.zeros((len(IMAGES), 4)))

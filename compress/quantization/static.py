@@ -1,0 +1,136 @@
+"""Static int8 quantization after training, through ONNX Runtime.
+
+Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (2018).
+Weights get one scale per channel, activations one per tensor. The scales are stored in QuantizeLinear /
+DequantizeLinear pairs (QDQ) around standard operators, so that any runtime can read the file. The last product's sums
+stay in float: nothing computes with logits, and eight bits would only round them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
+from onnxruntime.quantization.calibrate import TensorsData
+from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+
+from compress.artifacts import OnnxModel
+from compress.onnx_tools.canonical import write
+from compress.onnx_tools.precisions import INT8
+from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.signature import INPUT, LOGITS
+from compress.quantization.calibration import Method, Range, ranges
+
+PRODUCTS = ["Gemm", "MatMul"]
+QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "MaxPool", "Relu"]
+ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+
+
+def quantize(
+    model: OnnxModel,
+    images: np.ndarray,
+    file: Path,
+    *,
+    calibration: Method,
+    activations: Literal["uint8", "int8"],
+) -> OnnxModel:
+    """Write the int8 version of a float model, with activations calibrated on images `(n, h, w, c) uint8`.
+
+    Returns the quantized model.
+    """
+    with _without_advice():
+        network = load_model_with_shape_infer(model.file)
+        found = _ranges(network, images, calibration, file.parent)
+        quantizer = QDQQuantizer(
+            network,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=ACTIVATIONS[activations],
+            tensors_range=_as_tensors_data(found),
+            nodes_to_quantize=[],
+            nodes_to_exclude=[],
+            op_types_to_quantize=QUANTIZED_OPERATORS,
+            extra_options={},
+        )
+        quantizer.quantize_model()
+    _leave_logits_in_float(network.graph)
+    write(network, file)
+    return dataclasses.replace(model, precision=INT8.name, file=file)
+
+
+def _ranges(network: onnx.ModelProto, images: np.ndarray, method: Method, folder: Path) -> dict[str, Range]:
+    """Return the ranges of all activations that are inputs or outputs of operators to quantize."""
+    values = {value.name: value for value in (*network.graph.value_info, *network.graph.input, *network.graph.output)}
+    touched = {
+        name
+        for node in network.graph.node
+        if node.op_type in QUANTIZED_OPERATORS
+        for name in (*node.input, *node.output)
+    }
+    names = sorted(name for name in touched & set(values) if _is_float(values[name]))
+    outputs = {output.name for output in network.graph.output}
+    added = [values[name] for name in names if name not in outputs]
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        network.graph.output.extend(added)
+        observed = Path(temporary) / "observed.onnx"  # given as bytes, the model would be kept as long as the session
+        onnx.save(network, observed)
+        del network.graph.output[len(outputs) :]
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(observed, options, providers=[CPU])
+        return ranges(partial(_activations, session, images, names), method)
+
+
+def _is_float(value: onnx.ValueInfoProto) -> bool:
+    return value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def _activations(session: Any, images: np.ndarray, names: list[str]) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yield a network's activations on one image after the other, so that only one image's are held."""
+    for image in images:
+        yield dict(zip(names, session.run(names, {INPUT: np.ascontiguousarray(image[np.newaxis])}), strict=True))
+
+
+def _as_tensors_data(found: Mapping[str, Range]) -> TensorsData:
+    limits = {name: tuple(np.array(limit, np.float32) for limit in found[name]) for name in found}
+    return TensorsData(CalibrationMethod.MinMax, limits)  # the method that has a range and nothing else
+
+
+def _leave_logits_in_float(graph: onnx.GraphProto) -> None:
+    """Take the pair of QuantizeLinear and DequantizeLinear out between the logits and the products they are made of."""
+    makers = {output: node for node in graph.node for output in node.output}
+    stack = [LOGITS]
+    while stack:
+        node = makers.get(stack.pop())
+        if node is None or node.op_type in QUANTIZED_OPERATORS:
+            continue
+        if node.op_type != "DequantizeLinear":
+            stack.extend(node.input)
+            continue
+        quantize_linear = makers.get(node.input[0])
+        product = makers.get(quantize_linear.input[0]) if quantize_linear else None
+        if quantize_linear and product and product.op_type in PRODUCTS:
+            product.output[0] = node.output[0]
+            graph.node.remove(quantize_linear)
+            graph.node.remove(node)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Hide warnings that recommend preprocessing: the converter has already folded batch normalization."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
