@@ -556,7 +556,7 @@ ROWS = [
         refused="images/up/pets: is the only class, and holds folders a, b; give",
     ),
     Row("splits without classes", splits_without_classes, refused="test, train hold no folders of classes"),
-    Row("val and test, no train", lambda f: renamed(f, "val", "test"), refused="has test, val, but no train"),
+    Row("val and test, no train", lambda f: renamed(f, "val", "test"), refused="has test and validation, but no train"),
     Row("class in test only", class_in_test_only, refused="class 'c' has no image in train"),
     Row("the same image under two labels", same_under_two_labels, solid(RED), says=("(a) and b/the-same.tif (b)",)),
     Row(
@@ -590,6 +590,14 @@ ROWS = [
         "npz, splits of two types",
         archive(x_train=pixels(), y_train=LABELS, x_test=pixels() / 255, y_test=LABELS),
         refused="x_test: has type float64; should have uint8, as",
+    ),
+    Row("npz, a test split alone", archive(x_test=pixels(), y_test=LABELS), refused="has test, but no train"),
+    Row("npz, names of MedMNIST", archive(train_images=pixels(), train_labels=LABELS[:, None]), solid(RED)),
+    Row("npz, one-hot labels", archive(images=pixels(), labels=np.eye(2)[LABELS]), solid(RED), says=("20 images",)),
+    Row(
+        "npz, several labels",
+        archive(images=pixels(), labels=np.ones((20, 2))),
+        refused="labels[0] = [1.0, 1.0]: should",
     ),
     Row("npz, labels out of range", archive(images=pixels(), labels=LABELS - 1), refused="labels[0] = -1: should be"),
     Row("npz, labels missing", archive(images=pixels()), refused="data.npz"),

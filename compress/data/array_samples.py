@@ -11,7 +11,7 @@ import psutil
 
 from compress.arrays import TEXT
 from compress.artifacts import Split
-from compress.data.checks import checked_images, checked_labels, one_per_image
+from compress.data.checks import checked_images, checked_labels, from_one_hot, one_per_image
 from compress.data.names import canonical, spellings
 from compress.data.samples import Pixels, Samples, by_class_name
 from compress.errors import BadInputError
@@ -30,12 +30,14 @@ class Part:
 def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str] = ()) -> Samples:
     """Return the images and labels of all parts, checked and joined; if there is only train, without splits.
 
-    Labels are indices into `classes`; without these they are class names, or integers that are names themselves.
+    Labels are indices into `classes`, or one-hot rows with a column for each; without these they are class names, or
+    integers from 0 or from 1 that are names themselves.
     Raises `BadInputError`, which names the file or folder `where`, as `checked_images` and `checked_labels` do, and if
     the parts do not fit each other.
     """
     images = np.concatenate(_alike(where, parts))
-    labels = [one_per_image(p.labels, len(p.images), f"{where}: {p.labels_name}") for p in parts.values()]
+    classes = _with_columns(where, parts, classes)
+    labels = [_labels(part, f"{where}: {part.labels_name}") for part in parts.values()]
     name = " + ".join(part.labels_name for part in parts.values())
     what = f"{where}: {name if len(parts) == 1 else f'({name})'}"
     if len({array.dtype.kind in TEXT for array in labels}) > 1:
@@ -45,18 +47,46 @@ def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str
         names = [name for array in labels for name in texts(array, what)]
         classes, indices = by_class_name(names, what)
     else:
-        indices = checked_labels(np.concatenate(labels), len(images), what, classes)
-        classes = classes or [str(i) for i in range(indices.max() + 1)]
+        joined = np.concatenate(labels)
+        first = 1 if not classes and _counts_from_one(joined) else 0
+        indices = checked_labels(joined - 1 if first else joined, len(images), what, classes)
+        classes = classes or [str(i + first) for i in range(indices.max() + 1)]
     splits = [split for split, part in parts.items() for _ in range(len(part.images))]
-    given = splits if len(parts) > 1 else None
+    given = None if set(parts) == {"train"} else splits
     return Samples(tuple(classes), indices, Pixels(images), given, notes=spellings(names))
+
+
+def _with_columns(where: str, parts: Mapping[Split, Part], classes: Sequence[str]) -> Sequence[str]:
+    """Return the classes or, if there are none and labels are one-hot, the numbers of their columns."""
+    columns = {part.labels_name: part.labels.shape[1] for part in parts.values() if _is_table(part)}
+    for name, count in columns.items():
+        first = next(iter(columns.values()))
+        if count != (len(classes) or first):
+            right = len(classes) or f"{first}, as {next(iter(columns))} has"
+            raise BadInputError(f"{where}: {name}: has {count} columns; should have {right}")
+    return classes or [str(i) for i in range(max(columns.values(), default=0))]
+
+
+def _labels(part: Part, what: str) -> np.ndarray:
+    labels = from_one_hot(part.labels, what) if _is_table(part) else part.labels
+    return one_per_image(labels, len(part.images), what)
+
+
+def _is_table(part: Part) -> bool:
+    """Tell whether there is a row of labels for each image, with one column per class."""
+    return part.labels.ndim == 2 and part.labels.shape[1] > 1
+
+
+def _counts_from_one(labels: np.ndarray) -> bool:
+    """Tell whether labels are all integers from 1 to the last, as in EMNIST's letters and files from MATLAB."""
+    return labels.dtype.kind in "ui" and np.array_equal(np.unique(labels), np.arange(1, labels.max(initial=0) + 1))
 
 
 def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:
     arrays = checked_images({f"{where}: {part.images_name}": part.images for part in parts.values()})
     for part, array in zip(parts.values(), arrays, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
-            first = parts["train"].images_name
+            first = next(iter(parts.values())).images_name
             raise BadInputError(
                 f"{where}: {part.images_name}: has images of {array.shape[1:]}, {first} of {arrays[0].shape[1:]}; "
                 "should be the same"

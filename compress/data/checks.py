@@ -9,6 +9,7 @@ import numpy as np
 from compress.errors import BadInputError
 
 CHANNELS = (1, 3, 4)
+SHOWN = 10  # values of a row in a message
 WHITE, WHITE_16 = 255, 65535
 OVERSHOOT = 0.01  # of the range from black to white, by which rounding and resizing may leave it
 AT_ONCE = 256  # images that are converted together
@@ -106,6 +107,20 @@ def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] 
     if not counts.all():
         raise BadInputError(f"{what}: no image has label {counts.argmin()}; labels should have no gaps")
     return labels
+
+
+def from_one_hot(array: np.ndarray, what: str) -> np.ndarray:
+    """Return the labels `(n,) int64` of one-hot rows `(n, classes)`; raises `BadInputError` for the first other row."""
+    if array.dtype.kind not in "buif":
+        raise BadInputError(f"{what}: has type {array.dtype} and shape {array.shape}; should be one label per image")
+    valid = ((array == 0) | (array == 1)).all(axis=1) & (np.count_nonzero(array, axis=1) == 1)
+    if not valid.all():
+        row = int(np.argmin(valid))
+        shown = ", ".join(map(str, array[row, :SHOWN].tolist())) + (", ..." if array.shape[1] > SHOWN else "")
+        raise BadInputError(
+            f"{what}[{row}] = [{shown}]: should be one label per image, or one-hot: a 1 for its class, 0 for all others"
+        )
+    return array.argmax(axis=1)
 
 
 def one_per_image(array: np.ndarray, n: int, what: str) -> np.ndarray:

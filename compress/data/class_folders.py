@@ -38,8 +38,8 @@ class ClassFolders:
 def find(root: Path) -> ClassFolders:
     """Return the files of all classes, with those of systems and notes left out.
 
-    Raises `BadInputError` for a class without images, for images beside the class folders, for splits without train/,
-    for other folders beside train/, and where it cannot be told which folders are the classes.
+    Raises `BadInputError` for a class without images, for images beside the class folders, for
+    other folders beside those of splits, and where it cannot be told which folders are the classes.
     """
     top = _folders(root)
     if not top:
@@ -84,8 +84,6 @@ def _splits(root: Path, folders: Sequence[str]) -> dict[str, Split]:
         of_split = [name for name, it in found.items() if it == split]
         if len(of_split) > 1:
             raise BadInputError(f"{_shown(root)}: {_listed(of_split)} all mean {split}; should be one folder")
-    if "train" not in found.values():
-        raise BadInputError(f"{_shown(root)}: has {', '.join(folders)}, but no train; should have one")
     return found
 
 

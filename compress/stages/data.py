@@ -18,7 +18,7 @@ from compress.data.names import canonical
 from compress.files import home_expanded
 
 if TYPE_CHECKING:
-    from compress.data.samples import RawImages
+    from compress.data.samples import RawImages, Samples
     from compress.data.survey import Look, Unreadable
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -133,8 +133,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
 
     samples = config.source.function(config.source.name, config.group)
     images, classes = samples.images, samples.classes
-    if len(classes) < 2:
-        raise BadInputError(f"{config.source.name}: has one class, {classes[0]!r}; should have two or more")
+    _check_trainable(samples, config.source.name)
     channels = channels_of(images, image.color)
     preparation = {"size": image.size, "fit": image.fit, "channels": channels, "background": list(image.background)}
     looks = _survey(images, preparation, config.cache, out, context)
@@ -178,6 +177,17 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
         preparation=preparation,
         folder=out,
     )
+
+
+def _check_trainable(samples: Samples, what: str) -> None:
+    """Raise `BadInputError` for images that nothing can be learnt from, though a network may be tested on them."""
+    from compress.errors import BadInputError
+
+    if len(samples.classes) < 2:
+        raise BadInputError(f"{what}: has one class, {samples.classes[0]!r}; should have two or more")
+    if samples.splits is not None and "train" not in samples.splits:
+        held = " and ".join(sorted(set(samples.splits)))
+        raise BadInputError(f"{what}: has {held}, but no train; should have images to train on")
 
 
 def _survey(

@@ -110,8 +110,17 @@ def test_one_source_claims_a_spec(spec: str, owner: ModuleType | None) -> None:
     assert [source for source in ALL if source.claims(spec)] == ([owner] if owner else [])
 
 
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images.idx3-ubyte.gz", "train-images-idx4-ubyte"])
-def test_a_folder_is_of_idx_files_if_it_has_images_to_train_on(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train-images-idx3-ubyte",
+        "train-images.idx3-ubyte.gz",
+        "train-images-idx4-ubyte",
+        "t10k-images-idx3-ubyte",
+        "emnist-letters-test-images-idx3-ubyte.gz",
+    ],
+)
+def test_a_folder_is_of_idx_files_if_it_has_images_named_as_mnists(name: str, tmp_path: Path) -> None:
     assert not idx.claims(str(tmp_path))
     assert [source for source in ALL if source.claims(str(written(tmp_path, {name: b""})))] == [idx]
 
@@ -159,6 +168,91 @@ def test_classes_that_are_given_name_the_labels(tmp_path: Path) -> None:
     assert samples.labels.tolist() == [1, 0, 1, 0]
 
 
+PUBLISHED = {
+    "Keras": ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"),
+    "capitals": ("X_train", "Y_train", "X_valid", "Y_valid", "X_test", "Y_test"),
+    "MedMNIST": ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),
+    "split last": (
+        "images_train",
+        "labels_train",
+        "images_validation",
+        "labels_validation",
+        "images_test",
+        "labels_test",
+    ),
+    "together": ("trainX", "trainy", "valX", "valy", "testX", "testy"),
+    "CIFAR": ("train_data", "train_label", "dev_data", "dev_label", "testing_data", "testing_label"),
+}
+
+
+@pytest.mark.parametrize("names", PUBLISHED.values(), ids=PUBLISHED)
+def test_npz_may_have_the_names_that_published_sets_use(names: tuple[str, ...], tmp_path: Path) -> None:
+    arrays = [IMAGES, LABELS[:, np.newaxis], IMAGES[3:], [[0]], IMAGES[:2], [[1], [0]]]
+
+    samples = npz.load(str(saved(tmp_path, **dict(zip(names, arrays, strict=True)))), "")
+
+    assert samples.splits == ["train"] * 4 + ["validation"] + ["test"] * 2
+    assert samples.labels.tolist() == [1, 0, 1, 0, 0, 1, 0]
+    np.testing.assert_array_equal(array(samples)[..., 0], IMAGES[[0, 1, 2, 3, 3, 0, 1]])
+    said = [f"train: '{names[0]}' and '{names[1]}'; validation: '{names[2]}'"]
+    assert [words in " ".join(samples.notes) for words in said] == [names[0] != "x_train"]
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (("images", "labels"), None),
+        (("x", "y"), "'x' and 'y'"),
+        (("X", "Y"), "'X' and 'Y'"),
+        (("data", "target"), "'data' and 'target'"),
+        (("arr_0", "arr_1"), "'arr_0' and 'arr_1'"),
+    ],
+)
+def test_npz_without_splits_says_what_it_takes_for_images_and_labels(
+    names: tuple[str, str], note: str | None, tmp_path: Path
+) -> None:
+    samples = npz.load(str(saved(tmp_path, **{names[0]: IMAGES, names[1]: LABELS})), "")
+
+    assert samples.splits is None
+    assert samples.labels.tolist() == [1, 0, 1, 0]
+    assert samples.notes == ([f"arrays taken for images and labels: train: {note}"] if note else [])
+
+
+def test_npz_of_scikit_learn_has_images_flat_ones_and_names(tmp_path: Path) -> None:
+    held = {"data": IMAGES.reshape(4, 6), "images": IMAGES, "target": LABELS, "target_names": ["hen", "cat"]}
+
+    samples = npz.load(str(saved(tmp_path, **held, feature_names=["a"])), "")
+
+    assert samples.classes == ("hen", "cat")
+    assert samples.notes[1] == "arrays that are not used: 'data', 'feature_names'"
+
+
+def test_npz_of_a_test_split_alone_keeps_it_apart(tmp_path: Path) -> None:
+    assert npz.load(str(saved(tmp_path, x_test=IMAGES, y_test=LABELS)), "").splits == ["test"] * 4
+    assert npz.load(str(saved(tmp_path, x_train=IMAGES, y_train=LABELS)), "").splits is None
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float64, bool])
+def test_one_hot_labels_are_the_column_that_holds_the_one(kind: Any, tmp_path: Path) -> None:
+    one_hot = np.eye(3, dtype=kind)
+    split = {"x_train": IMAGES, "y_train": one_hot[[2, 0, 1, 0]], "x_test": IMAGES[:2], "y_test": one_hot[[0, 2]]}
+
+    samples = npz.load(str(saved(tmp_path, **split)), "")
+    assert samples.labels.tolist() == [2, 0, 1, 0, 0, 2]
+    assert samples.classes == ("0", "1", "2")
+
+    named = npz.load(str(saved(tmp_path, **split, classes=["hen", "cat", "dog"])), "")
+    assert named.labels.tolist() == [2, 0, 1, 0, 0, 2]
+    assert named.classes == ("hen", "cat", "dog")
+
+
+def test_labels_that_count_from_one_are_names_themselves(tmp_path: Path) -> None:
+    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=np.array([1, 3, 2, 1], np.uint8))), "")
+
+    assert samples.classes == ("1", "2", "3")
+    assert samples.labels.tolist() == [0, 2, 1, 0]
+
+
 def test_npz_may_be_compressed_big_endian_and_in_fortran_order(tmp_path: Path) -> None:
     images = np.asfortranarray((IMAGES + 200).astype(">u2") * 256)
     np.savez_compressed(tmp_path / "data.npz", images=images, labels=LABELS)
@@ -187,6 +281,44 @@ def test_idx4_holds_colour_and_without_t10k_there_are_no_splits(tmp_path: Path) 
 
     assert samples.splits is None
     np.testing.assert_array_equal(array(samples), colour)
+
+
+@pytest.mark.parametrize("test", ["t10k", "test"])
+@pytest.mark.parametrize("prefix", ["emnist-letters-", "kmnist_", ""])
+def test_idx_files_may_have_the_names_of_sets_in_mnists_format(prefix: str, test: str, tmp_path: Path) -> None:
+    """EMNIST's letters count from 1; a validation split goes by its own name."""
+    files = {
+        f"{prefix}{name.replace('t10k', test)}": data if "images" in name else data[:8] + bytes(b + 1 for b in data[8:])
+        for name, data in IDX_FILES.items()
+    }
+    files[f"{prefix}val-images-idx3-ubyte"] = idx_bytes(IMAGES[3:])
+    files[f"{prefix}val-labels-idx1-ubyte"] = idx_bytes(np.array([2], np.uint8))
+
+    samples = idx.load(str(written(tmp_path, files)), "")
+
+    assert samples.classes == ("1", "2")
+    assert samples.labels.tolist() == [1, 0, 1, 0, 1, 1, 0]
+    assert samples.splits == ["train"] * 4 + ["validation"] + ["test"] * 2
+    np.testing.assert_array_equal(array(samples)[..., 0], IMAGES[[0, 1, 2, 3, 3, 0, 1]])
+
+
+def test_idx_labels_may_be_one_hot_and_a_test_split_alone(tmp_path: Path) -> None:
+    one_hot = idx_bytes(np.eye(2, dtype=np.uint8)[[0, 1]])
+    written(
+        tmp_path, {"t10k-images-idx3-ubyte": IDX_FILES["t10k-images-idx3-ubyte"], "t10k-labels-idx2-ubyte": one_hot}
+    )
+
+    samples = idx.load(str(tmp_path), "")
+
+    assert samples.labels.tolist() == [0, 1]
+    assert samples.splits == ["test"] * 2
+
+
+def test_idx_files_of_several_sets_in_one_folder_are_told_apart_by_nobody(tmp_path: Path) -> None:
+    written(tmp_path, {**IDX_FILES, "emnist-byclass-train-images-idx3-ubyte": IDX_FILES["train-images-idx3-ubyte"]})
+
+    with pytest.raises(BadInputError, match="holds several data sets: one without a name, emnist-byclass; should hold"):
+        idx.load(str(tmp_path), "")
 
 
 def test_of_a_compressed_and_a_plain_idx_file_the_plain_one_is_read(tmp_path: Path) -> None:
@@ -391,7 +523,29 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
     "broken label": (bad_npz(images=IMAGES, labels=[0, 1, 0.5, 2]), "labels: has type float64"),
     "class left out": (bad_npz(images=IMAGES, labels=[0, 2, 0, 2]), "labels: no image has label 1"),
     "too few labels": (bad_npz(images=IMAGES, labels=LABELS[:3]), "labels: has shape (3,); should be (4,)"),
-    "one-hot labels": (bad_npz(images=IMAGES, labels=np.eye(4)), "labels: has shape (4, 4)"),
+    "several labels": (
+        bad_npz(images=IMAGES, labels=[[1, 0], [1, 1], [0, 1], [1, 0]]),
+        "labels[1] = [1, 1]: should be one label per image, or one-hot",
+    ),
+    "no label": (
+        bad_npz(images=IMAGES, labels=np.eye(4)[[0, 1, 2, 3]] * [1, 1, 0, 1]),
+        "labels[2] = [0.0, 0.0, 0.0, 0.0]",
+    ),
+    "probabilities": (bad_npz(images=IMAGES, labels=np.full((4, 20), 0.05)), "labels[0] = [0.05, 0.05"),
+    "one-hot text": (bad_npz(images=IMAGES, labels=[["0", "1"]] * 4), "labels: has type <U1 and shape (4, 2)"),
+    "one-hot, too few": (bad_npz(images=IMAGES, labels=np.eye(3)), "labels: has shape (3,); should be (4,)"),
+    "one-hot, a class without images": (bad_npz(images=IMAGES, labels=np.eye(5)[:4]), "no image has label 4"),
+    "one-hot, other columns": (
+        bad_npz(**{**SPLIT, "y_train": np.eye(4), "y_test": np.eye(3)[:2]}),
+        "y_test: has 3 columns; should have 4, as y_train has",
+    ),
+    "one-hot, other classes": (
+        bad_npz(images=IMAGES, labels=np.eye(4), classes=["a", "b"]),
+        "labels: has 4 columns; should have 2",
+    ),
+    "labels from 2": (bad_npz(images=IMAGES, labels=[2, 3, 2, 3]), "no image has label 0"),
+    "two of a kind": (bad_npz(**SPLIT, X_train=IMAGES), "holds 'X_train' and 'x_train', which mean the same"),
+    "with and without splits": (bad_npz(**SPLIT, images=IMAGES, labels=LABELS), "holds 'images', which names no split"),
     "dates as labels": (bad_npz(images=IMAGES, labels=LABELS.astype("M8[D]")), "labels: has type datetime64[D]"),
     "empty name": (bad_npz(images=IMAGES, labels=["a", "", "a", "b"]), "labels: a class named ''"),
     "name of two lines": (bad_npz(images=IMAGES, labels=["a", "b\nc", "a", "b"]), r"a class named 'b\nc'"),
@@ -410,9 +564,10 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
     "bad label in test": (bad_npz(**{**SPLIT, "y_test": [9, 0]}), "(y_train + y_test)[4] = 9"),
     "too few labels in test": (bad_npz(**{**SPLIT, "y_test": [0]}), "y_test: has shape (1,); should be (2,)"),
     "text in test only": (bad_npz(**{**SPLIT, "y_test": ["a", "b"]}), "(y_train + y_test): holds text and numbers"),
-    "no test": (bad_npz(x_train=IMAGES, y_train=LABELS), "has no x_test, y_test; holds 'x_train', 'y_train'"),
-    "half a validation": (bad_npz(**SPLIT, x_val=IMAGES), "has no y_val"),
-    "no labels": (bad_npz(images=IMAGES), "has no labels; holds 'images'"),
+    "half a validation": (bad_npz(**SPLIT, x_val=IMAGES), "has no labels for 'x_val'"),
+    "labels alone": (bad_npz(y_train=LABELS), "has no images for 'y_train'"),
+    "one array of no name": (bad_npz(arr_0=IMAGES), "holds 'arr_0'; should hold images and labels, or x_train"),
+    "no labels": (bad_npz(images=IMAGES), "has no labels for 'images'; holds 'images'"),
     "foreign names": (bad_npz(**{"two\nlines": IMAGES}), r"holds 'two\nlines'; should hold images and labels"),
     "Python objects": (bad_npz(images=IMAGES, labels=np.array([{}] * 4)), "labels: holds Python objects, which are"),
     "header too small": (bad_zip(npy((4, 2, 3), bytes(25))), "images: has 25 bytes"),
@@ -457,6 +612,14 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
     "IDX: wrong checksum": (bad_gzip(lambda data: data[:-8] + bytes(8)), "CRC check failed"),
     "IDX: no gz": (bad_gzip(lambda data: b"GIF89a"), "Not a gzipped file"),
     "IDX: broken gz": (bad_gzip(lambda data: data[:10] + b"\xff" * 20), "Error -3 while decompressing"),
+    "IDX: several labels": (
+        bad_idx("train-labels-idx1-ubyte", idx_bytes(np.ones((4, 2), np.uint8))),
+        "train-labels-idx1-ubyte[0] = [1, 1]: should be one label per image",
+    ),
+    "IDX: a split twice": (
+        bad_idx("test-images-idx3-ubyte", IDX_FILES["t10k-images-idx3-ubyte"]),
+        "t10k-images-idx3-ubyte and test-images-idx3-ubyte both hold images of test",
+    ),
     "IDX: no labels": (bad_idx("train-labels-idx1-ubyte", None), "no such file"),
     "IDX: half a test": (bad_idx("t10k-images-idx3-ubyte", None), "no such file"),
     "CIFAR: no archive": (bad_archive(lambda data: b"<html>"), "cannot be read: Not a gzipped file"),

@@ -1,5 +1,7 @@
 """A folder of IDX files, named as MNIST's are: train-images-idx3-ubyte and so on, each plain or with .gz.
 
+Sets in MNIST's format have a name before that (EMNIST's emnist-letters-train-images-idx3-ubyte), or test for t10k.
+
 The format is that of MNIST (LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/, 1998): two zero bytes, the
 type, the number of dimensions, each dimension as a big-endian 32-bit number, then the values in C order.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
+import re
 import struct
 import zlib
 from collections.abc import Collection, Sequence
@@ -18,19 +22,25 @@ import numpy as np
 from compress.artifacts import Split
 from compress.data.array_samples import Part, array_samples, check_memory, refuse_groups
 from compress.data.samples import Samples
+from compress.data.splits import SPLITS
 from compress.digests import file_digests
 from compress.errors import BadInputError
 from compress.files import sha256_json
 
-STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
-IMAGES, LABELS = (3, 4), (1,)  # dimensions; the fourth is colour
+NAME = re.compile(
+    r"(?:(?P<set>.+?)[-_.])?(?:(?P<train>train)|(?P<test>t10k|test)|(?P<validation>val(?:id(?:ation)?)?))"
+    r"[-_.](?P<kind>images|labels)[-.]idx\d[-.]ubyte(?:\.gz)?",
+    re.IGNORECASE,
+)
+IMAGES, LABELS = (3, 4), (1, 2)  # dimensions; the fourth of images is colour, the second of labels one-hot
 UNSIGNED_BYTES = 8  # the type's code
+MAX_NAMED = 6  # data sets in a message
 MAX_FOLD = 1032  # deflate's limit: 258 bytes from 2 bits
 
 
 def claims(spec: str) -> bool:
-    """Tell whether `spec` is a folder with a file of training images named as MNIST's."""
-    return _find(Path(spec), "train-images", IMAGES) is not None
+    """Tell whether `spec` is a folder with a file of images named as MNIST's."""
+    return any(match["kind"].lower() == "images" for match in _named(Path(spec)))
 
 
 def fingerprint(spec: str, memo: Path) -> str:
@@ -39,7 +49,7 @@ def fingerprint(spec: str, memo: Path) -> str:
 
 
 def load(spec: str, group: str) -> Samples:
-    """Return the images, their classes "0", "1" and so on, and the splits train and test if there are t10k files."""
+    """Return the images, their classes "0", "1" and so on, and their splits if there are other files than of train."""
     refuse_groups(group)
     return load_folder(Path(spec))
 
@@ -54,23 +64,41 @@ def load_folder(folder: Path, classes: Sequence[str] = ()) -> Samples:
 
 
 def _files(folder: Path) -> dict[Split, tuple[Path, Path]]:
-    """Return the files of images and labels of each split; raises `BadInputError` if one of the two is missing."""
-    found: dict[Split, tuple[Path, Path]] = {}
-    for split, stem in STEMS.items():
-        images, labels = _find(folder, f"{stem}-images", IMAGES), _find(folder, f"{stem}-labels", LABELS)
-        if images and labels:
-            found[split] = images, labels
-        elif images or labels or split == "train":
-            missing = f"{stem}-labels-idx1-ubyte" if images else f"{stem}-images-idx3-ubyte"
-            raise BadInputError(f"{folder / missing}: no such file, nor with .gz; should be there")
-    return found
+    """Return the files of images and labels of each split; of a plain and a packed one, the plain.
+
+    Raises `BadInputError` if one of the two is missing or there twice, and for several data sets in one folder.
+    """
+    found: dict[Split, dict[str, str]] = {split: {} for split in SPLITS}
+    sets = set()
+    for match in _named(folder):
+        file, kind = match.string, match["kind"].lower()
+        [split] = [split for split in SPLITS if match[split]]
+        sets.add(match["set"] or "")
+        other = found[split].setdefault(kind, file)
+        if len(sets) == 1 and file not in (other, f"{other}.gz"):
+            raise BadInputError(f"{folder}: {other} and {file} both hold {kind} of {split}; should be one file")
+    if len(sets) > 1:
+        named = ", ".join(name or "one without a name" for name in sorted(sets)[:MAX_NAMED]) + (
+            ", ..." if len(sets) > MAX_NAMED else ""
+        )
+        raise BadInputError(f"{folder}: holds several data sets: {named}; should hold one, in a folder of its own")
+    for files in found.values():
+        for kind, other in (("images", "labels"), ("labels", "images")):
+            if other in files and kind not in files:
+                missing = re.sub(other, kind, files[other], flags=re.IGNORECASE).removesuffix(".gz")
+                missing = re.sub(r"idx\d", "idx3" if kind == "images" else "idx1", missing, flags=re.IGNORECASE)
+                raise BadInputError(f"{folder / missing}: no such file, nor with .gz; should be there")
+    return {split: (folder / of["images"], folder / of["labels"]) for split, of in found.items() if of}
 
 
-def _find(folder: Path, stem: str, dimensions: Collection[int]) -> Path | None:
-    names = [
-        f"{stem}{separator}idx{n}-ubyte{suffix}" for suffix in ("", ".gz") for separator in "-." for n in dimensions
-    ]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+def _named(folder: Path) -> list[re.Match[str]]:
+    """Return the names that a folder's files have as MNIST's do, each before itself with .gz."""
+    try:
+        with os.scandir(folder) as entries:
+            matches = [match for entry in entries if (match := NAME.fullmatch(entry.name)) and entry.is_file()]
+    except OSError:
+        return []
+    return sorted(matches, key=lambda match: match.string)
 
 
 def _read(file: Path, dimensions: Collection[int]) -> np.ndarray:

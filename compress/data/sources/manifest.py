@@ -41,8 +41,6 @@ def load(spec: str, group: str) -> Samples:
     names = _column(table, LABEL, spec)
     classes, labels = by_class_name(names, spec)
     splits = [_split(value, spec) for value in _column(table, SPLIT, spec)] if SPLIT in table else None
-    if splits and "train" not in splits:
-        raise BadInputError(f"{spec}: column {SPLIT}: no image is in train")
     groups = _column(table, group, spec, "data.group = ") if group else None
     groups = [canonical(name) for name in groups] if groups else None
     return Samples(classes, labels, Files(Path(spec).parent, paths), splits, groups, spellings(names))

@@ -1,4 +1,4 @@
-"""One .npz file of arrays: images and labels, or x_train, y_train, x_test and y_test as Keras has them.
+"""One .npz file of arrays: images and labels, or x_train, y_train, x_test and y_test, or whatever these are called.
 
 The format is NumPy's (NEP 1, 2007): a zip whose members are .npy files, a header with type and shape before the bytes.
 Nothing is unpickled, and no size in a header is trusted before it has been compared with the file's.
@@ -6,26 +6,18 @@ Nothing is unpickled, and no size in a header is trusted before it has been comp
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from compress.arrays import TEXT, array_size, open_npz, read_member
-from compress.artifacts import Split
+from compress.data.array_names import layout
 from compress.data.array_samples import Part, array_samples, check_memory, checked_classes, refuse_groups, texts
 from compress.data.samples import Samples
 from compress.digests import file_digests
 from compress.errors import BadInputError
 from compress.files import sha256_json
-
-WHOLE: dict[Split, tuple[str, str]] = {"train": ("images", "labels")}
-SPLIT: dict[Split, tuple[str, str]] = {
-    "train": ("x_train", "y_train"),
-    "validation": ("x_val", "y_val"),
-    "test": ("x_test", "y_test"),
-}
-CLASSES = "classes"
-MAX_NAMED = 10  # arrays listed in an error
 
 
 def claims(spec: str) -> bool:
@@ -41,39 +33,30 @@ def fingerprint(spec: str, memo: Path) -> str:
 def load(spec: str, group: str) -> Samples:
     """Return the images, their classes and, if there are x_train, x_test and perhaps x_val, their splits.
 
-    Images may be whatever `checked_images` accepts. Labels are integers or text; if an array `classes` holds names,
-    labels are indices into it.
+    Images may be whatever `checked_images` accepts. Labels are integers, one-hot rows or text; if an array `classes`
+    holds names, labels are indices into it. `layout` tells which array is what.
     """
     refuse_groups(group)
     file = _existing(spec)
     with open_npz(file, spec) as archive:
         held = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
-        names = _layout(held, spec)
-        wanted = [name for pair in names.values() for name in pair] + [CLASSES] * (CLASSES in held)
+        try:
+            names = layout(held)
+        except ValueError as error:
+            raise BadInputError(f"{spec}: {error}") from error
+        wanted = [name for pair in names.pairs.values() for name in pair] + ([names.classes] if names.classes else [])
         check_memory(sum(array_size(archive, name, file.stat().st_size, f"{file}: {name}") for name in wanted), spec)
         arrays = {name: read_member(archive, name, f"{spec}: {name}") for name in wanted}
-    parts = {split: Part(arrays[x], arrays[y], x, y) for split, (x, y) in names.items()}
-    return array_samples(spec, parts, _classes(arrays[CLASSES], f"{spec}: {CLASSES}") if CLASSES in arrays else ())
+    parts = {split: Part(arrays[x], arrays[y], x, y) for split, (x, y) in names.pairs.items()}
+    classes = _classes(arrays[names.classes], f"{spec}: {names.classes}") if names.classes else ()
+    samples = array_samples(spec, parts, classes)
+    return replace(samples, notes=[*names.notes, *samples.notes])
 
 
 def _existing(spec: str) -> Path:
     if not Path(spec).is_file():
         raise BadInputError(f"{spec}: no such file")
     return Path(spec)
-
-
-def _layout(held: set[str], spec: str) -> dict[Split, tuple[str, str]]:
-    """Return the names of images and labels in each split; raises `BadInputError` if one is missing."""
-    layout = WHOLE if "images" in held else SPLIT
-    names = {split: pair for split, pair in layout.items() if split != "validation" or not held.isdisjoint(pair)}
-    missing = [name for pair in names.values() for name in pair if name not in held]
-    if missing:
-        found = ", ".join(map(ascii, sorted(held)[:MAX_NAMED])) or "no arrays"
-        raise BadInputError(
-            f"{spec}: has no {', '.join(missing)}; holds {found}; "
-            "should hold images and labels, or x_train, y_train, x_test and y_test"
-        )
-    return names
 
 
 def _classes(array: np.ndarray, what: str) -> tuple[str, ...]:
