@@ -347,11 +347,11 @@ def settings(data: bytes) -> Callable[[Path], None]:
     return build
 
 
-def table(text: str) -> Callable[[Path], str]:
+def table(text: str, encoding: str = "utf-8") -> Callable[[Path], str]:
     """Return a function that writes a table with this text."""
 
     def build(folder: Path) -> str:
-        (folder / "table.csv").write_text(text)
+        (folder / "table.csv").write_text(text, encoding)
         return "images/table.csv"
 
     return build
@@ -361,6 +361,13 @@ def whole_table(extra: str = "", columns: str = "path,label") -> str:
     """Return a table of all images, with an extra row before them."""
     rows = [f"{label}/{i}.png,{label}" for label in ("a", "b") for i in range(10)]
     return "\n".join([columns, *([extra] if extra else []), *rows]) + "\n"
+
+
+def moved_table(folder: Path) -> str:
+    """Write a table of all images into another folder."""
+    (folder.parent / "tables").mkdir()
+    (folder.parent / "tables" / "table.csv").write_text(whole_table())
+    return "tables/table.csv"
 
 
 def red_in_table(folder: Path) -> str:
@@ -606,6 +613,49 @@ ROWS = [
     Row("npz with too few labels", archive(images=pixels(), labels=LABELS[:9]), refused="one label per image"),
     Row("table", red_in_table, solid(RED)),
     Row("table without labels", table("path\na/0.png\n"), refused="label: there is no such column, only path"),
+    Row("table with semicolons", table(whole_table().replace(",", ";")), says=("20 images",)),
+    Row("table in UTF-16", table(whole_table(), "utf-16"), says=("20 images",)),
+    Row(
+        "table in Latin-1",
+        table(whole_table(columns="path,label,größe").replace("g,a", "g,a,é").replace("g,b", "g,b,é"), "cp1252"),
+        says=("is read as Windows-1252: does it say",),
+    ),
+    Row(
+        "table in no encoding", lambda f: odd(b"path,label\n\x81", "t.csv")(f) or "images/a/t.csv", refused="is neither"
+    ),
+    Row(
+        "table of Keras' columns", table(whole_table(columns="filename,class")), says=("'filename' is taken for path",)
+    ),
+    Row(
+        "table with two columns of paths",
+        table(whole_table(columns="file,image")),
+        refused="one of them should be named path",
+    ),
+    Row(
+        "table without a header",
+        table(whole_table(columns="a/0.png,a")),
+        refused="has no header, but begins with a/0.png, a",
+    ),
+    Row("table from Windows", table(whole_table().replace("/", "\\")), says=("20 images",)),
+    Row("table of files elsewhere", moved_table, refused="none of its 20 files is in"),
+    Row("table of files elsewhere, with root", moved_table, says=("20 images",), options=("--set", "data.root=images")),
+    Row(
+        "root that is no folder",
+        moved_table,
+        refused="data.root = 'nowhere': there is no such folder",
+        options=("--set", "data.root=nowhere"),
+    ),
+    Row(
+        "root of a folder",
+        lambda folder: None,
+        refused="images is no table with paths in it",
+        options=("--set", "data.root=images"),
+    ),
+    Row(
+        "table that is a spreadsheet",
+        lambda f: odd(b"PK\3\4", "t.csv")(f) or "images/a/t.csv",
+        refused="is packed; unpack it",
+    ),
     Row("table without rows", table("path,label\n"), refused="has no rows"),
     Row("table with a short row", table(whole_table("a/1.png")), refused="line 2 has 1 values, the header 2"),
     Row("table naming no file", table(whole_table("gone.png,a")), refused="gone.png No such file"),

@@ -32,7 +32,7 @@ KINDS = (
     (r"toml", rb"(?!)", "is TOML; settings are given as --config"),
     (r"(xml|html?|ya?ml|txt|lst|md)", rb"\s*<[?!a-z]", "is text; save its paths and labels as .csv"),
 )
-BEGIN = 64  # bytes that are looked at
+BEGIN = 64  # bytes of a file that tell its kind
 
 
 def kind_of(path: Path) -> str:
@@ -44,10 +44,10 @@ def kind_of(path: Path) -> str:
     if not begin:
         return f"is empty; {RIGHT}"
     name = path.name.lower()
-    for ending, _, kind in KINDS:
-        if re.search(rf"[.-]{ending}\Z", name):
-            return f"{kind}; {RIGHT}"
-    for _, magic, kind in KINDS:
-        if re.match(magic, begin, re.DOTALL | re.IGNORECASE):
-            return f"{kind}; {RIGHT}"
-    return f"is of another kind; {RIGHT}"
+    by_name = next((kind for ending, _, kind in KINDS if re.search(rf"[.-]{ending}\Z", name)), None)
+    return f"{by_name or kind_by_bytes(begin) or 'is of another kind'}; {RIGHT}"
+
+
+def kind_by_bytes(begin: bytes) -> str | None:
+    """Return what a file is that begins with these bytes, None if they do not tell."""
+    return next((kind for _, magic, kind in KINDS if re.match(magic, begin, re.DOTALL | re.IGNORECASE)), None)

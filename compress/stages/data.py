@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +76,22 @@ class Config(BaseModel):
         description="Keeps images of the same person or scene in one split: a regular expression on file names, or a "
         "column of the table.",
     )
+    root: str = Field("", description="Folder that the paths in a table are relative to; empty: the table's folder.")
     skip_bad: bool = Field(False, description="Leave out unreadable files, up to 1 %, instead of stopping.")
     cache: bool = Field(True, description="Keep prepared images on disk; if false, each pass decodes the files again.")
+
+    @field_validator("root")
+    @classmethod
+    def _is_a_folder(cls, root: str) -> str:
+        if root and not Path(home_expanded(root)).is_dir():
+            raise ValueError("there is no such folder; should be the one that the paths in a table begin in")
+        return home_expanded(root)
+
+    @model_validator(mode="after")
+    def _only_tables_have_a_root(self) -> Config:
+        if self.root and "root" not in inspect.signature(self.source.module.load).parameters:
+            raise ValueError(f"root = {self.root!r}: {self.source.name} is no table with paths in it; should be empty")
+        return self
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Config:
@@ -91,10 +106,16 @@ class Config(BaseModel):
         name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else self.source.name
         return re.sub(r"[^\w.-]+", "-", canonical(name)).strip("-._")[:100] or "images"
 
+    @property
+    def rooted(self) -> dict[str, str]:
+        """What a source of files is called with besides, if data.root is set."""
+        return {"root": self.root} if self.root else {}
+
     def key_settings(self) -> dict[str, Any]:
-        """Return the settings that the result depends on, without the spelling of the path (`x`, `x/` or `./x`)."""
+        """Return the settings that the result depends on, without the spelling of paths (`x`, `x/` or `./x`)."""
         source = self.source.module.__name__.rpartition(".")[2]
-        return {**self.model_dump(mode="json"), "source": source, "options": self.source.options, "name": self.name}
+        settings = self.model_dump(mode="json", exclude={"root"})
+        return {**settings, "source": source, "options": self.source.options, "name": self.name}
 
 
 class Image(BaseModel):
@@ -114,8 +135,8 @@ class Image(BaseModel):
 
 def fingerprint(config: Config, memo: Path) -> str:
     """Return the sha256 over the bytes of images and labels, with their location if each epoch reads them again."""
-    content = config.source.module.fingerprint(config.source.name, memo)
-    place = Path(config.source.name)
+    content = config.source.module.fingerprint(config.source.name, memo, **config.rooted)
+    place = Path(config.root or config.source.name)
     return content if config.cache or not place.exists() else f"{content} at {place.resolve()}"
 
 
@@ -131,7 +152,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     from compress.errors import BadInputError
     from compress.files import write_file
 
-    samples = config.source.function(config.source.name, config.group)
+    samples = config.source.function(config.source.name, config.group, **config.rooted)
     images, classes = samples.images, samples.classes
     _check_trainable(samples, config.source.name)
     channels = channels_of(images, image.color)
@@ -140,7 +161,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     bad = [look for look in looks if isinstance(look, Unreadable)]
     allowed = MAX_LEFT_OUT * len(looks) if config.skip_bad else 0
     if len(bad) > allowed:
-        raise BadInputError(_too_many(bad, len(looks), config))
+        raise BadInputError(_too_many(bad, images, config))
 
     good = [look for look in looks if isinstance(look, Look)]
     positions = np.array([i for i, look in enumerate(looks) if isinstance(look, Look)])
@@ -215,11 +236,16 @@ def _survey(
     return looks
 
 
-def _too_many(bad: Sequence[Any], n: int, config: Config) -> str:
+def _too_many(bad: Sequence[Any], images: RawImages, config: Config) -> str:
+    from compress.data.samples import Files, printable
+
     named = "; ".join(f"{image.name} {image.why}" for image in bad[:NAMED]) + ("; ..." if len(bad) > NAMED else "")
     remedy = "mend or remove them"
     if config.skip_bad:
         remedy = f"--skip-bad leaves out {MAX_LEFT_OUT:.0%} at most"
-    elif len(bad) <= MAX_LEFT_OUT * n:
+    elif len(bad) <= MAX_LEFT_OUT * len(images):
         remedy += ", or leave them out with --skip-bad"
-    return f"{config.source.name}: {len(bad)} of {n} images cannot be read: {named}: {remedy}"
+    where = ""
+    if isinstance(images, Files) and Path(config.source.name).is_file():
+        where = f" in {printable(str(images.root.resolve()))}"  # where a table's paths begin
+    return f"{config.source.name}: {len(bad)} of {len(images)} images{where} cannot be read: {named}: {remedy}"

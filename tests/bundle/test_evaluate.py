@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import compress
 from compress.bundle.evaluate import evaluate
 from compress.data.sources import digits, npz
 from compress.errors import BadInputError
 from compress.report.file import read
+from compress.stages.data import Source
 from tests.conftest import Run, run_main
 
 
@@ -79,6 +82,50 @@ def test_the_bundles_own_data_are_not_evaluated_without_a_warning(
     json.loads(said.out)
     assert said.err.startswith(f"warning: {data}: digits was made from these data, and its training images are counted")
     assert said.err.count("\n") == 1
+
+
+class Stub:
+    """A classifier that calls every image the first class."""
+
+    name, labels = "stub", ("a", "b", "c")
+    preparation: Any = {"size": 8, "fit": "crop", "channels": 3, "background": [255, 255, 255]}  # noqa: RUF012
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return pixels, np.tile([0.8, 0.1, 0.1], (len(pixels), 1))
+
+
+def folder_of_tests(folder: Path) -> str:
+    for name in ("a", "b"):
+        (folder / "images" / "test" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(folder / "images" / "test" / name / "1.png")
+    return str(folder / "images")
+
+
+def arrays_of_tests(folder: Path) -> str:
+    np.savez(folder / "images.npz", x_test=np.zeros((2, 9, 9, 3), np.uint8), y_test=np.array(["a", "b"]))
+    return str(folder / "images.npz")
+
+
+def table_of_tests(folder: Path) -> str:
+    folder_of_tests(folder)
+    (folder / "table.csv").write_text("path,label,split\nimages/test/a/1.png,a,test\nimages/test/b/1.png,b,test\n")
+    return str(folder / "table.csv")
+
+
+@pytest.mark.parametrize("write", [folder_of_tests, arrays_of_tests, table_of_tests])
+def test_a_test_split_alone_is_evaluated_but_not_trained_on(
+    write: Callable[[Path], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = write(tmp_path)
+
+    metrics = evaluate(Stub(), Source.find(spec).load(spec, ""), spec)  # type: ignore[arg-type]
+
+    assert (metrics.n, metrics.accuracy) == (2, 0.5)
+    assert run_main(monkeypatch, tmp_path, "data", spec) == 2
+    assert capsys.readouterr().err == f"error: {spec}: has test, but no train; should have images to train on\n"
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

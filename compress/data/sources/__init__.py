@@ -8,5 +8,6 @@ Each has three functions. `spec` is what the user gave as the data; exactly one 
                                                     is where `compress.digests` remembers those of unchanged files
     load(spec: str, group: str) -> Samples          `group`, the setting data.group, tells which images stay together
 
+A source of files that lie elsewhere also takes `root`, the setting data.root, as a last argument of both.
 The last two raise `BadInputError`, and `MachineError` if data cannot be downloaded.
 """
