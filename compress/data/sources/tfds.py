@@ -14,6 +14,7 @@ import numpy as np
 from compress.artifacts import Split
 from compress.data.array_samples import check_memory, checked_classes, refuse_groups
 from compress.data.checks import checked_labels
+from compress.data.names import split_of
 from compress.data.samples import Encoded, Samples
 from compress.data.splits import SPLITS
 from compress.digests import file_digests
@@ -21,6 +22,8 @@ from compress.errors import BadInputError, MachineError, first_line
 from compress.files import sha256_json
 
 PREFIX = "tfds:"
+UNKNOWN = -1  # the label of images that have none
+MAX_NAMED = 10  # classes in a message
 
 
 def claims(spec: str) -> bool:
@@ -37,34 +40,79 @@ def fingerprint(spec: str, memo: Path) -> str:
 
 
 def load(spec: str, group: str) -> Samples:
-    """Return the images, not decoded, with classes and splits; only train, validation and test are read."""
+    """Return the images, not decoded, with classes and splits; only train, validation and test are read.
+
+    A split whose images have no labels is left out, as are classes without images.
+    """
     refuse_groups(group)
     builder = _prepared(spec)
-    if "train" not in builder.info.splits:
-        raise BadInputError(f"{spec}: has no split train; holds {', '.join(builder.info.splits)}")
-    check_memory(builder.info.dataset_size, spec)
-    image, label = builder.info.supervised_keys
+    info = builder.info
+    chosen, notes = _splits(info, spec)
+    sizes = [info.splits[name].num_bytes for name in chosen.values()]
+    check_memory(sum(sizes) if all(sizes) else info.dataset_size, spec)
+    image, label = _keys(info, spec)
     data: list[bytes] = []
     labels: list[int] = []
     splits: list[Split] = []
-    for split in [split for split in SPLITS if split in builder.info.splits]:
-        for example in _examples(builder, split, image):
-            data.append(example[image])
-            labels.append(example[label])
-            splits.append(split)
-    classes = checked_classes(builder.info.features[label].names, f"{spec}: classes")
-    indices = checked_labels(np.array(labels), len(data), f"{spec}: {label}", classes)
-    return Samples(classes, indices, Encoded(data, spec), splits if len(set(splits)) > 1 else None)
+    for split, name in chosen.items():
+        examples = [(example[image], int(example[label])) for example in _examples(builder, name, image, label)]
+        if all(number == UNKNOWN for _, number in examples):
+            notes.append(f"split {name} has no labels and is left out")
+            continue
+        data += [encoded for encoded, _ in examples]
+        labels += [number for _, number in examples]
+        splits += [split] * len(examples)
+    if not data:
+        raise BadInputError(f"{spec}: has no labelled image in {', '.join(chosen.values())}")
+    classes, indices, unused = _classes(info.features[label], np.array(labels), f"{spec}: {label}")
+    return Samples(
+        classes,
+        indices,
+        Encoded(data, spec),
+        None if set(splits) == {"train"} else splits,
+        notes=[*notes, *unused],
+    )
 
 
-def _examples(builder: Any, split: Split, image: str) -> Iterator[dict[str, Any]]:
-    """Yield the examples of a split, their images as bytes of image files."""
+def _splits(info: Any, spec: str) -> tuple[dict[Split, str], list[str]]:
+    """Return what the data set calls each split, and a line if it has others; raises `BadInputError` for none."""
+    meant = {name: name if name in SPLITS else split_of(name) for name in info.splits}
+    found: dict[Split, str] = {}
+    for split in SPLITS:
+        names = [name for name in sorted(meant, key=lambda name: name != split) if meant[name] == split]
+        if names:
+            found[split] = names[0]
+    unused = [name for name in info.splits if name not in found.values()]
+    if not found:
+        raise BadInputError(f"{spec}: has no split train, validation or test; holds {', '.join(unused)}")
+    return found, [f"splits that are not read: {', '.join(unused)}"] if unused else []
+
+
+def _classes(feature: Any, labels: np.ndarray, what: str) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
+    """Return the classes that have images, each image's index into them, and a line if others were left out."""
+    names = checked_classes(feature.names, f"{what}: classes") if feature.num_classes else ()
+    if not names:
+        indices = checked_labels(labels, len(labels), what)
+        return tuple(map(str, range(int(indices.max()) + 1))), indices, []
+    in_range = (labels >= 0) & (labels < len(names))
+    if not in_range.all():
+        return names, checked_labels(labels, len(labels), what, names), []  # raises: names the label
+    used, indices = np.unique(labels, return_inverse=True)
+    empty = [name for i, name in enumerate(names) if i not in used]
+    listed = ", ".join(empty[:MAX_NAMED]) + (", ..." if len(empty) > MAX_NAMED else "")
+    notes = [f"{len(empty)} of {len(names)} classes have no image and are left out: {listed}"] if empty else []
+    return tuple(names[i] for i in used), indices.astype(np.int64), notes
+
+
+def _examples(builder: Any, split: str, image: str, label: str) -> Iterator[dict[str, Any]]:
+    """Yield the images of a split, as bytes of image files, and their labels; nothing else is decoded."""
     import tensorflow_datasets as tfds
 
     from compress.tensorflow import tf
 
     try:
-        yield from tfds.as_numpy(builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()}))
+        wanted = tfds.decode.PartialDecoding({image: True, label: True}, {image: tfds.decode.SkipDecoding()})
+        yield from tfds.as_numpy(builder.as_dataset(split=split, decoders=wanted))
     except tf.errors.OpError as error:
         raise BadInputError(
             f"{builder.data_path}: cannot be read: {first_line(error)}; delete it to have it prepared again"
@@ -85,7 +133,7 @@ def _prepared(spec: str) -> Any:
         builder = tfds.builder(spec.removeprefix(PREFIX))
     except (ValueError, AssertionError, ImportError) as error:
         raise BadInputError(f"{spec}: {first_line(error)}") from error
-    _check_features(builder.info, spec)
+    _keys(builder.info, spec)  # before anything is downloaded
     try:
         with redirect_stdout(io.StringIO()):  # it prints what it downloads, whatever the settings
             builder.download_and_prepare()
@@ -94,9 +142,30 @@ def _prepared(spec: str) -> Any:
     return builder
 
 
-def _check_features(info: Any, spec: str) -> None:
+def _keys(info: Any, spec: str) -> tuple[str, str]:
+    """Return the keys of the image and of its class: those of supervised learning, or the only ones of their kind.
+
+    Raises `BadInputError` if there is none or more than one, and for images of floats.
+    """
     import tensorflow_datasets as tfds
 
-    kinds = [type(info.features[key]) for key in info.supervised_keys or ()]
-    if kinds != [tfds.features.Image, tfds.features.ClassLabel]:
-        raise BadInputError(f"{spec}: holds {', '.join(info.features)}; should be images with one class each")
+    kinds = {key: type(feature) for key, feature in info.features.items()}
+    supervised = info.supervised_keys or (list(kinds), list(kinds))
+    images = [key for key in _leaves(supervised[0]) if kinds.get(key) is tfds.features.Image]
+    labels = [key for key in _leaves(supervised[1]) if kinds.get(key) is tfds.features.ClassLabel]
+    if len(images) != 1 or len(labels) != 1:
+        held = ", ".join(f"{key} ({kind.__name__})" for key, kind in kinds.items())
+        raise BadInputError(f"{spec}: holds {held}; should be images with one class each")
+    if np.issubdtype(info.features[images[0]].np_dtype, np.floating):
+        raise BadInputError(
+            f"{spec}: {images[0]} holds floats, kept as bit patterns; should be images of uint8 or uint16"
+        )
+    return images[0], labels[0]
+
+
+def _leaves(keys: Any) -> list[str]:
+    """Return the keys in a structure of tuples and dictionaries, as tfds nests them."""
+    if isinstance(keys, str):
+        return [keys]
+    inner = keys.values() if isinstance(keys, dict) else keys
+    return [leaf for each in inner for leaf in _leaves(each)]
