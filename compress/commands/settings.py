@@ -15,7 +15,7 @@ Assignments = Annotated[
 ]
 SPEC = (
     "Images: a folder of class folders (or of train/, val/, test/ that hold such), a .npz, a folder of IDX files, a "
-    ".csv or .parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
+    ".csv, .tsv or .parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
 )
 DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
