@@ -15,6 +15,7 @@ from compress.data.kinds import BEGIN, kind_by_bytes
 from compress.data.names import canonical, stripped
 from compress.errors import BadInputError, first_line
 from compress.files import BYTE_ORDER_MARKS, decoded
+from compress.untrusted import check_fetched
 
 TEXT, PARQUET = (".csv", ".tsv"), ".parquet"
 DELIMITERS = ",;\t|"
@@ -64,6 +65,7 @@ def read(spec: str, known: Collection[str]) -> Table:
 def _read_text(file: Path, known: Collection[str]) -> Table:
     check_memory(file.stat().st_size * EXPANSION, str(file))
     data = file.read_bytes()
+    check_fetched(data, str(file))
     if kind := kind_by_bytes(data[:BEGIN]):
         raise BadInputError(f"{file}: {kind}")
     text, notes = _decoded(data)
@@ -102,7 +104,7 @@ def _rows(text: str, delimiter: str) -> Any:
 def _fit(text: str, delimiter: str, known: Collection[str]) -> tuple[int, int]:
     """Return how many columns of a header are known if this separates them, and how many it has."""
     try:
-        header = next(_rows(text[:MAX_HEADER], delimiter), [])
+        header: list[str] = next(_rows(text[:MAX_HEADER], delimiter), [])
     except csv.Error:
         return (0, 0)
     return (sum(simplified(name) in known for name in header), len(header))

@@ -68,7 +68,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Source = Field(Source(), description="A folder, a .npz, .csv, .tsv or .parquet file, or the name of a data set.")
+    source: Source = Field(Source(), description="A folder, .npz, .csv, .tsv or .parquet file, or a data set's name.")
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction held out for early stopping and choosing a model.")
     test: float = Field(0.2, gt=0, lt=1, description="Fraction held out only for the report's figures.")
     group: str = Field(

@@ -247,6 +247,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "no text": (b"path,label\ncats/1.png,\x81\n", "is neither UTF-8 nor Windows-1252; should be saved as UTF-8"),
     "UTF-16 cut short": (lines().encode("utf-16")[:-1], "cannot be read as a table: 'utf-16-le' codec can't decode"),
     "a spreadsheet": (b"PK\x03\x04", "table.csv: is packed; unpack it"),
+    "a pointer of Git LFS": ("version https://git-lfs.github.com/spec/v1\n", "table.csv: is a Git LFS pointer"),
     "a Parquet file": (b"PAR1", "table.csv: is a Parquet file; should be named .parquet"),
     "JSON": ('[{"path": "cats/1.png"}]', "table.csv: is JSON; save its paths and labels as .csv"),
     "a page": ("<!doctype html>", "table.csv: is text; save its paths and labels as .csv"),
