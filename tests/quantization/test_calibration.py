@@ -29,8 +29,8 @@ def test_ranges_do_not_depend_on_how_images_are_batched_nor_on_their_order(metho
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_largest_value_may_be_in_any_batch(method: Method) -> None:
-    assert ranges_of([np.float32([0, value]) for value in (10, 1, 1)], method) == (0, 10)
-    assert ranges_of([np.float32([0, value]) for value in (1, 1, 10)], method) == (0, 10)
+    assert ranges_of([np.array([0, value], np.float32) for value in (10, 1, 1)], method) == (0, 10)
+    assert ranges_of([np.array([0, value], np.float32) for value in (1, 1, 10)], method) == (0, 10)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -61,7 +61,7 @@ def test_an_activation_that_never_changes_has_its_value_in_its_range(method: Met
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_an_error_with_the_name_of_the_tensor(method: Method, value: float) -> None:
     with pytest.raises(CompressError, match="x: has values"):
-        ranges_of([VALUES, np.float32([value])], method)
+        ranges_of([VALUES, np.array([value], np.float32)], method)
 
 
 @pytest.mark.parametrize("method", METHODS)
