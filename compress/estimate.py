@@ -68,6 +68,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     """Return the facts about the data that the data stage would make, without running it."""
     import numpy as np
 
+    from compress.data.preparation import height_and_width
     from compress.data.survey import channels_of
 
     samples = config.source.function(config.source.name, config.group)
@@ -75,7 +76,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     left = 1.0 - sum(
         fraction for split, fraction in (("validation", config.validation), ("test", config.test)) if split not in given
     )
-    shape = (image.size, image.size, channels_of(samples.images, image.color))
+    shape = (*height_and_width(image.size), channels_of(samples.images, image.color))
     train = samples.labels[np.array(given, object) == "train"]
     counts = np.maximum(1, np.rint(np.bincount(train, minlength=len(samples.classes)) * left)).astype(int)
     return Facts(tuple(counts.tolist()), shape, balance)

@@ -29,7 +29,9 @@ def build(
     Raises `ValueError` for images smaller than `2**blocks` pixels a side.
     """
     if min(input_shape[:2]) < 2**blocks:
-        raise ValueError(f"{blocks} blocks need images of {2**blocks} pixels or more; image.size should be that large")
+        raise ValueError(
+            f"{blocks} blocks need images of {2**blocks} pixels or more on each side; image.size should be that large"
+        )
     import tf_keras as keras
 
     layers = keras.layers

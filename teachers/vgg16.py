@@ -60,7 +60,8 @@ def vgg(
     """
     if min(input_shape[:2]) < SMALLEST:
         raise ValueError(
-            f"images of {input_shape[1]}x{input_shape[0]} are too small; image.size should be {SMALLEST} or more"
+            f"images with a side of {min(input_shape[:2])} pixels are too small; "
+            f"image.size should be {SMALLEST} or more on each side"
         )
     import tf_keras as keras
 

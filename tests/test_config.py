@@ -37,6 +37,32 @@ def test_a_value_that_is_no_toml_is_a_string() -> None:
     assert loaded.deploy.name == "my-digits"
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("64", 64), ("[64, 64]", 64), ("[32, 96]", (32, 96)), ("[1024, 8]", (1024, 8))],
+)
+def test_an_image_size_is_a_side_or_height_and_width(text: str, size: Any, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(f"[image]\nsize = {text}\n")
+    loaded: Any = config.load(tmp_path / "run.toml")
+
+    assert loaded.image.size == size
+    assert config.load(assignments=[f"image.size={text}"]) == loaded
+    (tmp_path / "printed.toml").write_text(config.to_toml(loaded))
+    assert config.load(tmp_path / "printed.toml") == loaded
+
+
+@pytest.mark.parametrize(
+    "text", ["7", "1025", "[32]", "[32, 96, 3]", "[32, 7]", "[1025, 32]", "32x96", "32.5", "true", "[]", "'64'"]
+)
+def test_another_image_size_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(BadInputError) as error:
+        config.load(assignments=[f"image.size={text}"])
+    assert str(error.value).startswith(f"--set image.size={text}: image.size = ")
+    assert str(error.value).endswith(
+        ": should be a side or [height, width], each 8 to 1024 pixels, such as 64 or [32, 96]"
+    )
+
+
 def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text("[prune]\nsparsity = 2\n")

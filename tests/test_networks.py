@@ -6,6 +6,32 @@ import pytest
 
 from compress import networks
 from compress.artifacts import Network
+from compress.errors import BadInputError
+
+
+@pytest.mark.parametrize("pooling", ["average", "flatten"])
+def test_a_teachers_head_fits_images_that_are_rectangles(pooling: str) -> None:
+    options = {"width": 1 / 64, "pooling": pooling, "dense": [5]}
+    model = networks.build("teachers", "vgg16", options, (64, 96, 3), 4)
+
+    features = 8 * (2 * 3 if pooling == "flatten" else 1)  # what five poolings leave of 64x96
+    assert model.get_layer("dense1").kernel.shape == (features, 5)
+    assert model.output_shape == (None, 4)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "shape", "what"),
+    [
+        ("teachers", "vgg16", (31, 96, 3), "images with a side of 31 pixels are too small; .* 32 or more on each side"),
+        ("teachers", "vgg11", (96, 31, 3), "images with a side of 31 pixels are too small; .* 32 or more on each side"),
+        ("students", "plain", (8, 96, 3), "4 blocks need images of 16 pixels or more on each side"),
+    ],
+)
+def test_rectangles_with_too_small_a_side_are_refused(
+    family: networks.Family, name: str, shape: tuple[int, int, int], what: str
+) -> None:
+    with pytest.raises(BadInputError, match=what):
+        networks.build(family, name, {}, shape, 4)
 
 
 def test_widths_that_a_network_cannot_be_cut_to_yet_are_not_ignored(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from compress.bundle.contents import MANIFEST, MODEL, read_json, read_labels, read_part
 from compress.data.decoding import UnreadableImageError, check, decoded, open_image, read_file
-from compress.data.preparation import FITS, prepare
+from compress.data.preparation import FITS, prepare, prepared_shape
 from compress.errors import BadInputError, first_line
 from compress.onnx_tools.external import may_have_external_data
 from compress.onnx_tools.providers import CPU
@@ -111,13 +111,11 @@ def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CP
     folder = Path(bundle)
     manifest, labels = read_json(folder, MANIFEST), read_labels(folder)
     preparation = _checked_preparation(manifest.get("image"), folder / MANIFEST)
-    size, channels = preparation["size"], preparation["channels"]
+    shape = prepared_shape(preparation)
     session = open_model(read_part(folder, MODEL), folder / MODEL, threads, provider, spinning)
-    _check_signature(session, (size, size, channels), len(labels), folder / MODEL)
+    _check_signature(session, shape, len(labels), folder / MODEL)
     name = manifest.get("name")
-    return Classifier(
-        name if isinstance(name, str) else folder.name, labels, preparation, (size, size, channels), session
-    )
+    return Classifier(name if isinstance(name, str) else folder.name, labels, preparation, shape, session)
 
 
 def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
@@ -160,8 +158,7 @@ def _checked_preparation(image: Any, where: Path) -> dict[str, Any]:
     is_valid = (
         isinstance(image, dict)
         and image.keys() == {"size", "fit", "channels", "background"}
-        and type(image["size"]) is int
-        and 1 <= image["size"] <= MAX_SIZE
+        and _is_size(image["size"])
         and image["fit"] in FITS
         and image["channels"] in (1, 3)
         and isinstance(image["background"], list)
@@ -171,6 +168,12 @@ def _checked_preparation(image: Any, where: Path) -> dict[str, Any]:
     if not is_valid:
         raise BadInputError(f"{where}: image = {image!r:.200}: should be size, fit, channels and background")
     return image
+
+
+def _is_size(size: Any) -> bool:
+    """Tell whether this is a side, as in all bundles before there were rectangles, or height and width."""
+    sides = size if isinstance(size, list) and len(size) == 2 else [size]
+    return all(type(side) is int and 1 <= side <= MAX_SIZE for side in sides)
 
 
 def _check_signature(session: Any, shape: tuple[int, int, int], classes: int, path: Path) -> None:

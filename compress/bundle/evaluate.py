@@ -12,6 +12,7 @@ from compress.bundle.classifier import Classifier
 from compress.bundle.contents import MANIFEST, read_json
 from compress.data.describe import DESCRIPTION, dark
 from compress.data.names import canonical, spellings
+from compress.data.proportions import effect, proportions
 from compress.data.samples import Samples
 from compress.data.survey import Look, Unreadable, survey
 from compress.errors import BadInputError
@@ -72,7 +73,10 @@ def evaluate(
         named = "; ".join(f"{image.name} {image.why}" for image in bad[:MAX_NAMED])
         more = "; ..." if len(bad) > MAX_NAMED else ""
         raise BadInputError(f"{what}: {len(bad)} of {len(findings)} images cannot be read: {named}{more}")
-    for line in (*samples.notes, *dark({"": max(look.brightest for look in findings if isinstance(look, Look))})):
+    looks = [look for look in findings if isinstance(look, Look)]
+    taken = effect(proportions([look.size for look in looks], classifier.preparation))
+    said = [f"image.fit = {classifier.preparation['fit']} {taken}"] if taken else []
+    for line in (*samples.notes, *dark({"": max(look.brightest for look in looks)}), *said):
         note(f"{what}: {line}")
     labels = np.array([index[name] for name in samples.classes])[samples.labels[chosen]]
     return split_metrics(labels, np.concatenate(probabilities), classifier.labels)

@@ -24,6 +24,7 @@ CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,99}$")]  # safe in the folders and URLs of servers
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+!_-]{1,64}$")]
+Side = Annotated[int, Field(ge=1, le=1024)]  # pixels
 FileName = Annotated[str, StringConstraints(pattern=f"^({NAME.pattern})$")]
 
 
@@ -53,9 +54,12 @@ class Input(Tensor):
 
 
 class Preparation(_Part):
-    """The settings of `prepare` in preparation.py, which turns an image into the model's input."""
+    """The settings of `prepare` in preparation.py, which turns an image into the model's input.
 
-    size: int = Field(ge=1, le=1024)
+    `size` is the side of a square, or height and width.
+    """
+
+    size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)]
     fit: Literal["crop", "pad", "stretch"]
     channels: Literal[1, 3]
     background: list[int] = Field(min_length=3, max_length=3)

@@ -12,6 +12,7 @@ import numpy as np
 
 from compress.artifacts import Dataset
 from compress.data.names import slips
+from compress.data.proportions import misfit, proportions
 from compress.data.splits import Division
 from compress.data.survey import Look, Unreadable
 from compress.files import sha256_json
@@ -32,15 +33,15 @@ def describe(
     looks: Sequence[Look],
     division: Division,
     left_out: Sequence[Unreadable],
+    preparation: Mapping[str, Any],
     groups: Sequence[str] | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return counts, sizes, formats, brightness, duplicates, leaks and imbalance as JSON values.
+    """Return counts, sizes, proportions, formats, brightness, duplicates, leaks and imbalance as JSON values.
 
-    `notes` are the source's lines. `names`, `labels`, `looks`, `groups` and the division's indices describe the same
-    images. Two images are the same if
-    the network sees the same pixels. A leak is an image that is in two splits; a group can be in two splits as well, if
-    the splits were given.
+    `preparation` holds the settings of `prepare`, `notes` are the source's lines. `names`, `labels`, `looks`, `groups`
+    and the division's indices describe the same images. Two images are the same if the network sees the same pixels. A
+    leak is an image that is in two splits; a group can be in two splits as well, if the splits were given.
     """
     indices = division.indices
     split_of = np.empty(len(looks), object)
@@ -72,6 +73,7 @@ def describe(
         "imbalance": round(float(train.max() / max(1, train.min())), 2),
         "sizes": _sizes([look.size for look in looks]),
         "brightest": {split: max(looks[i].brightest for i in members) for split, members in indices.items()},
+        "proportions": proportions([look.size for look in looks], preparation),
         "kinds": dict(Counter(look.kind for look in looks).most_common(COMMON)),
         "duplicates": {**_finding(repeated, names), "images": sum(len(group) - 1 for group in repeated)},
         "conflicts": _finding(
@@ -124,6 +126,7 @@ def warnings(description: Mapping[str, Any]) -> list[str]:
     """Return one line for each finding that a user should look at before training."""
     lines = [*description["notes"], *slips(description["classes"]), *dark(description["brightest"])]
     lines += _absent(description["classes"])
+    lines += misfit(description["proportions"])
     if description["left_out"]:
         lines.append(f"{_images(len(description['left_out']), 'unreadable ')} left out")
     if description["duplicates"]["images"]:

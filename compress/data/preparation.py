@@ -6,7 +6,8 @@ same code, and decoding.py with it. They therefore need nothing but numpy and Pi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,36 +29,54 @@ WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 FITS = ("crop", "pad", "stretch")
 
 
-def prepare(image: Image.Image, *, size: int, fit: str, channels: int, background: Sequence[int]) -> np.ndarray:
-    """Return `(size, size, channels) uint8`: what a network sees of an image.
+def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return the two sides that `size` means, which is the one side of a square, or height and width."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
+
+
+def prepared_shape(preparation: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return the height, width and channels of what `prepare` returns with these settings."""
+    return (*height_and_width(preparation["size"]), preparation["channels"])
+
+
+def prepare(
+    image: Image.Image, *, size: int | Sequence[int], fit: str, channels: int, background: Sequence[int]
+) -> np.ndarray:
+    """Return `(height, width, channels) uint8`: what a network sees of an image; `size` is a side or both sides.
 
     16-bit pixels lose their low byte; transparent ones are laid over `background`, a colour of three values 0 to 255;
     palette, CMYK and other colours become RGB, and grey (ITU-R 601 luma) if `channels` is 1. Then Pillow resizes once,
-    bilinearly, with a filter wide enough to cover every pixel when it shrinks: `fit` crop takes the middle square, pad
-    puts the whole image in the middle of `background`, stretch changes its proportions.
+    bilinearly, with a filter wide enough to cover every pixel when it shrinks: `fit` crop takes the largest part in the
+    middle that has the proportions of `size`, pad puts the whole image in the middle of `background`, stretch changes
+    its proportions.
 
     Raises `UnreadableImageError` for colours that Pillow cannot convert to RGB.
     """
     with as_unreadable():
         image = to_channels(image, channels, background)
     width, height = image.size
-    if (width, height) == (size, size):
-        return np.asarray(image).reshape(size, size, channels)
+    rows, columns = height_and_width(size)
+    if (width, height) == (columns, rows):
+        return np.asarray(image).reshape(rows, columns, channels)
     box: tuple[float, float, float, float] = (0, 0, width, height)
-    to = (size, size)
+    to = (columns, rows)
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
+        left = (width - min(width, height * columns / rows)) / 2
+        top = (height - min(height, width * rows / columns)) / 2
+        box = (left, top, width - left, height - top)
     elif fit == "pad":
-        longest = max(width, height)
-        to = (max(1, round(size * width / longest)), max(1, round(size * height / longest)))
+        to = (
+            max(1, round(min(columns, rows * width / height))),
+            max(1, round(min(rows, columns * height / width))),
+        )
     image = image.resize(to, Image.Resampling.BILINEAR, box)
-    if to != (size, size):
-        ground = to_channels(Image.new("RGB", (1, 1), tuple(background)), channels, background).resize((size, size))
-        ground.paste(image, ((size - to[0]) // 2, (size - to[1]) // 2))
+    if to != (columns, rows):
+        ground = to_channels(Image.new("RGB", (1, 1), tuple(background)), channels, background)
+        ground = ground.resize((columns, rows))
+        ground.paste(image, ((columns - to[0]) // 2, (rows - to[1]) // 2))
         image = ground
-    return np.asarray(image).reshape(size, size, channels)
+    return np.asarray(image).reshape(rows, columns, channels)
 
 
 def to_channels(image: Image.Image, channels: int, background: Sequence[int]) -> Image.Image:

@@ -13,7 +13,7 @@ from compress.tensorflow import tf
 COLUMNS = 6  # images of a class, and as many augmented ones
 MAX_CLASSES = 20
 MIN_SIDE, MAX_SIDE = 64, 256  # pixels: small images are shown enlarged, large ones reduced
-MARGIN, LABEL = 4, 120  # pixels
+MARGIN, LABEL, LINE = 4, 120, 20  # pixels
 PAPER, INK = (245, 245, 245), (20, 20, 20)
 
 
@@ -21,9 +21,10 @@ def contact_sheet(data: Dataset, augmentation: Augmentation, seed: int) -> Image
     """Return one row per class: training images as prepared, then the same ones augmented as in training."""
     images, labels = images_of(data, "train"), data.labels("train")
     height, width, channels = data.image_shape
-    scale = max(1, -(-MIN_SIDE // max(height, width)))
-    shown = (min(MAX_SIDE, width * scale), min(MAX_SIDE, height * scale))
-    cell = (shown[0] + MARGIN, shown[1] + MARGIN)
+    longest = max(height, width)
+    scale = max(1, -(-MIN_SIDE // longest)) if longest <= MAX_SIDE else MAX_SIDE / longest
+    shown = (max(1, round(width * scale)), max(1, round(height * scale)))
+    cell = (shown[0] + MARGIN, max(shown[1] + MARGIN, LINE))
     classes = data.classes[:MAX_CLASSES]
     sheet = Image.new("RGB", (LABEL + (2 * COLUMNS + 1) * cell[0], (len(classes) + 1) * cell[1]), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)

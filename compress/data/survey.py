@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from compress.data.decoding import UnreadableImageError
-from compress.data.preparation import prepare
+from compress.data.preparation import prepare, prepared_shape
 from compress.data.samples import Files, RawImages
 from compress.data.workers import Workers, at_once, in_order
 
@@ -58,10 +58,9 @@ def survey(
     """Prepare every image, in parallel and in order; return what was seen of each.
 
     `preparation` holds the settings of `prepare`. `keep` is called with the prepared pixels in order, some at a time,
-    `(k, size, size, channels) uint8`; an unreadable image is all zeros.
+    `(k, height, width, channels) uint8`; an unreadable image is all zeros.
     """
-    size = preparation["size"]
-    chunk = at_once((size, size, preparation["channels"]), CHUNK)
+    chunk = at_once(prepared_shape(preparation), CHUNK)
     chunks = [range(start, min(start + chunk, len(images))) for start in range(0, len(images), chunk)]
     workers = Workers((images, preparation), len(images) if isinstance(images, Files) else 0)
     looks: list[Look | Unreadable] = []
@@ -77,7 +76,7 @@ def _prepare_chunk(
     state: tuple[RawImages, dict[str, Any]], indices: range
 ) -> tuple[np.ndarray, list[Look | Unreadable]]:
     images, preparation = state
-    pixels = np.zeros((len(indices), preparation["size"], preparation["size"], preparation["channels"]), np.uint8)
+    pixels = np.zeros((len(indices), *prepared_shape(preparation)), np.uint8)
     looks: list[Look | Unreadable] = []
     for row, index in enumerate(indices):
         try:
@@ -93,7 +92,8 @@ def _prepare_chunk(
 
 def _brightest(image: Image.Image, pixels: np.ndarray, preparation: dict[str, Any]) -> int:
     """Return the largest value of a pixel, that of bars around the image not counted."""
-    if preparation["fit"] == "pad" and image.width != image.height:
+    height, width, _ = pixels.shape
+    if preparation["fit"] == "pad" and image.width * height != image.height * width:
         pixels = prepare(image, **{**preparation, "fit": "stretch"})
     return int(pixels.max())
 

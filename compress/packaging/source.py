@@ -9,6 +9,7 @@ from typing import Any
 
 from compress.bundle.contents import MANIFEST, SUMS, read_part
 from compress.bundle.manifest import distribution_of
+from compress.data.preparation import prepared_shape
 from compress.errors import BadInputError
 from compress.templates import render
 
@@ -31,8 +32,7 @@ class Source:
     @property
     def input_shape(self) -> list[int]:
         """The shape of one image, (height, width, channels), which verification has compared with the model."""
-        image = self.manifest["image"]
-        return [image["size"], image["size"], image["channels"]]
+        return [*prepared_shape(self.manifest["image"])]
 
     @property
     def files(self) -> list[str]:

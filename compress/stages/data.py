@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from compress import plugins
 from compress.artifacts import Dataset
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compress.data.survey import Look, Unreadable
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+MIN_SIDE, MAX_SIDE = 8, 1024  # pixels
 
 MAX_LEFT_OUT = 0.01  # of the images
 NAMED = 10  # unreadable files in the error
@@ -118,19 +119,35 @@ class Config(BaseModel):
         return {**settings, "source": source, "options": self.source.options, "name": self.name}
 
 
+def _one_or_two_sides(value: Any) -> Any:
+    sides = value if isinstance(value, list | tuple) and len(value) == 2 else (value,)
+    if not all(type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in sides):
+        each = f"{MIN_SIDE} to {MAX_SIDE} pixels"
+        raise ValueError(f"should be a side or [height, width], each {each}, such as 64 or [32, 96]")
+    return sides[0] if len(set(sides)) == 1 else tuple(sides)  # a square has one spelling, and with it one key
+
+
 class Image(BaseModel):
     """How an image becomes the network's input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(32, ge=8, le=1024, description="Height and width of the networks' input, in pixels.")
+    size: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sides)] = Field(
+        32,
+        description=f"The networks' input in pixels: a side, or [height, width], each {MIN_SIDE} to {MAX_SIDE}.",
+    )
     fit: Literal["crop", "pad", "stretch"] = Field(
-        "crop", description="How an image becomes square: crop to its middle, pad with bars, or stretch it."
+        "crop", description="How an image gets these proportions: crop to its middle, pad with bars, or stretch it."
     )
     color: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey if all images are grey, else rgb.")
     background: tuple[Byte, Byte, Byte] = Field(
         (255, 255, 255), description="Red, green and blue behind transparent pixels, and of the bars of pad."
     )
+
+    def preparation(self, channels: int) -> dict[str, Any]:
+        """Return the settings of `preparation.prepare` as JSON values."""
+        size = self.size if isinstance(self.size, int) else list(self.size)
+        return {"size": size, "fit": self.fit, "channels": channels, "background": list(self.background)}
 
 
 def fingerprint(config: Config, memo: Path) -> str:
@@ -146,6 +163,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
 
     from compress.arrays import save_array
     from compress.data.describe import DESCRIPTION, describe, description_text, warnings
+    from compress.data.preparation import prepared_shape
     from compress.data.samples import printable
     from compress.data.splits import divide
     from compress.data.survey import Look, Unreadable, channels_of
@@ -155,8 +173,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
     samples = config.source.function(config.source.name, config.group, **config.rooted)
     images, classes = samples.images, samples.classes
     _check_trainable(samples, config.source.name)
-    channels = channels_of(images, image.color)
-    preparation = {"size": image.size, "fit": image.fit, "channels": channels, "background": list(image.background)}
+    preparation = image.preparation(channels_of(images, image.color))
     looks = _survey(images, preparation, config.cache, out, context)
     bad = [look for look in looks if isinstance(look, Unreadable)]
     allowed = MAX_LEFT_OUT * len(looks) if config.skip_bad else 0
@@ -185,15 +202,15 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
         save_array(out / f"{split}_labels.npy", labels[indices])
     names = [images.name(i) for i in positions]
     groups = of_good(samples.groups)
-    shown_groups = groups and [printable(name) for name in groups]
-    description = describe(names, labels, classes, good, division, bad, shown_groups, samples.notes)
+    shown = groups and [printable(name) for name in groups]
+    description = describe(names, labels, classes, good, division, bad, preparation, shown, samples.notes)
     write_file(out / DESCRIPTION, description_text(description).encode())
     for line in warnings(description):
         context.note(f"{context.stage}: {line}")
     return Dataset(
         name=config.name,
         classes=classes,
-        image_shape=(image.size, image.size, channels),
+        image_shape=prepared_shape(preparation),
         sizes={split: len(indices) for split, indices in division.indices.items()},
         preparation=preparation,
         folder=out,
@@ -220,11 +237,12 @@ def _survey(
 
     from compress.arrays import array_writer
     from compress.data.images import LISTED, STORED
+    from compress.data.preparation import prepared_shape
     from compress.data.samples import Files
     from compress.data.survey import Look, survey
     from compress.files import write_file
 
-    shape = (preparation["size"], preparation["size"], preparation["channels"])
+    shape = prepared_shape(preparation)
     files = images if isinstance(images, Files) and not cache else None
     with ExitStack() as stack:
         keep = stack.enter_context(array_writer(out / STORED, (len(images), *shape))) if files is None else None

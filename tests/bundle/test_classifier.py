@@ -82,11 +82,19 @@ def test_what_is_no_image_is_an_error(image: Any, tiny_run: Run) -> None:
         compress.load(tiny_run.bundle).predict([image])
 
 
+IMAGE = {"fit": "crop", "channels": 1, "background": [0, 0, 0]}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no preparation": ({"image": None}, "image = None"),
     "size that is text": ({"image": {"size": "32"}}, "image = "),
+    "three sides": ({"image": {**IMAGE, "size": [32, 32, 1]}}, "image = "),
+    "a side of nothing": ({"image": {**IMAGE, "size": [32, 0]}}, "image = "),
+    "a side that is no whole number": ({"image": {**IMAGE, "size": [32, 32.0]}}, "image = "),
+    "height and width of another model": (
+        {"image": {**IMAGE, "size": [32, 96]}},
+        "should have image tensor(uint8) [32, 96, 1]",
+    ),
     "size of another model": (
-        {"image": {"size": 16, "fit": "crop", "channels": 1, "background": [0, 0, 0]}},
+        {"image": {**IMAGE, "size": 16}},
         "should have image tensor(uint8) [16, 16, 1]",
     ),
 }

@@ -218,6 +218,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "manifest of another schema": (manifest_with(schema=3), "schema"),
     "manifest with more keys": (manifest_with(run="rm -rf"), "run"),
     "manifest with a huge image": (manifest_with(image={"size": 1 << 30}), "image"),
+    "manifest with three sides": (manifest_with(image={"size": [8, 8, 8]}), "image"),
     "path out of the bundle": (listed_too("../outside"), "files"),
     "absolute path": (listed_too("/etc/passwd"), "files"),
     "path with a null": (listed_too("a\0b"), "files"),

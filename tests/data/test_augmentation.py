@@ -250,6 +250,63 @@ def test_a_rotation_by_a_right_angle_is_exact() -> None:
     np.testing.assert_allclose(turned.astype(int), np.rot90(images, axes=(1, 2)).astype(int), rtol=0, atol=1)
 
 
+def where_a_dot_goes(shape: tuple[int, int], x: int, y: int, moved: Any) -> list[int]:
+    """Return the x and y, from the centre, of where `moved` takes a dot."""
+    dot = np.zeros((1, *shape, 1), np.uint8)
+    dot[0, shape[0] // 2 + y, shape[1] // 2 + x] = 255
+    row, column = np.unravel_index(moved(dot)[0, :, :, 0].argmax(), shape)
+    return [int(column) - shape[1] // 2, int(row) - shape[0] // 2]
+
+
+@pytest.mark.parametrize("shape", [(41, 41), (41, 121), (121, 41)])
+def test_rectangles_are_turned_zoomed_and_sheared_in_pixels(shape: tuple[int, int]) -> None:
+    narrowness = min(shape) / max(shape)
+    cos, sin = np.cos(np.pi / 2 * narrowness), np.sin(np.pi / 2 * narrowness)
+
+    def turned(dot: np.ndarray) -> np.ndarray:
+        return changed(dot, only(rotation=180), middling(ROTATION=0.75))  # a right angle, if it is a square
+
+    def zoomed(dot: np.ndarray) -> np.ndarray:
+        return changed(dot, only(zoom=0.5), middling(ZOOM=1))  # shows 1.5 times as much
+
+    def sheared(operation: Operation) -> Any:
+        return lambda dot: operated(dot, operation, 1)  # 0.3 pixels a pixel, back from where it shows
+
+    by_width, by_height = min(1, shape[1] / shape[0]), min(1, shape[0] / shape[1])
+    assert where_a_dot_goes(shape, 12, 0, turned) == [round(12 * cos), round(-12 * sin)]
+    assert where_a_dot_goes(shape, 0, 12, turned) == [round(12 * sin), round(12 * cos)]
+    assert where_a_dot_goes(shape, 12, -15, zoomed) == [8, -10]
+    assert where_a_dot_goes(shape, 5, 10, sheared(Operation.SHEAR_X)) == [5 - round(3 * by_width), 10]
+    assert where_a_dot_goes(shape, 10, 5, sheared(Operation.SHEAR_Y)) == [10, 5 - round(3 * by_height)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "numbers"),
+    [
+        ({"rotation": 30}, {"ROTATION": LARGEST}),
+        ({"randaugment": 1, "randaugment_magnitude": 1}, {"RANDAUGMENT": (Operation.ROTATE + 0.5) / len(Operation)}),
+        ({"randaugment": 1, "randaugment_magnitude": 1}, {"RANDAUGMENT": (Operation.SHEAR_Y + 0.5) / len(Operation)}),
+    ],
+)
+def test_the_ends_of_a_long_image_move_as_those_of_a_square_of_its_height(
+    limits: dict[str, Any], numbers: dict[str, Any]
+) -> None:
+    def of_the_right_end(width: int) -> int:
+        moved = where_a_dot_goes(
+            (41, width), width // 2 - 2, 0, lambda dot: changed(dot, only(**limits), middling(**numbers))
+        )
+        return abs(moved[1])
+
+    assert of_the_right_end(41) > 4
+    assert abs(of_the_right_end(321) - of_the_right_end(41)) <= 2
+
+
+def test_shifts_are_parts_of_the_side_along_which_they_move() -> None:
+    numbers = middling(SHIFT_X=0.75, SHIFT_Y=0.75)  # half of the limit
+
+    assert where_a_dot_goes((40, 120), 0, 0, lambda dot: changed(dot, only(shift=0.2), numbers)) == [-12, -4]
+
+
 def test_a_zoom_changes_the_size_by_no_more_than_its_limit() -> None:
     square = np.zeros((200, 81, 81, 1), np.uint8)
     square[:, 20:61, 20:61] = 255

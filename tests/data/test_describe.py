@@ -17,6 +17,14 @@ DESCRIPTION: dict[str, Any] = {
     "notes": ["3 files are no images and left out: 3 .xmp"],
     "classes": {"Cat": {"train": 2, "test": 1}, "cat": {"train": 2, "test": 0}, "dog": {"train": 2, "test": 0}},
     "brightest": {"train": 255, "validation": 254, "test": 14},
+    "proportions": {
+        "size": 32,
+        "fit": "crop",
+        "width_to_height": 4.0,
+        "share": 0.75,
+        "largest_share": 0.75,
+        "better_size": None,
+    },
 }
 
 

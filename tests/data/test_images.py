@@ -18,23 +18,26 @@ from PIL import Image
 from compress.artifacts import Dataset
 from compress.config import load
 from compress.context import Context
+from compress.data.augmentation import Augmentation
 from compress.data.describe import warnings
 from compress.data.images import LISTED, STORED, images_of, in_batches
+from compress.data.sheet import contact_sheet
+from compress.data.table import data_facts
 from compress.data.workers import Workers, at_once, result_of
 from compress.errors import BadInputError, MachineError
 from compress.stages import data
 from tests.conftest import REPOSITORY
 
 
-def context(folder: Path) -> Context:
-    return Context("data", 0, 0, folder, folder, lambda fraction, words: None, lambda line: None)
+def context(folder: Path, notes: list[str]) -> Context:
+    return Context("data", 0, 0, folder, folder, lambda fraction, words: None, notes.append)
 
 
-def make(folder: Path, *settings: str) -> Dataset:
+def make(folder: Path, *settings: str, notes: list[str] | None = None) -> Dataset:
     config = load(assignments=[f"data.source={folder / 'images'}", "image.size=8", *settings])
     out = folder / f"out{len(list(folder.iterdir()))}"
     out.mkdir()
-    return data.run(config.data, config.image, out, context(folder))  # type: ignore[attr-defined]
+    return data.run(config.data, config.image, out, context(folder, [] if notes is None else notes))  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -121,6 +124,43 @@ def test_dark_images_are_a_warning_whatever_is_put_around_them(fit: str, folder:
 
     assert description["brightest"]["train"] in range(8, 16)
     assert warnings(description)[0].startswith("the brightest pixel of all images is 1")
+
+
+def test_dark_squares_are_a_warning_beside_the_bars_of_a_rectangle(folder: Path) -> None:
+    for i, path in enumerate(sorted((folder / "images").rglob("*.png"))):
+        Image.new("L", (20 + i, 20 + i), 14).save(path)
+
+    made = make(folder, "image.fit=pad", "image.size=[8, 24]")
+
+    assert json.loads((made.folder / "data.json").read_bytes())["brightest"]["train"] == 14
+
+
+def test_images_may_be_rectangles_and_what_is_cut_away_is_said(folder: Path) -> None:
+    notes: list[str] = []
+    for path in (folder / "images").rglob("*.png"):
+        Image.open(path).resize((64, 16)).save(path)
+    stored = make(folder, "image.size=[8, 24]", notes=notes)
+    decoded = make(folder, "image.size=[8, 24]", "data.cache=false")
+
+    assert stored.image_shape == (8, 24, 3)
+    assert stored.preparation["size"] == [8, 24]
+    images, other = images_of(stored, "train")[:], images_of(decoded, "train")[:]
+    assert images.shape == (stored.sizes["train"], 8, 24, 3)
+    np.testing.assert_array_equal(images, other)
+    line = (
+        "images are 4 times as wide as high at the median; image.fit = crop at image.size = [8, 24] cuts away 25 % of "
+        "an image: set image.size = [8, 32] or image.fit = pad"
+    )
+    assert notes == [f"data: {line}"]
+    assert "what the network sees: 24x8, RGB, crop, which cuts away 25 % of an image" in data_facts(stored)
+    assert "what the network sees: 32x8, RGB, crop" in data_facts(make(folder, "image.size=[8, 32]"))
+
+
+def test_the_contact_sheet_shows_images_in_their_own_proportions(folder: Path) -> None:
+    for size, shown in (("[8, 512]", (256, 4)), ("[16, 32]", (64, 32)), ("300", (256, 256))):
+        sheet = contact_sheet(make(folder, f"image.size={size}"), Augmentation(), 0)
+
+        assert sheet.size == (120 + 13 * (shown[0] + 4), 3 * max(20, shown[1] + 4))
 
 
 def test_few_large_images_are_read_at_once_and_many_small_ones() -> None:

@@ -52,6 +52,37 @@ def test_pad_puts_the_whole_image_in_the_middle_of_the_background() -> None:
     assert prepared([[10, 20, 30, 40]], size=4, fit="pad", background=(7, 7, 7))[0] == [7] * 4
 
 
+def test_a_crop_to_a_rectangle_takes_the_middle_of_its_proportions() -> None:
+    rows = [[9, 9, 9, 9], [1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]]
+    assert prepared(rows, size=[2, 4], fit="crop") == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert prepared(rows, size=[4, 2], fit="crop") == [[9, 9], [2, 3], [6, 7], [9, 9]]
+    assert prepared([[9, 1, 2, 3, 4, 9]] * 2, size=[2, 4], fit="crop") == [[1, 2, 3, 4]] * 2
+    # all of the height and, of a third of it, the middle of the width
+    assert prepared([[9] * 6 + [7] * 3 + [9] * 6] * 9, size=[3, 1], fit="crop") == [[7]] * 3
+
+
+def test_a_rectangle_is_padded_on_the_side_that_it_lacks() -> None:
+    assert prepared([[10, 20]], size=[1, 4], fit="pad") == [[255, 10, 20, 255]]
+    assert prepared([[10, 20]], size=[3, 2], fit="pad") == [[255, 255], [10, 20], [255, 255]]
+    assert prepared([[10], [20]], size=[2, 3], fit="pad", background=(7, 7, 7)) == [[7, 10, 7], [7, 20, 7]]
+    assert prepared([[50] * 4] * 2, size=[1, 6], fit="pad") == [[255, 255, 50, 50, 255, 255]]
+
+
+def test_an_image_is_stretched_to_a_rectangle() -> None:
+    assert prepared([[0, 100]], size=[1, 4], fit="stretch") == [[0, 25, 75, 100]]
+    assert prepared([[0, 100]], size=[4, 2], fit="stretch") == [[0, 100]] * 4
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_square_given_by_both_sides_is_that_of_one(fit: str) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 47, 3), np.uint8))
+    settings = {**DEFAULTS, "fit": fit, "channels": 3}
+
+    np.testing.assert_array_equal(
+        prepare(image, **{**settings, "size": [16, 16]}), prepare(image, **{**settings, "size": 16})
+    )
+
+
 def test_grey_is_the_luma_of_colour() -> None:
     image = Image.new("RGB", (2, 2), (255, 0, 0))
 
@@ -88,15 +119,19 @@ def test_16_bit_grey_with_alpha_is_grey() -> None:
     assert prepare(open_image(data), **{**DEFAULTS, "size": 8})[0, :, 0].tolist() == [255] * 4 + [77] * 4
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_the_copy_in_a_bundle_needs_nothing_else_and_gives_the_same_pixels(fit: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fit", "size"), [("crop", 16), ("pad", 16), ("stretch", 16), ("crop", [8, 24]), ("pad", [24, 8])]
+)
+def test_the_copy_in_a_bundle_needs_nothing_else_and_gives_the_same_pixels(
+    fit: str, size: int | list[int], tmp_path: Path
+) -> None:
     from compress.bundle.write import programs
 
     for name in ("decoding.py", "preparation.py"):
         (tmp_path / name).write_bytes(programs()[name].read_bytes())
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 47, 4), np.uint8))
     image.save(tmp_path / "image.png")
-    settings = {"size": 16, "fit": fit, "channels": 3, "background": (1, 2, 3)}
+    settings = {"size": size, "fit": fit, "channels": 3, "background": (1, 2, 3)}
     code = (
         "import sys; sys.path.insert(0, '.'); import preparation as p; from pathlib import Path\n"
         f"image = p.open_image(p.read_file(Path('image.png')))\np.np.save('seen.npy', p.prepare(image, **{settings}))"

@@ -12,6 +12,7 @@ from compress.metrics.comparison import changed, mcnemar, only_right
 from compress.metrics.confusion import class_scores, confusion_matrix, macro_averages, macro_intervals
 from compress.metrics.cost import cost_of_keras, cost_of_onnx
 from compress.metrics.intervals import paired_difference, wilson
+from students import plain
 
 LABELS = np.array([0, 0, 1, 1])
 PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]], np.float32)
@@ -210,6 +211,14 @@ def test_cost_of_keras_worked_by_hand() -> None:
     model = keras.Model(image, layers.Dense(5)(x))
 
     assert cost_of_keras(model) == (72 + 4 + 320 + 5, 4 * 4 * 4 * 18 + 320)
+
+
+def test_the_cost_of_rectangles_is_that_of_their_area() -> None:
+    """3x3 convolutions, 3 -> 2 on 32x96 and 2 -> 4 on 16x48, then pooled: dense 4 -> 5."""
+    params, macs = cost_of_keras(plain.build((32, 96, 3), 5, width=2, blocks=2))
+
+    assert macs == 32 * 96 * 54 + 16 * 48 * 72 + 4 * 5
+    assert (params, macs) == cost_of_keras(plain.build((96, 32, 3), 5, width=2, blocks=2))
 
 
 def test_cost_of_separable_convolutions_worked_by_hand_is_that_of_their_onnx_form(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ _ONE = 1 << 16
 def move(limits: Augmentation) -> Any:
     """Return the function of (images, draws, operations) that makes all geometric changes.
 
-    Each change is a matrix that maps a pixel of the result to where it comes from, in pixels from the centre. The rest
+    Each change is a matrix that maps a pixel of the result to where it comes from, in pixels from the centre. A long
+    image is turned and sheared so much less that its ends move by as many pixels as those of a square of its shorter
+    side: they would leave the image, and with them what tells the classes apart. The rest
     is computed in integers, so that the result is the same bit for bit on every machine. XLA fuses it into one loop,
     which is four times as fast as ImageProjectiveTransformV3; TensorFlow has no XLA on Windows.
     """
@@ -95,7 +97,7 @@ def _shift_turn_zoom_map(draws: Any, height: Any, width: Any, limits: Augmentati
     from compress.tensorflow import tf
 
     signed = 2 * draws - 1
-    angle = signed[:, Column.ROTATION] * math.radians(limits.rotation)
+    angle = signed[:, Column.ROTATION] * math.radians(limits.rotation) * tf.minimum(height / width, width / height)
     scale = 1 + signed[:, Column.ZOOM] * limits.zoom
     cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
     x, y = signed[:, Column.SHIFT_X] * limits.shift * width, signed[:, Column.SHIFT_Y] * limits.shift * height
@@ -120,14 +122,15 @@ def _operation_map(operation: Any, sign: Any, height: Any, width: Any, magnitude
     def only(which: Operation, value: Any) -> Any:
         return tf.where(operation == int(which), sign * value, zero)
 
-    angle = math.radians(ROTATE * magnitude)
-    sin = only(Operation.ROTATE, math.sin(angle))
-    cos = tf.where(operation == int(Operation.ROTATE), math.cos(angle) + zero, 1 + zero)
+    by_width, by_height = tf.minimum(width / height, 1.0), tf.minimum(height / width, 1.0)
+    angle = math.radians(ROTATE * magnitude) * by_width * by_height
+    sin = only(Operation.ROTATE, tf.sin(angle))
+    cos = tf.where(operation == int(Operation.ROTATE), tf.cos(angle) + zero, 1 + zero)
     return _affine(
         cos,
-        only(Operation.SHEAR_X, SHEAR * magnitude) - sin,
+        only(Operation.SHEAR_X, SHEAR * magnitude * by_width) - sin,
         only(Operation.TRANSLATE_X, TRANSLATE * magnitude * width),
-        only(Operation.SHEAR_Y, SHEAR * magnitude) + sin,
+        only(Operation.SHEAR_Y, SHEAR * magnitude * by_height) + sin,
         cos,
         only(Operation.TRANSLATE_Y, TRANSLATE * magnitude * height),
     )

@@ -16,7 +16,12 @@ class Augmentation(BaseModel):
         "none", description="Directions in which images are mirrored, each with probability one half."
     )
     shift: float = Field(0.1, ge=0, lt=1, description="Largest shift in both directions, a fraction of the side.")
-    rotation: float = Field(10.0, ge=0, le=180, description="Largest rotation, in degrees.")
+    rotation: float = Field(
+        10.0,
+        ge=0,
+        le=180,
+        description="Largest rotation of a square, in degrees; rectangles: times shorter by longer side.",
+    )
     zoom: float = Field(0.1, ge=0, lt=1, description="Largest change of the size, a fraction of it.")
     crop: float = Field(
         1.0, gt=0, le=1, description="Smallest part of the area that a random crop keeps, a fraction; 1: no crop."

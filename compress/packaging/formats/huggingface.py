@@ -31,11 +31,11 @@ def write(bundle: Source, out: Path) -> None:
 
 def _config(bundle: Source) -> dict[str, Any]:
     """Return the keys of transformers' PretrainedConfig for a classifier; transformers has no such architecture."""
-    height, _, channels = bundle.input_shape
+    height, width, channels = bundle.input_shape
     return {
         "model_type": "onnx",
         "problem_type": "single_label_classification",
-        "image_size": height,
+        "image_size": height if height == width else [height, width],
         "num_channels": channels,
         "id2label": dict(enumerate(bundle.labels)),
         "label2id": {label: i for i, label in enumerate(bundle.labels)},
@@ -45,14 +45,16 @@ def _config(bundle: Source) -> dict[str, Any]:
 def preprocessor(bundle: Source) -> dict[str, Any]:
     """Return the preparation as settings of transformers' image processors, and as those of preparation.py.
 
-    Nothing is scaled or normalized, because the model takes bytes. Image processors have no setting for `pad`.
+    Nothing is scaled or normalized, because the model takes bytes. Image processors have no setting for `pad`, and
+    none for a crop to a rectangle: they resize an image's shortest edge without a look at the longest.
     """
     image, (height, width, channels) = bundle.manifest["image"], bundle.input_shape
-    size = {"height": height, "width": width}
+    size, not_expressible = {"height": height, "width": width}, {"do_center_crop": False}
+    crop = {"do_resize": True, "size": {"shortest_edge": height}, "do_center_crop": True, "crop_size": size}
     resize: dict[str, dict[str, Any]] = {
-        "crop": {"do_resize": True, "size": {"shortest_edge": height}, "do_center_crop": True, "crop_size": size},
+        "crop": crop if height == width else not_expressible,
         "stretch": {"do_resize": True, "size": size, "do_center_crop": False},
-        "pad": {"do_center_crop": False},
+        "pad": not_expressible,
     }
     return {
         "do_convert_rgb": channels == 3,

@@ -61,3 +61,19 @@ def test_the_preparation_neither_scales_nor_normalizes(fit: str, expected: dict[
     assert {key: said.get(key) for key in expected} == expected
     assert (said["do_rescale"], said["do_normalize"], said["resample"]) == (False, False, 2)
     assert said["preparation"] == manifest["image"]
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"),
+    [
+        ("crop", {"do_resize": None, "size": None, "do_center_crop": False, "crop_size": None}),
+        ("stretch", {"do_resize": True, "size": {"height": 32, "width": 96}, "do_center_crop": False}),
+    ],
+)
+def test_a_crop_to_a_rectangle_is_left_to_preparation(fit: str, expected: dict[str, Any], tiny_run: Run) -> None:
+    manifest = read_manifest(tiny_run.bundle)
+    manifest["image"] |= {"fit": fit, "size": [32, 96]}
+
+    said = preprocessor(Source(tiny_run.bundle, manifest, ()))
+
+    assert {key: said.get(key) for key in expected} == expected
