@@ -33,7 +33,7 @@ def test_a_description_without_names_has_the_same_counts_and_warnings() -> None:
 
     assert ".jpg" not in description_text(unnamed)
     assert ".jpg" not in " ".join(warnings(unnamed))
-    assert len(warnings(unnamed)) == len(warnings(DESCRIPTION)) == 9
+    assert len(warnings(unnamed)) == len(warnings(DESCRIPTION)) == 10
     assert (unnamed["images"], unnamed["leaks"]["train/test"]["count"]) == (9, 1)
     assert json.loads(description_text(DESCRIPTION)) == DESCRIPTION
     assert "image is in both train and test, such as a.jpg and b.jpg" in " ".join(warnings(DESCRIPTION))
