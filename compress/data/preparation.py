@@ -23,7 +23,16 @@ else:  # in a bundle's folder
         read_file,
     )
 
-__all__ = ["FITS", "UnreadableImageError", "open_image", "prepare", "read_file", "to_channels"]
+__all__ = [
+    "FITS",
+    "UnreadableImageError",
+    "height_and_width",
+    "open_image",
+    "prepare",
+    "prepared_shape",
+    "read_file",
+    "to_channels",
+]
 
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 FITS = ("crop", "pad", "stretch")

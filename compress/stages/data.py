@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compress import plugins
 from compress.artifacts import Dataset
 from compress.context import Context
+from compress.data.image_settings import Image
 from compress.data.kinds import kind_of
 from compress.data.names import canonical
 from compress.files import home_expanded
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from compress.data.samples import RawImages, Samples
     from compress.data.survey import Look, Unreadable
 
-Byte = Annotated[int, Field(ge=0, le=255)]
-MIN_SIDE, MAX_SIDE = 8, 1024  # pixels
 
 MAX_LEFT_OUT = 0.01  # of the images
 NAMED = 10  # unreadable files in the error
@@ -117,37 +116,6 @@ class Config(BaseModel):
         source = self.source.module.__name__.rpartition(".")[2]
         settings = self.model_dump(mode="json", exclude={"root"})
         return {**settings, "source": source, "options": self.source.options, "name": self.name}
-
-
-def _one_or_two_sides(value: Any) -> Any:
-    sides = value if isinstance(value, list | tuple) and len(value) == 2 else (value,)
-    if not all(type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in sides):
-        each = f"{MIN_SIDE} to {MAX_SIDE} pixels"
-        raise ValueError(f"should be a side or [height, width], each {each}, such as 64 or [32, 96]")
-    return sides[0] if len(set(sides)) == 1 else tuple(sides)  # a square has one spelling, and with it one key
-
-
-class Image(BaseModel):
-    """How an image becomes the network's input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    size: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sides)] = Field(
-        32,
-        description=f"The networks' input in pixels: a side, or [height, width], each {MIN_SIDE} to {MAX_SIDE}.",
-    )
-    fit: Literal["crop", "pad", "stretch"] = Field(
-        "crop", description="How an image gets these proportions: crop to its middle, pad with bars, or stretch it."
-    )
-    color: Literal["auto", "grey", "rgb"] = Field("auto", description="auto: grey if all images are grey, else rgb.")
-    background: tuple[Byte, Byte, Byte] = Field(
-        (255, 255, 255), description="Red, green and blue behind transparent pixels, and of the bars of pad."
-    )
-
-    def preparation(self, channels: int) -> dict[str, Any]:
-        """Return the settings of `preparation.prepare` as JSON values."""
-        size = self.size if isinstance(self.size, int) else list(self.size)
-        return {"size": size, "fit": self.fit, "channels": channels, "background": list(self.background)}
 
 
 def fingerprint(config: Config, memo: Path) -> str:
