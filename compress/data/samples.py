@@ -39,7 +39,7 @@ class RawImages(Protocol):
         ...
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
-        """Return the decoded image, as it was stored, and the sha256 of its file (empty if it is not in a file).
+        """Return the decoded image, and the sha256 of it as it was given: of its file's bytes or its row of an array.
 
         Raises `UnreadableImageError` if it cannot be decoded.
         """
@@ -103,9 +103,10 @@ class Pixels:
         return self.array.ndim == 3 or self.array.shape[3] == 1
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
-        """Return one image of the array."""
+        """Return one image of the array, and the digest of its row."""
         pixels = self.array[index]
-        return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels), b""
+        image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+        return image, hashlib.sha256(pixels.tobytes()).digest()
 
     def take(self, indices: np.ndarray) -> Pixels:
         """Return some of the images; their names count from 0 again."""
@@ -132,8 +133,8 @@ class Encoded:
         return is_grey(identify(self.data[index]))
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
-        """Return the decoded image."""
-        return open_image(self.data[index]), b""
+        """Return the decoded image and the digest of its file."""
+        return open_image(self.data[index]), hashlib.sha256(self.data[index]).digest()
 
     def take(self, indices: np.ndarray) -> Encoded:
         """Return some of the images; their names count from 0 again."""

@@ -1,4 +1,4 @@
-"""The division into images to train on, to choose by and to report on, as a function of what is in each image."""
+"""The division into images to train on, to choose by and to report on, as a function of each image as it was given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Division:
-    """The indices of each split's images, in a random order that depends only on their content.
+    """The indices of each split's images, in a random order that depends only on the images.
 
     `moved` counts images that are in another split than their hash says because a class would have had none there.
     """
@@ -27,6 +27,7 @@ class Division:
 
 
 def divide(
+    sources: Sequence[bytes],
     contents: Sequence[bytes],
     labels: np.ndarray,
     classes: Sequence[str],
@@ -39,16 +40,19 @@ def divide(
 ) -> Division:
     """Divide images into train, validation and test, every class in about the same proportion.
 
-    A number from 0 to 1, hashed from the seed and an image's content, decides: below `test`, the image is in test;
-    below `test + validation`, it is in validation. So adding images moves none of the old ones, and equal images stay
-    together, as do all images of one of the `groups`. If a class is so small that a split would have none of it, the
-    image with the nearest number is moved there; only then can adding an image move an old one back. `given` splits
-    are kept; a split that is missing among them is drawn from the images given as train.
+    A number from 0 to 1, hashed from the seed and an image's source, decides: below `test`, the image is in test; below
+    `test + validation`, it is in validation. So no setting and no library's release moves an image, and adding images
+    moves none of the old ones. Images of equal content stay together, as do all images of one of the `groups`: the
+    smallest source among them, or the smallest digest of a group's name, decides. If a class is so small that a split
+    would have none of it, the image with the nearest number is moved there; only then, or by being a copy, can adding
+    an image move an old one. `given` splits are kept; a split that is missing among them is drawn from the images given
+    as train.
 
-    `contents` and `labels` `(n,) int64` describe the same images. Raises `BadInputError` if a class has too few
+    `sources` are digests of the images as they were given, `contents` of what a network sees of them; they and `labels`
+    `(n,) int64` describe the same images. Raises `BadInputError` if a class has too few
     different images (or groups) to be in every split, or none in the train split that was given.
     """
-    units = _units(contents, groups)
+    units = _units(sources, contents, groups)
     numbers = _numbers(units, seed)
     given_splits = np.array(given if given is not None else ["train"] * len(contents), object)
     missing = [split for split in SPLITS if not (given_splits == split).any()]
@@ -64,17 +68,20 @@ def divide(
             splits[from_train & (numbers >= lower) & (numbers < lower + shares[split])] = split
             lower += shares[split]
     moved = _fill(splits, [s for s in ("test", "validation") if s in missing], from_train, numbers, labels, classes)
-    order = np.lexsort((labels, _numbers(list(contents), seed)))
+    order = np.lexsort((labels, _numbers(sources, seed)))
     return Division({split: order[splits[order] == split] for split in SPLITS}, moved)
 
 
-def _units(contents: Sequence[bytes], groups: Sequence[str] | None) -> list[bytes]:
-    """Return what decides on each image's split: its content or, if there are groups, its group.
+def _units(sources: Sequence[bytes], contents: Sequence[bytes], groups: Sequence[str] | None) -> list[bytes]:
+    """Return what decides on each image's split: its source or that of a copy or, if there are groups, its group.
 
     Groups that share an image are merged: otherwise that image would be in two splits.
     """
     if groups is None:
-        return list(contents)
+        first_source: dict[bytes, bytes] = {}
+        for source, content in zip(sources, contents, strict=True):
+            first_source[content] = min(source, first_source.get(content, source))
+        return [first_source[content] for content in contents]
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -22,13 +22,14 @@ CHUNK = 64  # images that are prepared at a time, at most
 class Look:
     """What was seen of one image.
 
-    `content` is the sha256 of the prepared pixels, the same for the same picture in another file or format. `file` is
-    the sha256 of the file's bytes, empty if the image is not in a file. `size` is width and height as stored, in
-    pixels; `kind` names the format and Pillow's mode. `brightest` is the largest value of a pixel, 0 to 255.
+    `content` is the sha256 of the prepared pixels, the same for the same picture in another file or format. `source`
+    is the sha256 of the image as it was given, the bytes of its file or its row of an array. `size` is width and height
+    as stored, in pixels; `kind` names the format and Pillow's mode. `brightest` is the largest value of a pixel, 0 to
+    255.
     """
 
     content: bytes
-    file: bytes
+    source: bytes
     size: tuple[int, int]
     kind: str
     brightest: int
@@ -80,11 +81,11 @@ def _prepare_chunk(
     looks: list[Look | Unreadable] = []
     for row, index in enumerate(indices):
         try:
-            image, file = images.open(index)
+            image, source = images.open(index)
             kind = f"{image.format or 'array'} {image.mode}"
             pixels[row] = prepare(image, **preparation)
             content = _content(pixels[row])
-            looks.append(Look(content, file, image.size, kind, _brightest(image, pixels[row], preparation)))
+            looks.append(Look(content, source, image.size, kind, _brightest(image, pixels[row], preparation)))
         except UnreadableImageError as error:
             looks.append(Unreadable(images.name(index), str(error)))
     return pixels, looks
@@ -101,7 +102,7 @@ def _brightest(image: Image.Image, pixels: np.ndarray, preparation: dict[str, An
 def _content(pixels: np.ndarray) -> bytes:
     """Return the sha256 of pixels, for grey ones the same whether they are in one channel or in three.
 
-    Adding a colour image to grey ones makes all of them RGB, and must not move any of them to another split.
+    Adding a colour image to grey ones makes all of them RGB, and must not change which of them are copies.
     """
     grey = pixels[..., :1]
     return hashlib.sha256((grey if (pixels == grey).all() else pixels).tobytes()).digest()

@@ -156,6 +156,7 @@ def run(config: Config, image: Image, out: Path, context: Context) -> Dataset:
 
     labels = samples.labels[positions]
     division = divide(
+        [look.source for look in good],
         [look.content for look in good],
         labels,
         classes,
@@ -216,7 +217,7 @@ def _survey(
         keep = stack.enter_context(array_writer(out / STORED, (len(images), *shape))) if files is None else None
         looks = survey(images, preparation, keep, context.progress)
     if files is not None:
-        digests = [look.file.hex() if isinstance(look, Look) else "" for look in looks]
+        digests = [look.source.hex() if isinstance(look, Look) else "" for look in looks]
         listing = {"root": str(files.root.resolve()), "paths": files.paths, "sha256": digests}
         write_file(out / LISTED, json.dumps(listing).encode())
     return looks

@@ -51,6 +51,46 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def positions(made: Dataset) -> dict[str, list[int]]:
+    return {split: np.load(made.folder / f"{split}.npy").tolist() for split in ("train", "validation", "test")}
+
+
+PREPARED_OTHERWISE = [
+    ("image.size=32",),
+    ("image.size=48",),
+    ("image.size=48", "image.fit=pad", "image.background=[0, 9, 200]"),
+    ("image.fit=stretch", "image.color=grey"),
+    ("data.cache=false",),
+]
+
+
+@pytest.mark.parametrize("settings", PREPARED_OTHERWISE)
+def test_the_splits_of_files_are_the_same_however_images_are_prepared(folder: Path, settings: tuple[str, ...]) -> None:
+    assert positions(make(folder, *settings)) == positions(make(folder))
+
+
+def test_the_splits_of_arrays_are_the_same_however_images_are_prepared_and_stored(tmp_path: Path) -> None:
+    images, labels = np.random.default_rng(0).integers(0, 256, (60, 20, 30, 3), np.uint8), np.arange(60) % 2
+    images[0] = 255  # so that the scale of floats can be told
+    np.savez(tmp_path / "bytes.npz", images=images, labels=labels)
+    np.savez(tmp_path / "floats.npz", images=images / 255, labels=labels)
+    archives = [f"data.source={tmp_path / name}" for name in ("bytes.npz", "floats.npz")]
+    made = [make(tmp_path, archive, f"image.size={size}") for archive in archives for size in (8, 32, 48)]
+
+    assert all(positions(other) == positions(made[0]) for other in made)
+
+
+def test_a_picture_in_two_formats_is_in_one_split(folder: Path) -> None:
+    for i in range(20):
+        Image.open(folder / "images" / "a" / f"{i}.png").save(folder / "images" / "a" / f"copy{i}.bmp")
+    made = make(folder)
+    names = sorted(path.name for path in (folder / "images" / "a").iterdir())
+
+    split_of = {names[i]: split for split, found in positions(made).items() for i in found if i < len(names)}
+    assert [split_of[f"{i}.png"] for i in range(20)] == [split_of[f"copy{i}.bmp"] for i in range(20)]
+    assert warnings(json.loads((made.folder / "data.json").read_bytes()))[0] == "20 images are copies of another"
+
+
 def test_stored_and_decoded_images_are_the_same_in_any_order(folder: Path) -> None:
     stored, decoded = make(folder), make(folder, "data.cache=false")
 
@@ -66,7 +106,7 @@ def test_stored_and_decoded_images_are_the_same_in_any_order(folder: Path) -> No
         np.testing.assert_array_equal(np.concatenate(list(in_batches(other, 4))), one[:])
 
 
-def test_the_same_images_as_folder_npz_idx_and_table_give_the_same_splits_and_test_images(folder: Path) -> None:
+def test_the_same_files_in_a_folder_and_a_table_or_rows_in_npz_and_idx_give_the_same_splits(folder: Path) -> None:
     whole = make(folder)
     images = np.load(whole.folder / STORED)
     names = sorted((folder / "images").rglob("*.png"), key=lambda path: os.fsencode(path))
@@ -81,11 +121,11 @@ def test_the_same_images_as_folder_npz_idx_and_table_give_the_same_splits_and_te
     header = bytes([0, 0, 8, 1]) + (60).to_bytes(4, "big")
     (folder / "idx" / "train-labels-idx1-ubyte").write_bytes(header + labels[order].tobytes())
 
-    for source in ("images.npz", "table.csv", "idx"):
-        other = make(folder, f"data.source={folder / source}")
+    archive, table, idx = (make(folder, f"data.source={folder / name}") for name in ("images.npz", "table.csv", "idx"))
+    for one, other in ((whole, table), (archive, idx)):
         for split in ("train", "validation", "test"):
-            np.testing.assert_array_equal(images_of(other, split)[:], images_of(whole, split)[:])
-            np.testing.assert_array_equal(other.labels(split), whole.labels(split))
+            np.testing.assert_array_equal(images_of(other, split)[:], images_of(one, split)[:])
+            np.testing.assert_array_equal(other.labels(split), one.labels(split))
 
 
 def test_colour_is_what_the_images_have_or_what_is_asked_for(folder: Path) -> None:

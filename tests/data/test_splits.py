@@ -13,9 +13,9 @@ def contents(n: int, start: int = 0) -> list[bytes]:
     return [hashlib.sha256(str(i).encode()).digest() for i in range(start, start + n)]
 
 
-def split(images: list[bytes], labels: np.ndarray, **options: object) -> Division:
+def split(images: list[bytes], labels: np.ndarray, seen: list[bytes] | None = None, **options: object) -> Division:
     settings: dict = {"validation": 0.2, "test": 0.2, "seed": 0, **options}
-    return divide(images, labels, [f"class {i}" for i in range(labels.max() + 1)], **settings)
+    return divide(images, seen or images, labels, [f"class {i}" for i in range(labels.max() + 1)], **settings)
 
 
 def splits_by_content(images: list[bytes], division: Division) -> dict[bytes, str]:
@@ -65,6 +65,35 @@ def test_equal_images_are_in_one_split() -> None:
 
     for members in division.indices.values():
         assert len({i % 100 for i in members}) == len(members) / 3
+
+
+def test_no_image_moves_because_it_is_seen_otherwise_nor_its_place_in_the_order() -> None:
+    labels = np.arange(200) % 2
+    small, large = (split(contents(200), labels, seen=contents(200, start)) for start in (1000, 2000))
+
+    for name in SPLITS:
+        assert small.indices[name].tolist() == large.indices[name].tolist()
+
+
+@pytest.mark.parametrize("groups", [None, [f"scene {i % 150}" for i in range(300)]])
+def test_copies_in_different_files_are_in_one_split(groups: list[str] | None) -> None:
+    seen = contents(100, 1000) * 3
+    division = split(contents(300), np.tile(np.arange(100) % 2, 3), seen=seen, groups=groups)
+
+    for members in division.indices.values():
+        assert len({i % 100 for i in members}) == len(members) / 3
+
+
+def test_only_images_that_are_copies_at_one_size_alone_can_move_between_sizes() -> None:
+    labels = np.arange(200) % 2
+    seen_small = contents(200, 1000)
+    seen_small[7] = seen_small[9]
+    small = splits_by_content(contents(200), split(contents(200), labels, seen=seen_small))
+    large = splits_by_content(contents(200), split(contents(200), labels, seen=contents(200, 1000)))
+
+    pair = [contents(200)[i] for i in (7, 9)]
+    assert small[pair[0]] == small[pair[1]] == large[min(pair)]
+    assert {image for image in small if small[image] != large[image]} <= {max(pair)}
 
 
 def test_a_group_is_in_one_split_and_groups_that_share_an_image_are_one() -> None:
@@ -155,6 +184,7 @@ def test_a_class_that_is_spelt_otherwise_in_train_is_told_with_the_slip() -> Non
         BadInputError, match=r"class 'cat' has no image in train; .*nearly the same name: 'Cat' and 'cat'"
     ):
         divide(
+            contents(3),
             contents(3),
             np.array([0, 2, 1]),
             ["Cat", "cat", "dog"],
