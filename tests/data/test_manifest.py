@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,17 @@ def test_backslashes_separate_folders_unless_a_name_has_them(folder: Path) -> No
     samples = loaded(folder, lines(rows=rows))
 
     assert paths_of(samples) == [*PATHS, "a\\b.png"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names have one form")
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+def test_a_path_is_found_in_either_form_of_unicode(on_disk: Any, in_table: Any, folder: Path) -> None:
+    stored, written = (unicodedata.normalize(form, "Caf\u00e9/m\u00f6we.png") for form in (on_disk, in_table))
+    (folder / stored).parent.mkdir()
+    Image.new("RGB", (4, 4)).save(folder / stored)
+
+    for spelt in (written, written.replace("/", "\\")):
+        assert paths_of(loaded(folder, lines(rows=[*ROWS, [spelt, "x"]])))[-1] == stored
 
 
 def test_paths_are_relative_to_the_table_or_to_the_root_that_is_set(

@@ -23,6 +23,13 @@ NFC, NFD = (unicodedata.normalize(form, "Crème") for form in ("NFC", "NFD"))
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path) -> None:
+    """Files for the tables to name; nothing here decodes them."""
+    for name in ("1", "2", "3", "a", "b", "c d"):
+        (tmp_path / f"{name}.png").write_bytes(b"")
+
+
 def parquet(folder: Path, **columns: Any) -> str:
     pyarrow = pytest.importorskip("pyarrow")
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), folder / "table.parquet")

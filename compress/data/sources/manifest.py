@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -70,9 +71,17 @@ def _folder(spec: str, root: str) -> Path:
 
 
 def _paths(table: Table, folder: Path, spec: str) -> list[str]:
-    """Return the paths of images; a backslash separates folders unless a file has one in its name."""
-    paths = _column(table, _named(table, PATH, spec, folder), spec)
-    return [path.replace("\\", "/") if "\\" in path and not _is_there(folder, path) else path for path in paths]
+    """Return the paths of images as they are on disk."""
+    return [_on_disk(folder, path) for path in _column(table, _named(table, PATH, spec, folder), spec)]
+
+
+def _on_disk(folder: Path, path: str) -> str:
+    """Return a path in the form that is there: with backslashes for slashes, or in another of Unicode's forms."""
+    if path.isascii() and "\\" not in path:
+        return path
+    slashed = path.replace("\\", "/")
+    forms = (path, slashed, unicodedata.normalize("NFC", slashed), unicodedata.normalize("NFD", slashed))
+    return next((form for form in forms if _is_there(folder, form)), slashed)
 
 
 def _is_there(folder: Path, path: str) -> bool:
