@@ -50,10 +50,11 @@ def evaluate(
     from compress.bundle.classifier import load
     from compress.bundle.evaluate import counts_training_images
     from compress.bundle.evaluate import evaluate as measure
+    from compress.data.spec import Source
     from compress.errors import BadInputError
     from compress.files import home_expanded
     from compress.report.table import metrics_lines, metrics_table
-    from compress.stages.data import Config, Source
+    from compress.stages.data import Config
     from compress.terminal import terminal
 
     classifier = load(bundle)

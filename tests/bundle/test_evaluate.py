@@ -12,9 +12,9 @@ from PIL import Image
 import compress
 from compress.bundle.evaluate import evaluate
 from compress.data.sources import digits, npz
+from compress.data.spec import Source
 from compress.errors import BadInputError
 from compress.report.file import read
-from compress.stages.data import Source
 from tests.conftest import Run, run_main
 
 
