@@ -16,6 +16,7 @@ import numpy as np
 from compress.latency.gate import baselines, pairs
 from compress.latency.gate.pairs import BASELINE, CANDIDATE, CONTROL, Request, Samples
 from compress.latency.gate.verdict import (
+    BLOCKS,
     LATER_PROCESSES,
     Verdict,
     block_log_ratios,
@@ -31,7 +32,6 @@ from compress.latency.lock import machine_lock
 from compress.latency.processes import run_in_new_process
 from compress.onnx_tools.providers import CPU
 
-BLOCKS = 10  # per process
 FIRST_PROCESSES = 2
 SINGLE_CALLS = 40  # per process, so that the first look has enough for a 90th percentile
 

@@ -64,6 +64,8 @@ NOISES = {
     "drift": replace(QUIET, block=0.05, drift=2.0),
     "bursts": replace(QUIET, block=0.05, bursts=0.25),
     "bad": BAD,
+    "sessions 0.02": replace(QUIET, session=0.02),
+    "sessions 0.02, blocks 0.05": replace(QUIET, session=0.02, block=0.05),
 }
 
 
@@ -119,6 +121,15 @@ def test_a_slower_model_does_not_pass(noise: str, slowdown: float, passes: int, 
 @pytest.mark.parametrize(("slowdown", "least"), [(1.10, 475), (1.15, 495)])
 def test_on_a_bad_machine_a_real_slowdown_is_found_in_the_second_look(slowdown: float, least: int) -> None:
     assert outcomes_of(slowdown, BAD, 1, checks=500, looks=1)["regression"] >= least
+
+
+def test_a_pass_allows_for_sessions_that_favour_the_candidate_in_all_blocks_of_a_process() -> None:
+    """2 % one way or the other, less the more processes there are."""
+    few, many = blocks(1.0, 0.001, n=20), blocks(1.0, 0.001, n=160)
+
+    assert sign_flip_p(-few, 1 / 1.04 - 1) < 1e-4
+    assert first_look({"m": few}, 0.02)["m"].outcome == "inconclusive"
+    assert later_look({"m": many}, {"m": many}, 0.02)["m"].outcome == "pass"
 
 
 def test_where_sessions_differ_more_than_the_margin_the_control_prevents_a_false_alarm() -> None:
