@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from compress.errors import BadInputError, CompressError, MachineError, cannot_write
+from compress.errors import CRASHED, BadInputError, CompressError, MachineError, cannot_write
 from compress.streams import ClosedPipeError, guarded_output
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ HELP = (
 # pipeline's settings, which the slow ones need, are not loaded.
 QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run",)
 DEBUG = "--debug"
-CRASHED = 70  # EX_SOFTWARE of sysexits.h
 RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 
 
@@ -50,7 +49,11 @@ def _exit_code(arguments: Sequence[str]) -> int:
     An unknown error prints its traceback, and has an exit code that nobody takes for a check that failed, which is 1.
     """
     try:
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         _print_error("interrupted; the same command continues where it stopped")
         return 130

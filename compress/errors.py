@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+CRASHED = 70  # the exit code of an error that nobody foresaw: EX_SOFTWARE of sysexits.h
+
 
 class CompressError(Exception):
     """A run that ends for a known reason; its text is the one line that the user reads."""

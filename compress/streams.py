@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+STANDARD_OUTPUT, STANDARD_ERROR = "standard output", "standard error"
+
 
 class ClosedPipeError(BaseException):
     """Raised when nobody reads what is printed any more, as after `| head -1`.
@@ -20,22 +22,44 @@ class ClosedPipeError(BaseException):
 
 
 class _Stream:
-    """A text stream whose broken pipe is a `ClosedPipeError`."""
+    """A text stream whose broken pipe is a `ClosedPipeError`, and that goes nowhere once it cannot be written to.
 
-    def __init__(self, stream: TextIO) -> None:
+    The error of a write names the stream, and is raised again by the next flush: argparse catches the first. Of
+    standard error's errors nobody could be told.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
+        self._name = name
+        self._error: OSError | None = None
 
     def write(self, text: str) -> int:
         try:
-            return self._stream.write(text)
-        except BrokenPipeError as error:
-            raise ClosedPipeError from error
+            with self._failing():
+                return self._stream.write(text)
+        except OSError as error:
+            self._error = error
+            raise
+        return len(text)
 
     def flush(self) -> None:
-        try:
+        error, self._error = self._error, None
+        if error:
+            raise error
+        with self._failing():
             self._stream.flush()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
         except BrokenPipeError as error:
             raise ClosedPipeError from error
+        except OSError as error:  # a full disk
+            _discard((self._stream,))
+            if self._name != STANDARD_ERROR:
+                error.filename = self._name
+                raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -49,7 +73,10 @@ def guarded_output() -> Iterator[None]:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # Either is None if its file descriptor is closed; print() leaves it at that
-    sys.stdout, sys.stderr = (cast(TextIO, _Stream(stream)) if stream else stream for stream in streams)
+    sys.stdout, sys.stderr = (
+        cast(TextIO, _Stream(stream, name)) if stream else stream
+        for stream, name in zip(streams, (STANDARD_OUTPUT, STANDARD_ERROR), strict=True)
+    )
     try:
         try:
             yield

@@ -8,7 +8,7 @@ import pytest
 
 from compress import cli
 from compress.errors import BadInputError
-from tests.conftest import TINY, Run, run_compress, run_main
+from tests.conftest import REPOSITORY, TINY, Run, run_compress, run_main
 
 BAD_INPUT = [
     ("unknown command", ["trian"], "trian"),
@@ -268,3 +268,17 @@ def test_a_broken_pipe_that_is_not_the_outputs_is_not_hidden(
 
     assert run_main(monkeypatch, tmp_path, "config") == cli.CRASHED
     assert "a worker is gone" in capsys.readouterr().err
+
+
+DAMAGED = "import sys, runpy; sys.modules['compress.streams'] = None; "
+
+
+@pytest.mark.parametrize(
+    "start", ["runpy.run_module('compress', run_name='__main__')", "from compress.__main__ import main; main()"]
+)
+def test_a_command_line_that_cannot_be_imported_is_a_crash_not_a_failed_check(start: str, tmp_path: Path) -> None:
+    result = run_compress(tmp_path, "check", "m.onnx", "--baseline", "m.onnx", python=("-c", DAMAGED + start))
+
+    assert result.returncode == 70
+    assert "compress.streams" in result.stderr.splitlines()[-1]
+    assert 'compress = "compress.__main__:main"' in (REPOSITORY / "pyproject.toml").read_text()

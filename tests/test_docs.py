@@ -359,8 +359,8 @@ def test_the_stage_of_the_examples_takes_its_place_in_the_pipeline_and_runs(
 def test_the_job_of_the_workflow_fails_unless_the_check_passes_or_cannot_tell(
     code: int, ends: int, tmp_path: Path
 ) -> None:
-    [block] = blocks(REPOSITORY / "docs" / "latency.md", "yaml")
-    [step] = re.findall(r"- run: (python .*)", block)
+    workflow = workflow_of_the_gate()
+    [step] = [step["run"] for step in workflow["jobs"]["gate"]["steps"] if step.get("run", "").startswith("python")]
     (tmp_path / "python").write_text(f"#!/bin/sh\nexit {code}\n")
     (tmp_path / "python").chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
@@ -368,4 +368,19 @@ def test_the_job_of_the_workflow_fails_unless_the_check_passes_or_cannot_tell(
     done = subprocess.run(["bash", "-e", "-c", step], env={"PATH": path}, check=False)
 
     assert done.returncode == ends
-    assert "if: always()" in block.partition("upload-artifact")[2]
+
+
+def test_the_workflow_names_where_the_package_is_once_and_keeps_the_reports_of_a_failed_job() -> None:
+    workflow = workflow_of_the_gate()
+    steps = workflow["jobs"]["gate"]["steps"]
+
+    assert re.fullmatch(r"git\+https://github\.com/[^/]+/compress", workflow["env"]["COMPRESS"])
+    assert [step["run"] for step in steps if step.get("run", "").startswith("pip")] == ['pip install "$COMPRESS"']
+    assert steps[0]["with"] == {"lfs": True}
+    assert steps[-1]["uses"].startswith("actions/upload-artifact@")
+    assert steps[-1]["if"] == "always()"
+
+
+def workflow_of_the_gate() -> dict[str, Any]:
+    [block] = blocks(REPOSITORY / "docs" / "latency.md", "yaml")
+    return pytest.importorskip("yaml").safe_load(block)

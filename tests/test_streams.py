@@ -44,6 +44,33 @@ def test_a_command_whose_reader_is_gone_ends_quietly(name: str, tiny_run: Run) -
     assert is_error or process.stderr == b""
 
 
+FULL = {
+    "print": (("config",), "stdout", 4),
+    "argparse, which catches it": (("predict", "--help"), "stdout", 4),
+    "typer's help": (("--help",), "stdout", 4),
+    "an error": (("predict", "none", "image.png"), "stderr", 2),
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_disk_under_the_output_is_one_line(name: str, unbuffered: str, tmp_path: Path) -> None:
+    arguments, stream, code = FULL[name]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "compress", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": unbuffered},
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full},  # type: ignore[call-overload]
+            text=True,
+            check=False,
+        )
+
+    line = "error: standard output: the disk is full; free some space and run the same command again\n"
+    assert (process.returncode, process.stderr or "", process.stdout or "") == (code, line if code == 4 else "", "")
+
+
 PRINTED = {"typer": ("config", "--set", "workspace=\u3042"), "predict": ("predict", "exported/digits", "\u3042.png")}
 
 

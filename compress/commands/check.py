@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compress.latency.given import Given
 
 EXIT_CODES = {"regression": 1, "inconclusive": 3, "pass": 0}  # the worst outcome first
-LIMITS_SHARE = 0.25  # of the budget, at most, for memory and first run
+LIMITS_SHARE = 0.25  # of the budget, at most, for memory, first run and accuracy
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
 
 app = typer.Typer()
@@ -34,7 +34,7 @@ def check(
     ],
     margin: Annotated[float, typer.Option(help="Slowdown allowed, as a fraction.")] = 0.05,
     budget: Annotated[
-        str, typer.Option(help="Time that measuring all models may take, memory and first run included.")
+        str, typer.Option(help="Time that measuring all models may take, what --also names included.")
     ] = "120s",
     threads: Annotated[int, typer.Option(help="Threads per session.")] = 1,
     provider: Annotated[str, typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...")] = "cpu",

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
-
-from compress.arrays import read_members
-from compress.errors import BadInputError, first_line
+from compress.errors import BadInputError
 from compress.latency.cold_start import ColdStart, cold_starts
+from compress.latency.gate import accuracy
 from compress.latency.gate.check import Model, Settings
 from compress.latency.gate.pairs import Samples
 from compress.latency.gate.verdict import Outcome
 from compress.latency.lock import machine_lock
-from compress.latency.model_files import open_model, size_bytes
+from compress.latency.model_files import size_bytes
+from compress.latency.processes import run_in_new_process
 from compress.latency.statistics import percentile_ms
-from compress.onnx_tools import scoring
 
 Kind = Literal["size", "memory", "first-run", "accuracy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -50,17 +49,17 @@ def check_limits(
     """Return one limit per kind: the baseline's figure plus the margin; for accuracy, the baseline's figure itself.
 
     Accuracy is the number of images in the baseline's golden set, the file `golden`, for which the model finds the
-    class that the set's logits state. Memory and first run are inconclusive if not measured within `seconds`. Raises
-    what `cold_starts` raises, and `BadInputError` if the golden set is missing or does not fit the model.
+    class that the set's logits state. What runs the model is inconclusive if not measured within `seconds`. Raises what
+    `cold_starts` raises, and `BadInputError` if the golden set is missing or does not fit the model.
     """
+    end = time.monotonic() + seconds
     limits = []
     if "size" in kinds:
         limits.append(_at_most(model, "size", lambda file: size_bytes(file) / 1e3, "kB", settings.margin))
+    counted = [_accuracy(model, golden, settings, end)] if "accuracy" in kinds else []  # the shorter one first
     if "memory" in kinds or "first-run" in kinds:
-        limits += _cold_starts(model, kinds, settings, seconds)
-    if "accuracy" in kinds:
-        limits.append(_accuracy(model, golden, settings))
-    return limits
+        limits += _cold_starts(model, kinds, settings, end - time.monotonic())
+    return limits + counted
 
 
 def _cold_starts(model: Model, kinds: Sequence[Kind], settings: Settings, seconds: float) -> list[Limit]:
@@ -100,22 +99,16 @@ def _at_most(model: Model, what: str, figure: Callable[[Path], float], unit: str
     return Limit(model.name, what, value, limit, unit, "pass" if value <= limit else "regression")
 
 
-def _accuracy(model: Model, golden: Path | None, settings: Settings) -> Limit:
+def _accuracy(model: Model, golden: Path | None, settings: Settings, end: float) -> Limit:
     if golden is None:
         raise BadInputError(f"--also accuracy: needs --baseline to be a bundle with {GOLDEN}")
-    arrays = read_members(golden, golden.stat().st_size, ("images", "logits"), str(golden))
-    images, logits = arrays["images"], arrays["logits"]
-    if logits.ndim != 2 or not logits.size or images.shape[:1] != logits.shape[:1]:
-        raise BadInputError(f"{golden}: has logits of shape {logits.shape}; should be (images, classes)")
-    answers = logits.argmax(axis=1)
-    correct = {file: _correct(file, golden, images, answers, settings) for file in (model.baseline, model.candidate)}
-    value, limit = correct[model.candidate], correct[model.baseline]
-    return Limit(model.name, "accuracy", value, limit, f"of {len(images)}", "pass" if value >= limit else "regression")
-
-
-def _correct(file: Path, golden: Path, images: np.ndarray, answers: np.ndarray, settings: Settings) -> int:
-    session = open_model(file, threads=settings.threads, provider=settings.provider)
-    try:
-        return int((scoring.run(session, images).argmax(axis=1) == answers).sum())
-    except Exception as error:  # onnxruntime raises many types if images do not fit the model
-        raise BadInputError(f"{file}: fails to run on {golden}: {first_line(error)}") from error
+    correct = []
+    for file in (model.baseline, model.candidate):
+        request = accuracy.Request(str(file), str(golden), settings.provider, settings.threads)
+        reply = run_in_new_process(accuracy.__name__, request, end - time.monotonic())
+        if reply is None:
+            return Limit(model.name, "accuracy", None, None, "", "inconclusive")
+        correct.append(accuracy.Correct(**reply))
+    limit, value = correct[0].images, correct[1].images
+    outcome: Outcome = "pass" if value >= limit else "regression"
+    return Limit(model.name, "accuracy", value, limit, f"of {correct[1].of}", outcome)
