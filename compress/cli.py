@@ -34,13 +34,21 @@ RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 
 def main() -> None:
     """Run the command line, and exit with its exit code."""
-    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    arguments = [_below_home(argument) for argument in sys.argv[1:] if argument != DEBUG]
     try:
         with guarded_output():
             code = _exit_code(arguments)
     except ClosedPipeError as error:
         code = error.exit_code
     sys.exit(code)
+
+
+def _below_home(argument: str) -> str:
+    """Return `--out=~/models` with the home folder for `~`, which shells expand only where a word begins with it."""
+    option, equals, value = argument.partition("=")
+    if option.startswith("--") and value.split("/")[0] == "~":
+        value = os.path.expanduser(value)  # noqa: PTH111  # pathlib would change the path
+    return f"{option}{equals}{value}"
 
 
 def _exit_code(arguments: Sequence[str]) -> int:

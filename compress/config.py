@@ -123,7 +123,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         file = Path(os.path.expanduser(path))  # noqa: PTH111  # no shell expands --config=~/run.toml
         return tomllib.loads(decoded(file.read_bytes()))
     except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror}; --config takes a readable TOML file") from error
+        right = f"should be --preset {path}" if str(path) in preset_names() else "--config takes a readable TOML file"
+        raise BadInputError(f"{path}: {error.strerror}; {right}") from error
     except UnicodeDecodeError as error:
         at = f"byte {error.start} is {error.object[error.start]:#04x}"
         raise BadInputError(f"{path}: not TOML, which is UTF-8: {at}; should be saved as UTF-8") from error
@@ -133,6 +134,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _read_preset(name: str) -> dict[str, Any]:
     known = preset_names()
+    if name not in known and Path(name).is_file():
+        raise BadInputError(f"--preset {name}: is a file; should be --config {name}, or one of {', '.join(known)}")
     if name not in known:
         raise BadInputError(f"--preset {name}: there is no such preset; {nearest(name, known)}")
     return tomllib.loads((resources.files("compress") / "presets" / f"{name}.toml").read_text("utf-8"))

@@ -109,6 +109,30 @@ def test_bad_input_gives_one_line_and_exit_code_2(
     assert message.count("\n") == 1
 
 
+def test_the_home_folder_is_meant_by_a_tilde_behind_an_option_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell expands it after a space, but not in `--config=~/run.toml`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    (tmp_path / "home" / "images").mkdir(parents=True)
+    (tmp_path / "home" / "run.toml").write_text("seed = 7\n")
+
+    assert (
+        run_main(monkeypatch, tmp_path, "config", "--config=~/run.toml", "--data=~/images", "--set=deploy.name=x") == 0
+    )
+
+    printed = capsys.readouterr().out
+    assert "seed = 7\n" in printed
+    assert f'source = "{tmp_path}/home/images"\n' in printed
+    assert [cli._below_home(word) for word in ("--out=~", "--set=a=~/b", "~/c", "--out=~d/e")] == [
+        f"--out={tmp_path}/home",
+        "--set=a=~/b",
+        "~/c",
+        "--out=~d/e",
+    ]
+
+
 def test_help_names_every_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

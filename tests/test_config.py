@@ -138,3 +138,23 @@ def test_paths_in_a_file_are_relative_to_the_folder_of_the_command(
     loaded: Any = config.load(Path("settings/run.toml"))
 
     assert loaded.data.source.name == "images"
+
+
+@pytest.mark.parametrize(
+    ("file", "preset", "said"),
+    [
+        (Path("photos"), None, "photos: No such file or directory; should be --preset photos"),
+        (None, "run.toml", "--preset run.toml: is a file; should be --config run.toml, or one of "),
+        (Path("gone.toml"), None, "gone.toml: No such file or directory; --config takes a readable TOML file"),
+    ],
+)
+def test_a_preset_and_a_file_are_not_taken_for_each_other(
+    file: Path | None, preset: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").touch()
+
+    with pytest.raises(BadInputError) as caught:
+        config.load(file, preset)
+
+    assert str(caught.value).startswith(said)

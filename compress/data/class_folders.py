@@ -17,6 +17,7 @@ from compress.errors import BadInputError
 from compress.plural import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+FILES_OF_DATA = (".csv", ".tsv", ".parquet", ".npz")
 PLAIN = ("train", "training", "val", "valid", "validation", "test", "testing")  # names of splits that need no word
 NAMED = 5  # folders in a message
 
@@ -43,7 +44,9 @@ def find(root: Path) -> ClassFolders:
     """
     top = _folders(root)
     if not top:
-        raise BadInputError(f"{_shown(root)}: has no folders with images; should hold one folder per class")
+        raise BadInputError(
+            f"{_shown(root)}: has no folders with images; should hold one folder per class{_or_file_in(root)}"
+        )
     splits = _splits(root, top)
     for parent in [root, *(root / split for split in splits)]:
         _check_no_images(parent)
@@ -133,7 +136,14 @@ def _check_no_images(folder: Path) -> None:
         if not _is_folder(entry) and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
             raise BadInputError(
                 f"{_shown(entry.path)}: an image beside the class folders; should be in one of them, or elsewhere"
+                f"{_or_file_in(folder)}"
             )
+
+
+def _or_file_in(folder: Path) -> str:
+    """Return the end of a message that names a file in the folder that is data itself, such as a table of images."""
+    files = [entry for entry in _entries(folder) if Path(entry.name).suffix.lower() in FILES_OF_DATA]
+    return f"; or give {_shown(files[0].path)}" if files else ""
 
 
 def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:

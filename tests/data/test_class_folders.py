@@ -47,6 +47,19 @@ def test_well_known_pairs_are_splits(train: str, test: str, tmp_path: Path) -> N
     assert samples.notes == (() if usual else (f"folders taken for splits: {train} for train, {test} for test",))
 
 
+@pytest.mark.parametrize("name", ["metadata.csv", "Labels.TSV", "data.npz", "train.parquet"])
+@pytest.mark.parametrize("images", [("1.png",), ("a/1.png", "loose.jpg"), ()])
+def test_a_table_or_arrays_in_a_folder_of_no_classes_are_named(
+    images: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    tree(tmp_path, *images, name)
+
+    with pytest.raises(BadInputError) as caught:
+        find(tmp_path)
+
+    assert str(caught.value).endswith(f"; or give {tmp_path / name}")
+
+
 def test_three_splits_are_taken_for_what_they_are(tmp_path: Path) -> None:
     found = find(tree(tmp_path, *(f"{split}/{name}/{{}}" for split in ("Train_Set", "dev", "test") for name in "ab")))
 
