@@ -110,10 +110,12 @@ class Store:
         return Entry(folder, manifest)
 
     def clean(self, keep: set[tuple[str, str]]) -> int:
-        """Delete every entry, finished or not, that is not in `keep` (stage, key); return the bytes freed."""
+        """Delete every entry, finished or not, that is not in `keep` (stage, key); return the bytes freed.
+
+        Of a kept key everything stays: beside a finished result, a checkpoint is of one that is being made again.
+        """
         kept = {self.finished / stage / key for stage, key in keep}
-        kept |= {self.unfinished / f"{folder.parent.name}-{folder.name}" for folder in kept if not folder.exists()}
-        kept |= {self.logs / f"{stage}-{key}" for stage, key in keep}
+        kept |= {folder / f"{stage}-{key}" for stage, key in keep for folder in (self.unfinished, self.logs)}
         found = {*self.finished.glob("*/*"), *self.unfinished.glob("*"), *self.logs.glob("*")}
         doomed = {folder for folder in found - kept if folder.is_dir() and KEY.fullmatch(folder.name)}
         freed = sum(path.stat().st_size for folder in doomed for path in folder.rglob("*") if path.is_file())

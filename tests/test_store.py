@@ -7,7 +7,7 @@ import pytest
 
 from compress.store import Store
 
-KEY = "k" * 64
+KEY = "a" * 64
 
 
 @pytest.fixture
@@ -101,3 +101,21 @@ def test_a_work_folder_drops_the_checkpoint_of_other_inputs(store: Store) -> Non
     store.work_folder("stage", "other", {"data": "b"})
 
     assert [path.name for path in work.rglob("*") if path.is_file()] == ["made_from.json"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_clean_keeps_the_checkpoint_of_a_kept_stage_that_is_being_made_again(store: Store, damaged: bool) -> None:
+    """Because an input came out different, or because the finished result does not verify."""
+    if damaged:
+        flip_a_bit(store.finished / "stage" / KEY / "a.bin", 0)
+    kept = store.work_folder("stage", KEY, {"input": "new"}) / "checkpoint" / "training.npz"
+    other = store.work_folder("stage", "b" * 64, {}) / "checkpoint" / "training.npz"
+    for file in (kept, other):
+        file.write_bytes(b"state")
+
+    freed = store.clean({("stage", KEY)})
+
+    assert kept.read_bytes() == b"state"
+    assert not other.exists()
+    assert freed == len(b"state") + len(b"{}")
+    assert (store.finished / "stage" / KEY).exists()
