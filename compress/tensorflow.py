@@ -1,4 +1,4 @@
-"""TensorFlow as this project uses it: Keras 2, deterministic, quiet. No other module imports it.
+"""TensorFlow as this project uses it: Keras 2, deterministic, quiet, exact. No other module imports it.
 
 TensorFlow Model Optimization supports only Keras 2, which `tf.keras` refers to if TF_USE_LEGACY_KERAS is set before
 TensorFlow is imported.
@@ -45,6 +45,8 @@ with _without_native_messages():
 tf.get_logger().setLevel(logging.ERROR)
 logging.getLogger("absl").setLevel(logging.ERROR)
 
+# TF32, a GPU's default, rounds the factors of products in float32 to 10 bits. Who wants fewer digits asks for float16
+tf.config.experimental.enable_tensor_float_32_execution(False)
 keras.backend.experimental.enable_tf_random_generator()  # so that the random state of dropout can be set
 
 __all__ = ["keras", "seed_random_layers", "start_afresh", "tf"]
