@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 CGROUPS, CGROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+Dtype = Literal["float32", "bfloat16", "float16"]
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as named in /proc/cpuinfo
 
 
@@ -54,6 +55,13 @@ def has_bfloat16() -> bool:
         return False
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     return any(flag in flags for flag in BFLOAT16_FLAGS)
+
+
+def precisions(device: str) -> tuple[Dtype, ...]:
+    """Return the precisions that products can be computed in on a class of device, float32 first."""
+    if device == "gpu":
+        return "float32", "float16"
+    return ("float32", "bfloat16") if has_bfloat16() else ("float32",)
 
 
 def available_cores() -> int:

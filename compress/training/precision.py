@@ -10,16 +10,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
+from compress import machine
 from compress.context import Context
 from compress.errors import BadInputError
 from compress.files import write_file
-from compress.machine import has_bfloat16
 from compress.tensorflow import tf
 from compress.training.settings import Precision
 
-Dtype = Literal["float32", "bfloat16", "float16"]
+Dtype = machine.Dtype
 
 ROUNDS = 2  # of measurements, alternating, so that other load on the machine affects both
 MIN_GAIN = 1.1  # times as fast as float32: a smaller gain is not worth fewer digits, and near 1 chance would decide
@@ -27,9 +26,7 @@ MIN_GAIN = 1.1  # times as fast as float32: a smaller gain is not worth fewer di
 
 def available() -> tuple[Dtype, ...]:
     """Return the precisions that this machine has kernels for, float32 first."""
-    if tf.config.list_physical_devices("GPU"):
-        return "float32", "float16"
-    return ("float32", "bfloat16") if has_bfloat16() else ("float32",)
+    return machine.precisions("gpu" if tf.config.list_physical_devices("GPU") else "cpu")
 
 
 def choose(precision: Precision, seconds_in: Callable[[Dtype], float], name: str, context: Context) -> Dtype:

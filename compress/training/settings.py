@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from compress import machine
 from compress.data.augmentation import Augmentation, Mixing
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
@@ -103,6 +104,15 @@ class Engine(BaseModel):
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
         "for each training the one whose steps are measured to be faster. Weights and losses are float32.",
     )
+
+    @field_validator("precision")
+    @classmethod
+    def _has_kernels(cls, precision: Precision) -> Precision:
+        if precision not in ("auto", "float32"):
+            known = machine.precisions(machine.device_class())
+            if precision not in known:
+                raise ValueError(f"should be {' or '.join(reversed(known))} on this machine")
+        return precision
 
     @property
     def measures_speed(self) -> bool:

@@ -225,14 +225,25 @@ def test_with_auto_the_machine_whose_speed_decides_is_in_the_key(
         (["GPU"], True, "bfloat16", "float16 or float32"),
     ],
 )
-def test_a_precision_without_kernels_is_refused(
+def test_a_precision_without_kernels_is_refused_while_settings_load_and_where_tensorflow_lacks_them(
     devices: list[str], bfloat16: bool, asked: Any, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
-    monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(machine, "device_class", lambda: "gpu" if devices else "cpu")
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: bfloat16)
 
-    with pytest.raises(BadInputError, match=f"train.precision = '{asked}': should be {right} on this machine"):
+    line = f"^--set train.precision={asked}: train.precision = '{asked}': should be {right} on this machine$"
+    with pytest.raises(BadInputError, match=line):
+        load(assignments=[f"train.precision={asked}"])
+    with pytest.raises(BadInputError, match=f"^train.precision = '{asked}': should be {right} on this machine$"):
         precision.choose(asked, never, "training", context(tmp_path, []))
+
+
+def test_a_precision_with_kernels_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for device, asked in (("gpu", "float16"), ("cpu", "bfloat16"), ("cpu", "float32"), ("gpu", "auto")):
+        monkeypatch.setattr(machine, "device_class", lambda device=device: device)
+        monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
+        assert load(assignments=[f"train.precision={asked}"]).train.precision == asked  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
