@@ -94,7 +94,7 @@ def run(config: Any, folder: Path) -> None:
     start = time.perf_counter()
     fit_phase(model, vgg16.BLOCKS, phase, 1, batches, dataset, config.teacher, config.train, context)
     print(f"head, {phase.epochs} epochs on {len(images):,} images' features: {time.perf_counter() - start:.1f} s")
-    accuracy, _ = evaluate(forward_of(model), images_of(dataset, "test"), dataset.labels("test"))
+    accuracy = evaluate(forward_of(model), images_of(dataset, "test"), dataset.labels("test")).accuracy
     print(f"test accuracy: {accuracy:.4f} on {dataset.sizes['test']} images")
 
 

@@ -52,13 +52,17 @@ class Dataset:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """The result of an epoch, counted from 1, of the training of that name: a stage may train more than once."""
+    """The result of an epoch, counted from 1, of the training of that name: a stage may train more than once.
+
+    `validation_recall` is the mean of the classes' recalls.
+    """
 
     training: str
     epoch: int
     learning_rate: float
     loss: float
     validation_accuracy: float
+    validation_recall: float
     validation_cross_entropy: float
 
 

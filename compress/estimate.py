@@ -118,22 +118,26 @@ def _of_network(
     from compress import networks
     from compress.metrics.cost import cost_of_keras
     from compress.tensorflow import start_afresh, tf
+    from compress.training import memory
 
     start_afresh(0)
     model = networks.build(family, choice.name, choice.options, facts.image_shape, len(facts.counts))
     params, macs = cost_of_keras(model)
     activations = sum(math.prod(layer.output_shape[1:]) for layer in model.layers[1:])
-    batch_size = min(settings.batch_size, images)
-    batch = tf.constant(np.zeros((batch_size, *facts.image_shape), np.float32))
 
     @tf.function
-    def step() -> Any:
+    def step(batch: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(model(batch, training=True))
         return [tf.reduce_sum(gradient) for gradient in tape.gradient(loss, model.trainable_variables)]
 
-    step()  # traces the function and fills caches
-    start = time.perf_counter()
-    step()
-    seconds = (time.perf_counter() - start) / batch_size
+    def seconds_per_image(at_once: int) -> float:
+        batch = tf.constant(np.zeros((at_once, *facts.image_shape), np.float32))
+        step(batch)  # traces the function and fills caches
+        start = time.perf_counter()
+        step(batch)
+        return (time.perf_counter() - start) / at_once
+
+    with memory.named("plan"):
+        seconds = memory.with_fewer(min(settings.batch_size, images), seconds_per_image)
     return Estimate(params, macs, activations, seconds, 0.0, 0).of_training(settings, images)

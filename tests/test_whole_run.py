@@ -87,7 +87,8 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
     assert all(set(stage) == {"name", "key", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
     assert list(report["training"]) == ["teacher", "pruned", "student"]
     training_keys = {"name", "precision", "history", "warnings"}
-    epoch_keys = {"epoch", "learning_rate", "loss", "validation_accuracy", "validation_cross_entropy"}
+    epoch_keys = {"epoch", "learning_rate", "loss", "validation_accuracy", "validation_recall"}
+    epoch_keys |= {"validation_cross_entropy"}
     for [training] in report["training"].values():
         assert set(training) == training_keys
         assert [epoch["epoch"] for epoch in training["history"]] == list(range(1, len(training["history"]) + 1))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NEIGHBOURS = 5  # the paper's
 SMOTE_BYTES = 12  # per pixel: floats before and after, and imbalanced-learn's own copies
 Method = Literal["none", "class_weights", "oversample", "undersample", "smote"]
+Metric = Literal["accuracy", "recall"]
 
 
 class Balance(BaseModel):
@@ -27,9 +28,15 @@ class Balance(BaseModel):
     method: Method = Field(
         "none",
         description="class_weights: images of rare classes count more; oversample: they are repeated; undersample: "
-        "images of frequent classes take turns; smote: new images are made between neighbours. With any of these the "
-        "teacher is trained twice, to show the difference.",
+        "images of frequent classes take turns; smote: new images are made between neighbours. With any of these, mean "
+        "recall in place of accuracy chooses epochs and models, and the teacher is trained twice, to show the "
+        "difference.",
     )
+
+    @property
+    def metric(self) -> Metric:
+        """What the best epoch and the model to deploy are chosen by: with classes balanced, their mean recall."""
+        return "accuracy" if self.method == "none" else "recall"
 
     @field_validator("method")
     @classmethod

@@ -122,6 +122,7 @@ def _training(network: Network, name: str, precision: str) -> schema.Training:
                 loss=epoch.loss,
                 validation_accuracy=epoch.validation_accuracy,
                 validation_cross_entropy=epoch.validation_cross_entropy,
+                validation_recall=epoch.validation_recall,
             )
             for epoch in history
         ),

@@ -207,6 +207,7 @@ class Epoch(_Part):
     loss: float
     validation_accuracy: Fraction
     validation_cross_entropy: float
+    validation_recall: Fraction | None = None  # the mean over classes
 
 
 class Training(_Part):

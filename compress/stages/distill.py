@@ -78,6 +78,7 @@ def run(
         config,
         train,
         context,
+        metric=balance.metric,
     )
     networks.save(student, out / "weights.npz")
     return Network(

@@ -59,6 +59,7 @@ def run(
         context,
         callbacks=[pruning.callback()],
         may_stop_from=min(ramp_epochs, config.epochs - 1),
+        metric=balance.metric,
     )
     networks.save(pruning.without_masks(model), out / "weights.npz")
     return dataclasses.replace(

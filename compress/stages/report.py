@@ -36,7 +36,8 @@ class Config(BaseModel):
         0.5,
         ge=0,
         le=100,
-        description="Percentage points of the teacher's validation accuracy that a model may lose.",
+        description="Percentage points of the teacher's validation accuracy that a model may lose; of mean recall if "
+        "classes are balanced.",
     )
 
 
@@ -88,7 +89,7 @@ def run(
         for name, scores in run_all(opened, images_of(data, split), PROBABILITIES).items():
             probabilities[name][split] = scores
     measured = measured_models(export.models, probabilities, bench, data)
-    deployed = choose(measured, config.max_drop)
+    deployed = choose(measured, config.max_drop, balance.metric)
     context.progress(1.0, "writing the bundle")
     folder = out / "bundle"
     facts = run_facts(config.name or data.name, data, bench, context)

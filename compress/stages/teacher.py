@@ -142,10 +142,16 @@ def fit_teacher(
     done = 0.0
     for number, phase in enumerate(config.phases, start=1):
         part = context.part(done, done + phase.epochs / epochs)
-        trainings.append(fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part))
+        trainings.append(
+            fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part, balance.metric)
+        )
         done += phase.epochs / epochs
     if config.epochs:
         may_stop_from = START if config.phases else 0
         rest = context.part(done, 1.0)
-        trainings.append(fit_to_labels(model, batches, data, config, engine, rest, may_stop_from=may_stop_from))
+        trainings.append(
+            fit_to_labels(
+                model, batches, data, config, engine, rest, may_stop_from=may_stop_from, metric=balance.metric
+            )
+        )
     return model, trainings

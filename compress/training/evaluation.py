@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from compress.data.images import Images, in_batches
 from compress.errors import MachineError
 from compress.tensorflow import tf
+from compress.training import memory
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
@@ -29,10 +30,12 @@ def forward_of(model: Any) -> Forward:
         size = min(max_images, len(batch))
         try:
             parts = [run(tf.constant(batch[i : i + size])).numpy() for i in range(0, len(batch), size)]
-        except tf.errors.ResourceExhaustedError as error:
+        except tf.errors.OpError as error:
+            if not memory.ran_out(error):
+                raise
             if size == 1:
                 raise MachineError("out of memory even with one image; image.size should be smaller") from error
-            max_images = size // 2
+            max_images = memory.half(size)
             return forward(batch)
         return np.concatenate(parts)
 
@@ -44,10 +47,22 @@ def logits_of(forward: Forward, images: Images) -> np.ndarray:
     return np.concatenate([forward(batch) for batch in in_batches(images)])
 
 
-def evaluate(forward: Forward, images: Images, labels: np.ndarray) -> tuple[float, float]:
-    """Return accuracy (a fraction) and mean cross-entropy (nats) of a function that returns logits."""
+class Result(NamedTuple):
+    """How good outputs are: accuracy and the mean of the classes' recalls, fractions, and mean cross-entropy, nats."""
+
+    accuracy: float
+    recall: float
+    cross_entropy: float
+
+
+def evaluate(forward: Forward, images: Images, labels: np.ndarray) -> Result:
+    """Return how good a function that returns logits is on images of these labels, `(n,) int64`."""
     logits = logits_of(forward, images).astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    cross_entropy = -log_probabilities[np.arange(len(labels)), labels].mean()
-    return float((logits.argmax(axis=1) == labels).mean()), float(cross_entropy)
+    right = logits.argmax(axis=1) == labels
+    return Result(
+        accuracy=float(right.mean()),
+        recall=float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+        cross_entropy=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+    )

@@ -17,10 +17,11 @@ import numpy as np
 
 from compress.artifacts import EpochResult
 from compress.context import Context
+from compress.data.balance import Metric
 from compress.data.batches import Batches
 from compress.data.images import Images
 from compress.metrics.training import warnings
-from compress.training import distribution, history, precision
+from compress.training import distribution, history, memory, precision
 from compress.training.checkpoint import START
 from compress.training.settings import Engine, TrainingSettings
 from compress.training.step_time import seconds_per_step
@@ -49,6 +50,7 @@ def fit(
     name: str = "training",
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
+    metric: Metric = "accuracy",
 ) -> Fitted:
     """Train `model` in place, leave it with the weights of its best epoch, and return how it went.
 
@@ -62,7 +64,7 @@ def fit(
         What each epoch trains on.
     validation
         Images `(n, height, width, channels)` and labels `(n,) int64`. The best epoch is the one with the
-        highest accuracy on them, the lowest cross-entropy among equals.
+        highest `metric` on them, the lowest cross-entropy among equals.
     name
         Name of the checkpoint and the logs, for stages that train more than once.
     callbacks
@@ -70,13 +72,15 @@ def fit(
     may_stop_from
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity; `START`
         if those that the training begins with may be the result too, because they are trained already.
+    metric
+        `accuracy`, or `recall`, the mean over the classes, where rare classes count as much as frequent ones.
     """
     shared = distribution.of(engine.strategy)
-    with shared.noticing_lost_peers():
+    with shared.noticing_lost_peers(), memory.named(context.stage):
         measure = partial(seconds_per_step, model, loss, batches, settings, callbacks)
         dtype = precision.choose(engine.precision, measure, name, context)
         training = Training(
-            model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from
+            model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from, metric
         )
         while training.goes_on:
             start = time.perf_counter()
@@ -90,7 +94,7 @@ def fit(
     state, results = training.state, history.results(name, training.state.rows)
     if shared.is_chief:
         which = "as it began" if state.best == START else f"after epoch {state.best + 1} of {settings.epochs}"
-        context.note(f"{context.stage}: validation accuracy {state.best_result[0]:.4f}, {which}")
+        context.note(f"{context.stage}: {training.told(state.best_result[0])}, {which}")
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")
     return Fitted(name, results, dtype, state.epoch - training.begun)

@@ -26,6 +26,7 @@ class Row(TypedDict):
     learning_rate: float
     loss: float
     validation_accuracy: float
+    validation_recall: float
     validation_cross_entropy: float
     images_per_second: float
 
@@ -60,6 +61,7 @@ def results(name: str, rows: Sequence[Row]) -> tuple[EpochResult, ...]:
             learning_rate=row["learning_rate"],
             loss=row["loss"],
             validation_accuracy=row["validation_accuracy"],
+            validation_recall=row["validation_recall"],
             validation_cross_entropy=row["validation_cross_entropy"],
         )
         for row in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.tensorflow import keras
+from compress.tensorflow import keras, tf
 from compress.training.settings import OptimizerName, TrainingSettings
 
 NOT_DECAYED = ["gamma", "beta", "bias"]
@@ -36,6 +36,26 @@ def build(settings: TrainingSettings, rate: Any) -> Any:
         options["global_clipnorm"] = settings.clip_norm
     if settings.ema:
         options |= {"use_ema": True, "ema_momentum": settings.ema, "ema_overwrite_frequency": None}
-    optimizer = CLASSES[name](**options)
+    optimizer = (_averaging(CLASSES[name]) if settings.ema else CLASSES[name])(**options)
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return optimizer
+
+
+def _averaging(kind: Any) -> Any:
+    """Return an optimizer class whose moving average is warmed up: it forgets the initial weights in a few steps.
+
+    After t steps its momentum is the smaller one of the setting and (1 + t) / (10 + t), as in TensorFlow's
+    ExponentialMovingAverage; Keras's is constant, so that a short training would give the weights that it began with.
+    """
+
+    class Averaging(kind):
+        @property
+        def ema_momentum(self) -> Any:
+            steps = tf.cast(self.iterations, tf.float32)
+            return tf.minimum(self._highest_momentum, (1.0 + steps) / (10.0 + steps))
+
+        @ema_momentum.setter
+        def ema_momentum(self, momentum: float) -> None:
+            self._highest_momentum = momentum
+
+    return Averaging

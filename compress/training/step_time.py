@@ -11,7 +11,7 @@ import numpy as np
 
 from compress.data.batches import Batches
 from compress.tensorflow import keras, tf
-from compress.training import optimizers, precision
+from compress.training import memory, optimizers, precision
 from compress.training.schedules import Rate
 from compress.training.settings import TrainingSettings
 from compress.training.trained_model import TrainedModel
@@ -52,7 +52,9 @@ def seconds_per_step(
     try:
         with precision.computing_in(dtype), batches.being_read():
             trained.fit(batches.epoch(0).repeat().take(MAX_STEPS), verbose=0, callbacks=[*callbacks, clock])
-    except tf.errors.ResourceExhaustedError:
+    except tf.errors.OpError as error:
+        if not memory.ran_out(error):
+            raise
         return math.inf
     finally:
         model.set_weights(weights)

@@ -9,7 +9,7 @@ import numpy as np
 
 from compress.artifacts import Dataset
 from compress.context import Context
-from compress.data.balance import Balance, epoch_indices, image_weights, with_synthetic
+from compress.data.balance import Balance, Metric, epoch_indices, image_weights, with_synthetic
 from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
 from compress.tensorflow import keras
@@ -56,6 +56,7 @@ def fit_to_labels(
     *,
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
+    metric: Metric = "accuracy",
 ) -> Fitted:
     """Train a Keras model in place, stopped by the validation split; arguments and result as `fit`'s."""
     return fit(
@@ -68,4 +69,5 @@ def fit_to_labels(
         context,
         callbacks=callbacks,
         may_stop_from=may_stop_from,
+        metric=metric,
     )

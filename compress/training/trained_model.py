@@ -63,19 +63,22 @@ class TrainedModel(keras.Model):
         return [in_float32(gradient) for gradient in tape.gradient(scaled, self.trainable_variables)]
 
     def _gradients_of_parts(self, images: Any, targets: Any, weights: Any) -> list[Any]:
+        """Return the gradients of the loss of a batch, computed part by part: in memory there is one at a time."""
         size = tf.shape(images)[0]
-        used = tf.minimum(self.parts, size)  # an empty part would spoil batch normalization
+        parts = tf.minimum(self.parts, size)  # an empty part would spoil batch normalization
+        steps = [layer.pruning_step for layer in self.layers if hasattr(layer, "pruning_step")]
+        before = [step.read_value() for step in steps]
 
-        def gradients_of(part: int) -> list[Any]:
-            rows = slice(size * part // used, size * (part + 1) // used)
+        def add(part: Any, totals: list[Any]) -> tuple[Any, list[Any]]:
+            for step, value in zip(steps, before, strict=True):
+                step.assign(value)  # which each call advances: the parts are one step of the pruning schedule
+            rows = slice(size * part // parts, size * (part + 1) // parts)
             share = tf.cast(rows.stop - rows.start, tf.float32) / tf.cast(size, tf.float32)
-            return self._gradients(images[rows], targets[rows], weights[rows], share)
+            gradients = self._gradients(images[rows], targets[rows], weights[rows], share)
+            return part + 1, [total + gradient for total, gradient in zip(totals, gradients, strict=True)]
 
-        gradients = gradients_of(0)
-        for part in range(1, self.parts):
-            nothing = [tf.zeros_like(gradient) for gradient in gradients]
-            more = tf.cond(part < used, lambda part=part: gradients_of(part), lambda nothing=nothing: nothing)
-            gradients = [total + gradient for total, gradient in zip(gradients, more, strict=True)]
+        start = tf.constant(0), [tf.zeros_like(variable) for variable in self.trainable_variables]
+        _, gradients = tf.while_loop(lambda part, _: part < parts, add, start, parallel_iterations=1)
         return gradients
 
     def _with_penalties(self, gradients: list[Any]) -> list[Any]:

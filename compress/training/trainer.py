@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from compress.context import Context
+from compress.data.balance import Metric
 from compress.data.batches import Batches
 from compress.data.images import Images
 from compress.errors import CompressError, MachineError
 from compress.tensorflow import keras, seed_random_layers, tf
-from compress.training import checkpoint, history, precision
+from compress.training import checkpoint, history, memory, precision
 from compress.training.checkpoint import START, Groups, State, groups_of, restore
 from compress.training.distribution import Distribution
-from compress.training.evaluation import evaluate, forward_of
+from compress.training.evaluation import Result, evaluate, forward_of
+from compress.training.normalization import estimator_of
 from compress.training.schedules import Rate, after_epoch
 from compress.training.settings import TrainingSettings
 from compress.training.step_time import compiled
@@ -47,10 +49,11 @@ class Training:
         name: str,
         callbacks: Sequence[Any],
         may_stop_from: int,
+        metric: Metric,
     ) -> None:
         self.model, self.loss, self.batches, self.validation = model, loss, batches, validation
         self.settings, self.dtype, self.context, self.shared = settings, dtype, context, shared
-        self.name, self.may_stop_from = name, may_stop_from
+        self.name, self.may_stop_from, self.metric = name, may_stop_from, metric
         self.path = context.checkpoint / f"{name}.npz"
         self.twin = shared.twin(model)
         with shared.scope():
@@ -60,13 +63,13 @@ class Training:
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         self.take_average = inner.finalize_variable_values
         inner.finalize_variable_values = lambda variables: None  # Keras would overwrite the weights with it each epoch
-        self.progress = _Progress(context, settings.epochs)
+        self.progress = _Progress(context, settings.epochs, self._check_finite)
         self.callbacks = [*callbacks, self.progress]
         if shared.has_servers:
             # with servers, Keras refuses callbacks for single batches, unless late figures are good enough for them
             for callback in self.callbacks:
                 callback._supports_tf_logs = True
-        self.forward = forward_of(model)
+        self.forward, self.estimate_statistics = forward_of(model), estimator_of(model)
         self.state, self.groups = State(), groups_of(self.twin, self.optimizer)
         self._begin()
 
@@ -83,9 +86,9 @@ class Training:
         self.begun = self.state.epoch
         self.best_weights = self.groups.get("best", self.groups["model"])
         if self.may_stop_from == START and not found and is_chief:
-            accuracy, cross_entropy = evaluate(self.forward, *self.validation)
-            self.state.best_result = accuracy, -cross_entropy
-            context.progress(0.0, f"begins with validation accuracy {accuracy:.4f}")
+            result = evaluate(self.forward, *self.validation)
+            self.state.best_result = self._rank(result)
+            context.progress(0.0, f"begins with {self.told(self.state.best_result[0])}")
 
     @property
     def goes_on(self) -> bool:
@@ -109,7 +112,9 @@ class Training:
                     verbose=0,
                     callbacks=self.callbacks,
                 )
-        except tf.errors.ResourceExhaustedError as error:
+        except tf.errors.OpError as error:
+            if not memory.ran_out(error):
+                raise
             self._use_smaller_parts(error)
             return None
         loss: float = fitted.history["loss"][0]
@@ -127,20 +132,24 @@ class Training:
             return
         state = self.state
         self.model.set_weights(weights)
-        accuracy, cross_entropy = evaluate(self.forward, *self.validation)
-        self._check_finite("validation cross-entropy", cross_entropy)
-        result = accuracy, -cross_entropy
-        if state.epoch >= self.may_stop_from and result > tuple(state.best_result):
-            state.best, state.best_result, self.best_weights = state.epoch, result, weights
+        if self.settings.ema:
+            self.estimate_statistics(self.batches, state.epoch, state.parts)
+            weights = self.model.get_weights()
+        result = evaluate(self.forward, *self.validation)
+        self._check_finite("validation cross-entropy", result.cross_entropy)
+        rank = self._rank(result)
+        if state.epoch >= self.may_stop_from and rank > tuple(state.best_result):
+            state.best, state.best_result, self.best_weights = state.epoch, rank, weights
         state.epoch += 1
-        state.plateau = after_epoch(state.plateau, cross_entropy, self.settings.schedule)
+        state.plateau = after_epoch(state.plateau, result.cross_entropy, self.settings.schedule)
         state.rows.append(
             {
                 "epoch": state.epoch,
                 "learning_rate": float(self.rate(state.epoch * self.batches.steps - 1)),
                 "loss": loss,
-                "validation_accuracy": accuracy,
-                "validation_cross_entropy": cross_entropy,
+                "validation_accuracy": result.accuracy,
+                "validation_recall": result.recall,
+                "validation_cross_entropy": result.cross_entropy,
                 "images_per_second": round(self.batches.size / seconds, 1),
             }
         )
@@ -161,7 +170,7 @@ class Training:
             self.context.progress(
                 self._done,
                 f"epoch {row['epoch']}/{self.settings.epochs}, loss {row['loss']:.4f}, "
-                f"validation accuracy {row['validation_accuracy']:.4f}, {seconds:.1f} s",
+                f"{self.told(row[f'validation_{self.metric}'])}, {seconds:.1f} s",  # type: ignore[literal-required]
             )
 
     def synchronize(self) -> None:
@@ -173,31 +182,44 @@ class Training:
         self.shared.wait_for_chief()  # which deletes the checkpoint once the stage is finished
         self.twin.set_weights(self.groups["model"])
 
+    def told(self, score: float) -> str:
+        """Return in words how good the weights of an epoch are on validation."""
+        return f"validation {'mean recall' if self.metric == 'recall' else self.metric} {score:.4f}"
+
+    def _rank(self, result: Result) -> tuple[float, float]:
+        """Return what is larger for a better epoch: the metric and, among equals, minus the cross-entropy."""
+        return (result.recall if self.metric == "recall" else result.accuracy), -result.cross_entropy
+
     @property
     def _done(self) -> float:
         return self.state.epoch / self.settings.epochs
 
-    def _check_finite(self, name: str, value: float) -> None:
+    def _check_finite(self, name: str, value: float, where: str = "") -> None:
         if not math.isfinite(value):
+            where += f"epoch {self.state.epoch + 1}"
             raise CompressError(
-                f"{self.context.stage}: the {name} is {value} in epoch {self.state.epoch + 1}: training diverged; "
-                f"the learning rate, {self.settings.learning_rate}, should be lower"
+                f"{self.context.stage}: the {name} is {value} in {where}: training diverged; the learning rate, "
+                f"{self.settings.learning_rate}, should be lower"
             )
 
     def _use_smaller_parts(self, error: Exception) -> None:
-        """Process batches in twice as many parts from now on; raises `MachineError` if that is impossible."""
-        stage, size, parts = self.context.stage, self.batches.batch_size, self.state.parts
+        """Process half as many images at a time from now on; raises `MachineError` if that is impossible."""
+        stage, size = self.context.stage, min(self.batches.batch_size, self.batches.size)
+        at_once = math.ceil(size / self.state.parts)
         if self.shared.strategy:
-            raise MachineError(f"{stage}: out of memory; {stage}.batch_size = {size} should be smaller") from error
-        if 2 * parts > size:
+            raise MachineError(
+                f"{stage}: out of memory; {stage}.batch_size = {self.batches.batch_size} should be smaller"
+            ) from error
+        if at_once == 1:
             raise MachineError(
                 f"{stage}: out of memory even with one image at a time; image.size should be smaller"
             ) from error
+        fewer = memory.half(at_once)
         self.context.note(
-            f"{stage}: out of memory with {size // parts} images at a time; goes on with {size // (2 * parts)}, "
+            f"{stage}: out of memory with {at_once} images at a time; goes on with {fewer}, "
             f"gradients added up to batches of {size}"
         )
-        self.state.parts = 2 * parts
+        self.state.parts = math.ceil(size / fewer)
         restore(self.twin, self.optimizer, self.groups)
         self.trained.compile(self.optimizer, self.loss, jit_compile=False)  # so that the step is traced again
 
@@ -211,13 +233,16 @@ class Training:
 
 
 class _Progress(keras.callbacks.Callback):
-    """Reports how far an epoch has come."""
+    """Reports how far an epoch has come, and ends it in the step in which its loss is no longer finite."""
 
-    def __init__(self, context: Context, epochs: int) -> None:
+    def __init__(self, context: Context, epochs: int, check: Callable[[str, float, str], None]) -> None:
         super().__init__()
-        self.context, self.epoch, self.epochs = context, 0, epochs
+        self.context, self.epoch, self.epochs, self.check = context, 0, epochs, check
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        mean = logs.get("loss") if isinstance(logs, dict) else None
+        if isinstance(mean, float):  # otherwise it is not known yet
+            self.check("loss", mean, f"step {batch + 1} of ")
         done = (self.epoch + (batch + 1) / self.params["steps"]) / self.epochs
         loss = f", loss {logs['loss']:.4f}" if isinstance(logs, dict) and logs else ""
         self.context.progress(done, f"epoch {self.epoch + 1}/{self.epochs}{loss}")

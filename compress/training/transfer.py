@@ -7,6 +7,7 @@ trains in seconds on a CPU.
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 import time
@@ -22,6 +23,7 @@ from compress.arrays import array_writer
 from compress.artifacts import Dataset
 from compress.context import Context
 from compress.data.augmentation import Augmentation, view_of
+from compress.data.balance import Metric
 from compress.data.batches import Batches, Epoch
 from compress.data.images import Images, images_of, in_batches
 from compress.files import write_file
@@ -46,6 +48,7 @@ def fit_phase(
     settings: LabelSettings,
     engine: Engine,
     context: Context,
+    metric: Metric = "accuracy",
 ) -> Fitted:
     """Train the head and the last `phase.blocks` of a model in place, the rest frozen; arguments and result as `fit`'s.
 
@@ -61,8 +64,17 @@ def fit_phase(
     for layer in model.layers:
         layer.trainable = not layer.name.startswith(frozen)
     cut = _cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
+    if cut is not None:
+        batches = _in_views(batches, phase.views)
     train = partial(
-        fit, loss=loss, settings=settings, engine=engine, context=context, name=name, may_stop_from=may_stop_from
+        fit,
+        loss=loss,
+        settings=settings,
+        engine=engine,
+        context=context,
+        name=name,
+        may_stop_from=may_stop_from,
+        metric=metric,
     )
     n, n_validation = len(batches.images), len(validation[0])
     if cut is None or not _is_kept(cut, n * phase.views + n_validation, name, context):
@@ -122,13 +134,28 @@ class Views:
         return out
 
 
+def _in_views(batches: Batches, views: int) -> Batches:
+    """Return batches of the same images, in each epoch in one of a few views, which are those that `features` takes.
+
+    Whether features are kept or computed anew, which the free disk decides, a phase trains on the same pixels.
+    """
+
+    def choose(epoch: int) -> Epoch:
+        indices = batches.choose(epoch).indices
+        return Epoch(indices, np.full(len(indices), epoch % views), draw_ids=indices)
+
+    seen = copy.copy(batches)
+    seen.choose = choose
+    return seen
+
+
 def _of_features(batches: Batches, features: Views) -> Batches:
-    """Return batches of the features of the same images, in each epoch those of one view."""
+    """Return batches of the features of the same images in the same views."""
     n = len(batches.images)
 
     def choose(epoch: int) -> Epoch:
         chosen = batches.choose(epoch)
-        return Epoch(chosen.indices + n * (epoch % len(features.arrays)), chosen.views, chosen.draw_ids)
+        return Epoch(chosen.indices + n * chosen.views, chosen.views, chosen.draw_ids)
 
     return Batches(
         features,
@@ -155,11 +182,15 @@ def _cut(model: Any, frozen: tuple[str, ...]) -> Any:
     for layer in model.layers[last + 1 :]:
         if {id(x) for x in tf.nest.flatten(layer.input)} & {id(other.output) for other in before[:-1]}:
             return None  # a connection past the cut
-    return before[-1]
+    return None if any(map(_is_random, before)) else before[-1]
 
 
 def _is_fixed(layer: Any) -> bool:
-    return not layer.weights and not hasattr(layer, "_random_generator")
+    return not layer.weights and not _is_random(layer)
+
+
+def _is_random(layer: Any) -> bool:
+    return hasattr(layer, "_random_generator")
 
 
 def _is_kept(cut: Any, rows: int, name: str, context: Context) -> bool:

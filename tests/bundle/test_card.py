@@ -44,6 +44,7 @@ def test_the_readme_shows_what_balance_did_for_each_class() -> None:
     text = readme(report(balance=Balance(method="smote", recall=rows)), TOY, MANIFEST)
 
     assert "\n| a\\|b | 4 | 8 | 0.2500 | 0.5000 |\n| c | 9 | 0 | - | - |\n" in text
+    assert "keep the teacher's validation\nmean recall within the configured drop." in text
 
 
 @pytest.mark.parametrize(

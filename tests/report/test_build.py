@@ -7,7 +7,7 @@ from compress.report.build import trainings_of
 
 
 def epoch(training: str, number: int, learning_rate: float, loss: float) -> EpochResult:
-    return EpochResult(training, number, learning_rate, loss, validation_accuracy=0.5, validation_cross_entropy=1.0)
+    return EpochResult(training, number, learning_rate, loss, 0.5, validation_recall=0.4, validation_cross_entropy=1.0)
 
 
 def network(name: str, history: tuple[EpochResult, ...], precision: dict[str, str]) -> Network:
@@ -25,6 +25,7 @@ def test_each_training_of_a_network_is_told_with_its_precision_epochs_and_warnin
     top, all_layers = trainings["teacher"]
     assert (top.name, top.precision, len(top.history), top.warnings) == ("top", "bfloat16", 1, ())
     assert (all_layers.name, all_layers.precision) == ("all", "float32")
+    assert top.history[0].validation_recall == 0.4
     assert [(row.epoch, row.learning_rate, row.loss) for row in all_layers.history] == [
         (1, 0.1, 1.0),
         (2, 0.05, 2.0),

@@ -9,8 +9,8 @@ from compress.training.history import Row, write
 
 
 def test_tensorboard_reads_epochs_that_took_less_than_a_second_in_their_order(tmp_path: Path) -> None:
-    rows = [Row(epoch=n, learning_rate=0.1, loss=1 / n, validation_accuracy=0.5, validation_cross_entropy=1.0,
-                images_per_second=float(n)) for n in range(1, 121)]  # fmt: skip
+    rows = [Row(epoch=n, learning_rate=0.1, loss=1 / n, validation_accuracy=0.5, validation_recall=0.5,
+                validation_cross_entropy=1.0, images_per_second=float(n)) for n in range(1, 121)]  # fmt: skip
     for n in range(1, len(rows) + 1):
         write(tmp_path, rows[:n])
     write(tmp_path, rows)  # as a training does that was interrupted before its checkpoint

@@ -101,15 +101,23 @@ def test_clipping_is_by_the_norm_of_all_gradients_together() -> None:
     assert [float(weight) for weight in weights] == pytest.approx([-0.6, -0.8])
 
 
-def test_the_moving_average_is_of_the_weights_after_each_step() -> None:
+@pytest.mark.parametrize(
+    ("done", "first", "second"), [(0, 1 / 10, 2 / 11), (10, 11 / 20, 12 / 21), (25, 26 / 35, 0.75), (1000, 0.75, 0.75)]
+)
+def test_the_moving_average_is_of_the_weights_after_each_step_and_forgets_the_first_ones_sooner(
+    done: int, first: float, second: float
+) -> None:
+    """With 9 of 10 parts after one step, and the momentum of the setting from where (1 + t) / (10 + t) is above it."""
     optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, ema=0.75), RATE)
     weight = tf.Variable(W)
+    optimizer.build([weight])
+    optimizer.iterations.assign(done)
     for gradient in (G1, G2):
         optimizer.apply_gradients([(tf.constant(gradient), weight)])
     optimizer.finalize_variable_values([weight])
 
-    first, second = W - RATE * G1, W - RATE * (G1 + G2)
-    assert float(weight) == pytest.approx(0.75 * (0.75 * W + 0.25 * first) + 0.25 * second)
+    one, two = W - RATE * G1, W - RATE * (G1 + G2)
+    assert float(weight) == pytest.approx(second * (first * W + (1 - first) * one) + (1 - second) * two)
 
 
 def rates(steps: int, **schedule: Any) -> list[float]:

@@ -14,8 +14,11 @@ from compress.artifacts import Dataset
 from compress.config import load
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.data.batches import Batches, Epoch
 from compress.stages import data, teacher
+from compress.tensorflow import keras, start_afresh
 from compress.training import transfer
+from compress.training.evaluation import Result
 from compress.training.history import FILE
 from compress.training.settings import Engine
 from compress.training.transfer import Views
@@ -79,7 +82,7 @@ def test_each_phase_trains_what_it_says_and_leaves_the_rest(
 
     monkeypatch.setattr(transfer, "fit_phase", watched)
     better = itertools.count(1)
-    monkeypatch.setattr("compress.training.trainer.evaluate", lambda *_: (next(better), 1.0))
+    monkeypatch.setattr("compress.training.trainer.evaluate", lambda *_: Result(next(better), 0.0, 1.0))
     final = train(images, context(tmp_path), "phases=[{epochs=1}, {blocks=2, epochs=1, views=0}]")
 
     assert changed(seen[0], seen[1]) == {"logits"}
@@ -88,19 +91,62 @@ def test_each_phase_trains_what_it_says_and_leaves_the_rest(
 
 
 @pytest.mark.parametrize("blocks", [0, 2])
-def test_kept_features_train_what_the_whole_network_would(blocks: int, images: Dataset, tmp_path: Path) -> None:
+def test_kept_features_train_what_those_computed_anew_do(
+    blocks: int, images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The free disk decides which it is: both see the image as it is and an augmented view of it, in turn."""
     notes: list[str] = []
-    settings = ("epochs=0", "augmentation.brightness=0")
-    phase = "phases=[{blocks=%d, epochs=3, learning_rate=0.02, views=%d}]"
-    kept = train(images, context(tmp_path / "kept", notes), *settings, phase % (blocks, 1))
-    through = train(images, context(tmp_path / "through"), *settings, phase % (blocks, 0))
+    phase = (f"phases=[{{blocks={blocks}, epochs=4, learning_rate=0.02, views=2}}]", "architecture.options.dropout=0.2")
+    kept = train(images, context(tmp_path / "kept", notes), "epochs=0", *phase)
+    monkeypatch.setattr(transfer, "MIN_FREE", 1 << 60)
+    anew = train(images, context(tmp_path / "anew"), "epochs=0", *phase)
 
+    assert list((tmp_path / "kept").glob("*.npy"))
+    assert not list((tmp_path / "anew").glob("*.npy"))
     for name in kept:
-        for one, other in zip(kept[name], through[name], strict=True):
+        for one, other in zip(kept[name], anew[name], strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+    texts = [(tmp_path / name / "logs" / "phase1" / FILE).read_text() for name in ("kept", "anew")]
+    losses = [[float(row["loss"]) for row in csv.DictReader(text.splitlines())] for text in texts]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
     assert notes[0].startswith("teacher: validation accuracy ")
-    assert notes[1].startswith("teacher: phase1: 3 epochs on kept features of")
+    assert notes[1].startswith("teacher: phase1: 4 epochs on kept features of")
     assert "which saved" in notes[1]
+
+
+def test_images_that_are_repeated_are_in_the_same_views_whether_features_are_kept() -> None:
+    indices = np.array([3, 1, 1, 0])
+    targets = np.eye(4, dtype=np.float32)
+    images = np.zeros((4, 2, 2, 1), np.uint8)
+    batches = Batches(
+        images, lambda i, views: targets[i], lambda epoch: Epoch(indices, indices, indices), 2, 0, weights=targets[0]
+    )
+
+    seen = transfer._in_views(batches, 2)
+    kept = transfer._of_features(seen, Views([np.zeros((4, 3), np.float32)] * 2))
+
+    for epoch, view in ((0, 0), (1, 1), (2, 0)):
+        chosen, of_features = seen.choose(epoch), kept.choose(epoch)
+        np.testing.assert_array_equal(chosen.views, [view] * 4)
+        np.testing.assert_array_equal(chosen.indices, indices)
+        np.testing.assert_array_equal(chosen.draw_ids, indices)
+        np.testing.assert_array_equal(of_features.indices, indices + 4 * view)
+        np.testing.assert_array_equal(kept.targets(of_features.indices, of_features.views), targets[indices])
+        np.testing.assert_array_equal(kept.weights[of_features.indices], targets[0][indices])
+
+
+def test_features_that_differ_from_call_to_call_are_not_kept() -> None:
+    start_afresh(0)
+    layers = keras.layers
+    image = keras.Input((8,))
+    pure = layers.ReLU(name="block1_relu")(layers.Dense(4, name="block1_dense")(image))
+    random = layers.Dropout(0.5, name="block1_dropout")(layers.Dense(4, name="block1_again")(image))
+
+    def cut(features: Any) -> Any:
+        return transfer._cut(keras.Model(image, layers.Dense(2, name="logits")(features)), ("block1_",))
+
+    assert cut(pure).name == "block1_relu"
+    assert cut(random) is None
 
 
 def test_views_are_trained_on_in_turn(images: Dataset, tmp_path: Path) -> None:
