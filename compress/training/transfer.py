@@ -56,7 +56,6 @@ def fit_phase(
     the first keeps the weights it began with if none of its epochs was better.
     """
     name = f"phase{number}"
-    may_stop_from = START if number > 1 else 0
     settings = settings.model_copy(update={"epochs": phase.epochs, "learning_rate": phase.learning_rate})
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     validation = images_of(data, "validation"), data.labels("validation")
@@ -66,16 +65,8 @@ def fit_phase(
     cut = _cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
     if cut is not None:
         batches = _in_views(batches, phase.views)
-    train = partial(
-        fit,
-        loss=loss,
-        settings=settings,
-        engine=engine,
-        context=context,
-        name=name,
-        may_stop_from=may_stop_from,
-        metric=metric,
-    )
+    alike = partial(fit, loss=loss, settings=settings, engine=engine, context=context, name=name)
+    train = partial(alike, may_stop_from=START if number > 1 else 0, metric=metric)
     n, n_validation = len(batches.images), len(validation[0])
     if cut is None or not _is_kept(cut, n * phase.views + n_validation, name, context):
         fitted = train(model, batches=batches, validation=validation)
