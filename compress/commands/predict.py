@@ -9,12 +9,13 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from compress.bundle.classifier import BATCH, load
-from compress.data.leftovers import is_left_behind
+from compress.data.leftovers import is_left_behind, left_out, sidecar_suffix
 from compress.errors import BadInputError
 
 PROGRAM = "python -m compress predict"
@@ -36,7 +37,8 @@ def predict(arguments: Sequence[str]) -> int:
             print(_as_json(name, prediction) if options.json else _as_text(name, prediction))
         batch.clear()
 
-    for name, image in _images(options.images):
+    sidecars: Counter[str] = Counter()
+    for name, image in _images(options.images, sidecars):
         try:
             batch.append((name, classifier.pixels(image)))
         except BadInputError as error:
@@ -46,6 +48,8 @@ def predict(arguments: Sequence[str]) -> int:
             classify()
     if batch:
         classify()
+    for line in left_out(sidecars):
+        print(line, file=sys.stderr)
     return BadInputError.exit_code if bad else 0
 
 
@@ -73,16 +77,21 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _images(names: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield each image's name with its path or bytes; for a folder, all files in and below it that people put there."""
+def _images(names: list[str], sidecars: Counter[str]) -> Iterator[tuple[str, Any]]:
+    """Yield each image's name with its path or bytes; for a folder, those of all images in and below it.
+
+    What systems leave behind is skipped, and files of notes and metadata are counted by their endings in `sidecars`.
+    """
     for name in names:
         if name == "-":
             yield name, sys.stdin.buffer.read()
         elif Path(name).is_dir():
             for folder, folders, files in os.walk(name):
                 folders[:] = sorted(inner for inner in folders if not is_left_behind(inner))
-                for file in sorted(files):
-                    if not is_left_behind(file):
+                for file in sorted(file for file in files if not is_left_behind(file)):
+                    if suffix := sidecar_suffix(file):
+                        sidecars[suffix] += 1
+                    else:
                         yield str(Path(folder, file)), Path(folder, file)
         else:
             yield name, Path(name)

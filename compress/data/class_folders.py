@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.artifacts import Split
-from compress.data.leftovers import is_left_behind, sidecar_suffix
+from compress.data.leftovers import is_left_behind, left_out, sidecar_suffix
 from compress.data.names import name_splits, spellings, split_of
 from compress.data.samples import printable
 from compress.data.splits import SPLITS
@@ -63,7 +63,7 @@ def find(root: Path) -> ClassFolders:
             raise BadInputError(f"{_shown(root / folder)}: a class without images{held}; should hold some")
         files += [(folder, path) for path in images]
     _check_levels(root, files, splits)
-    notes = [*_taken(splits), *_left_out(sidecars), *spellings(folder.rpartition("/")[2] for folder in folders)]
+    notes = [*_taken(splits), *left_out(sidecars), *spellings(folder.rpartition("/")[2] for folder in folders)]
     return ClassFolders(files, splits, tuple(notes))
 
 
@@ -121,13 +121,6 @@ def _taken(splits: Mapping[str, Split]) -> list[str]:
         return []
     taken = [f"{_shown(name)} for {split}" for split in SPLITS for name in splits if splits[name] == split]
     return [f"folders taken for splits: {', '.join(taken)}"]
-
-
-def _left_out(sidecars: Mapping[str, int]) -> list[str]:
-    if not sidecars:
-        return []
-    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(sidecars.items()))
-    return [f"{counted(sum(sidecars.values()), 'file is no image', 'files are no images')} and left out: {kinds}"]
 
 
 def _check_no_images(folder: Path) -> None:

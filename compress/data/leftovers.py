@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+
+from compress.plural import counted
 
 # macOS, Windows, Synology, QNAP, Linux's fsck and Python, besides hidden files
 LEFT_BEHIND = re.compile(
@@ -30,3 +33,11 @@ def sidecar_suffix(name: str) -> str:
     """Return the lower-case ending of a file's name if notes and metadata have it and no image should, else nothing."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  # pathlib takes many times as long, and names are many
     return suffix if SIDECARS.fullmatch(suffix) else ""
+
+
+def left_out(sidecars: Mapping[str, int]) -> list[str]:
+    """Return a line that counts the files of notes and metadata by their endings, if there are any."""
+    if not sidecars:
+        return []
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(sidecars.items()))
+    return [f"{counted(sum(sidecars.values()), 'file is no image', 'files are no images')} and left out: {kinds}"]

@@ -155,13 +155,18 @@ def test_predict_prints_a_line_an_image_and_goes_on_after_a_bad_one(
 ) -> None:
     folder = picture.parent
     (folder / "bad.png").write_text("no image")
-    (folder / ".hidden").write_text("no image")
+    for name in (".hidden", "desktop.ini", "one.png:Zone.Identifier", "@eaDir/one.png", "one.xmp"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("no image")
 
     code = run_main(monkeypatch, folder, "predict", str(tiny_run.bundle), ".", "--top", "2")
     said = capsys.readouterr()
 
     assert code == 2
-    assert said.err == "error: bad.png: is not one of JPEG, PNG, BMP, WEBP, GIF, TIFF\n"
+    assert said.err.splitlines() == [
+        "error: bad.png: is not one of JPEG, PNG, BMP, WEBP, GIF, TIFF",
+        "1 file is no image and left out: 1 .xmp",
+    ]
     [line] = said.out.splitlines()
     assert line.split("\t")[0] == "one.png"
     assert len(line.split("\t")) == 3

@@ -250,7 +250,8 @@ def test_the_same_folder_spelt_otherwise_is_the_same_data(
 
 
 @pytest.mark.parametrize(
-    ("spec", "name"), [("tfds:mnist:3.0.1", "tfds-mnist-3.0.1"), ("Блюда", "Блюда"), ("a b.v2", "a-b.v2")]
+    ("spec", "name"),
+    [("tfds:mnist:3.0.1", "tfds-mnist-3.0.1"), ("Блюда", "Блюда"), ("a b.v2", "a-b.v2"), ("Cafe\u0301", "Caf\xe9")],
 )
 def test_data_is_called_by_its_source(spec: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
