@@ -78,8 +78,9 @@ def _is_table(part: Part) -> bool:
 
 
 def _counts_from_one(labels: np.ndarray) -> bool:
-    """Tell whether labels are all integers from 1 to the last, as in EMNIST's letters and files from MATLAB."""
-    return labels.dtype.kind in "ui" and np.array_equal(np.unique(labels), np.arange(1, labels.max(initial=0) + 1))
+    """Tell whether labels are all numbers from 1 to the last, as in EMNIST's letters and files from MATLAB."""
+    different = np.unique(labels) if labels.dtype.kind in "uif" else np.empty(0)
+    return len(different) > 0 and different[0] == 1 and different[-1] == len(different)
 
 
 def _alike(where: str, parts: Mapping[Split, Part]) -> list[np.ndarray]:

@@ -246,8 +246,9 @@ def test_one_hot_labels_are_the_column_that_holds_the_one(kind: Any, tmp_path: P
     assert named.classes == ("hen", "cat", "dog")
 
 
-def test_labels_that_count_from_one_are_names_themselves(tmp_path: Path) -> None:
-    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=np.array([1, 3, 2, 1], np.uint8))), "")
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float64])
+def test_labels_that_count_from_one_are_names_themselves(kind: Any, tmp_path: Path) -> None:
+    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=np.array([1, 3, 2, 1], kind))), "")
 
     assert samples.classes == ("1", "2", "3")
     assert samples.labels.tolist() == [0, 2, 1, 0]
@@ -543,6 +544,7 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
         bad_npz(images=IMAGES, labels=np.eye(4), classes=["a", "b"]),
         "labels: has 4 columns; should have 2",
     ),
+    "labels beyond all memory": (bad_npz(images=IMAGES, labels=[1, 2, 3, 2**62]), "labels[3] = 4611686018427387904"),
     "labels from 2": (bad_npz(images=IMAGES, labels=[2, 3, 2, 3]), "no image has label 0"),
     "two of a kind": (bad_npz(**SPLIT, X_train=IMAGES), "holds 'X_train' and 'x_train', which mean the same"),
     "with and without splits": (bad_npz(**SPLIT, images=IMAGES, labels=LABELS), "holds 'images', which names no split"),
