@@ -10,7 +10,7 @@ from compress.metrics.training import warnings
 
 def history(losses: Sequence[float], rates: Sequence[float], training: str = "training") -> list[EpochResult]:
     pairs = enumerate(zip(losses, rates, strict=True), start=1)
-    return [EpochResult(training, epoch, rate, loss, 0.9, 0.3) for epoch, (loss, rate) in pairs]
+    return [EpochResult(training, epoch, rate, loss, 0.9, 0.9, 0.3) for epoch, (loss, rate) in pairs]
 
 
 def test_a_loss_that_rises_while_the_rate_falls_is_named_with_its_epochs() -> None:

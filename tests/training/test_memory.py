@@ -123,7 +123,7 @@ def out_of_memory_above(size: int, monkeypatch: pytest.MonkeyPatch) -> list[int]
 
 
 FACTS = estimate.Facts((30, 30), (16, 16, 1), Balance().method)
-STUDENT = distill.Config(student={"name": "plain", "options": {"width": 2, "blocks": 1}}, batch_size=24)  # type: ignore[arg-type]
+STUDENT = distill.Config(student={"name": "plain", "options": {"width": 2, "blocks": 1}}, batch_size=24)
 
 
 def test_plan_times_as_many_images_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,12 +144,16 @@ def test_parts_are_processed_one_after_the_other() -> None:
     """Otherwise all are in memory at once: the second part goes forward only once the first has come back."""
     order: list[str] = []
 
+    def noted(way: str, values: Any) -> Any:
+        def note(values: Any) -> Any:
+            order.append(way)
+            return values
+
+        return tf.py_function(note, [values], tf.float32)
+
     @tf.custom_gradient
     def watched(values: Any) -> Any:
-        def back(gradient: Any) -> Any:
-            return tf.py_function(lambda g: (order.append("back"), g)[1], [gradient], tf.float32)
-
-        return tf.py_function(lambda v: (order.append("forward"), v)[1], [values], tf.float32), back
+        return noted("forward", values), lambda gradient: noted("back", gradient)
 
     class Watched(keras.layers.Dense):
         def call(self, inputs: Any) -> Any:

@@ -61,7 +61,7 @@ def test_each_layers_statistics_are_those_of_what_the_layers_before_make_of_each
     assert (first.momentum, second.momentum) == (0.5, 0.7)
     before = first.moving_mean.numpy()
     model(IMAGES[:4].astype(np.float32), training=False)
-    np.testing.assert_array_equal(first.moving_mean, before), "afterwards it normalizes by them again"
+    np.testing.assert_array_equal(first.moving_mean, before)  # by which it normalizes again
 
 
 @pytest.mark.parametrize("parts", [2, 3, 100])

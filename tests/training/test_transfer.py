@@ -108,7 +108,7 @@ def test_kept_features_train_what_those_computed_anew_do(
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
     texts = [(tmp_path / name / "logs" / "phase1" / FILE).read_text() for name in ("kept", "anew")]
     losses = [[float(row["loss"]) for row in csv.DictReader(text.splitlines())] for text in texts]
-    np.testing.assert_allclose(*losses, rtol=1e-4)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     assert notes[0].startswith("teacher: validation accuracy ")
     assert notes[1].startswith("teacher: phase1: 4 epochs on kept features of")
     assert "which saved" in notes[1]
