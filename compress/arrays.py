@@ -64,21 +64,39 @@ def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -
     member = archive.getinfo(f"{name}.npy")
     packed = min(member.compress_size, file_size)
     with npz_errors(what), archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        size = member.file_size - stream.tell()
+        size = _checked_size(stream, member.file_size, what)
+    fold = member.file_size / max(1, packed)
+    if fold > MAX_FOLD and member.file_size > SMALL:
+        raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
+    return size
+
+
+def read_npy(file: Path, what: str, check: Callable[[int], None]) -> np.ndarray:
+    """Return the array of an untrusted .npy in native byte order; raises `BadInputError`.
+
+    `check` is called with the array's size in bytes before it is read.
+    """
+    with npz_errors(what, ".npy"), file.open("rb") as stream:
+        check(_checked_size(stream, file.stat().st_size, what))
+        stream.seek(0)
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _checked_size(stream: IO[bytes], total: int, what: str) -> int:
+    """Read a header of `total` bytes of .npy; return the array's size in bytes, which has to be that of the rest."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    size = total - stream.tell()
     if dtype.hasobject:
         raise BadInputError(f"{what}: holds Python objects, which are never unpickled; should be numbers or text")
     if dtype.kind not in NUMBERS + TEXT or dtype.itemsize == 0:
         raise BadInputError(f"{what}: has type {dtype}; should be numbers or text")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
         raise BadInputError(f"{what}: has {size:,} bytes, which does not fit its header: {dtype} of shape {shape}")
-    fold = member.file_size / max(1, packed)
-    if fold > MAX_FOLD and member.file_size > SMALL:
-        raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
     return size
 
 
@@ -115,7 +133,7 @@ def open_npz(source: Path | IO[bytes], what: str) -> zipfile.ZipFile:
 
 
 @contextmanager
-def npz_errors(what: str) -> Iterator[None]:
+def npz_errors(what: str, kind: str = ".npz") -> Iterator[None]:
     """Turn whatever zipfile, zlib and NumPy raise for a broken file into `BadInputError`."""
     try:
         yield
@@ -123,7 +141,7 @@ def npz_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = first_line(error)
-        raise BadInputError(f"{what}: cannot be read as .npz: {reason}") from error
+        raise BadInputError(f"{what}: cannot be read as {kind}: {reason}") from error
 
 
 class _Stream:

@@ -114,6 +114,13 @@ def checked_classes(names: Sequence[str], what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def checked_names(array: np.ndarray, what: str) -> tuple[str, ...]:
+    """Return the names in an array `(classes,)` of text; raises `BadInputError`, as `checked_classes` does too."""
+    if array.ndim != 1 or array.dtype.kind not in TEXT or not len(array):
+        raise BadInputError(f"{what}: is {array.dtype} of shape {array.shape}; should be a list of names")
+    return checked_classes(texts(array, what), what)
+
+
 def refuse_groups(group: str) -> None:
     """Raise `BadInputError` where data.group is set."""
     if group:

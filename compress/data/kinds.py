@@ -9,7 +9,7 @@ RIGHT = "should be a folder, or a .npz, .csv, .tsv or .parquet file"
 # The endings of names, how such files begin, and what they are. The first match counts.
 KINDS = (
     (r"(xlsx?|xlsm|ods|numbers)", rb"\xd0\xcf\x11\xe0", "is a spreadsheet; save it as .csv"),
-    (r"npy", rb"\x93NUMPY", "is one array; images and labels should be in one .npz"),
+    (r"npy", rb"\x93NUMPY", "is one array; images and labels should be in one .npz or in one folder"),
     (r"(h5|hdf5?|keras)", rb"\x89HDF\r\n", "is an HDF5 file; save its images and labels as .npz"),
     (r"mat", rb"MATLAB 5\.0", "is a MATLAB file; save its images and labels as .npz"),
     (

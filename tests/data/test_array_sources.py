@@ -16,14 +16,14 @@ import pytest
 
 from compress import downloads
 from compress.data.samples import Pixels, Samples
-from compress.data.sources import cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds
+from compress.data.sources import array_files, cifar10, cifar100, digits, fashion_mnist, folders, idx, mnist, npz, tfds
 from compress.errors import BadInputError, MachineError
 from compress.untrusted import GIT_LFS
 
 IMAGES = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(4, 2, 3)
 LABELS = np.array([1, 0, 1, 0])
 SPLIT = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:2], "y_test": LABELS[:2]}
-ALL = [cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds]
+ALL = [array_files, cifar10, cifar100, digits, fashion_mnist, idx, mnist, npz, tfds]
 
 
 @pytest.fixture(autouse=True)
@@ -328,6 +328,42 @@ def test_of_a_compressed_and_a_plain_idx_file_the_plain_one_is_read(tmp_path: Pa
     assert len(idx.load(str(tmp_path), "").images) == 6
 
 
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("kmnist-train-imgs", "kmnist-train-labels", "kmnist-test-imgs", "kmnist-test-labels"),
+        ("X_train", "Y_train", "X_test", "Y_test"),
+    ],
+)
+def test_arrays_may_have_a_file_each(names: tuple[str, ...], ending: str, tmp_path: Path) -> None:
+    for name, values in zip(names, SPLIT.values(), strict=True):
+        save: Any = np.save if ending == "npy" else np.savez_compressed
+        save(tmp_path / f"{name}.{ending}", np.asfortranarray(values.astype(">u2" if values is LABELS else np.uint8)))
+    (tmp_path / "readme.txt").touch()
+
+    assert [source for source in [*ALL, folders] if source.claims(str(tmp_path))] == [array_files]
+    samples = array_files.load(str(tmp_path), "")
+
+    assert samples.splits == ["train"] * 4 + ["test"] * 2
+    assert samples.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    np.testing.assert_array_equal(array(samples)[..., 0], IMAGES[[0, 1, 2, 3, 0, 1]])
+    with pytest.raises(BadInputError, match=r"should .*; or give the folder .*, which holds more$"):
+        npz.load(str(saved(tmp_path, arr_0=IMAGES)), "")
+
+
+def test_a_folder_of_arrays_and_folders_or_of_images_alone_is_none_of_arrays(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", IMAGES)
+    assert not array_files.claims(str(tmp_path))
+    np.save(tmp_path / "labels.npy", LABELS)
+    np.save(tmp_path / "classes.npy", np.array(["hen", "cat"]))
+    assert array_files.load(str(tmp_path), "").classes == ("hen", "cat")
+    (tmp_path / "cats").mkdir()
+    assert not array_files.claims(str(tmp_path))
+    assert folders.claims(str(tmp_path))
+
+
 def test_cifar10_is_read_from_its_archive(keras_home: Path) -> None:
     archive(keras_home, "cifar-10-binary.tar.gz", CIFAR10)
 
@@ -490,6 +526,17 @@ def bad_archive(change: Callable[[bytes], bytes]) -> Callable[[Path], Made]:
     return make
 
 
+def bad_npy(save: Callable[..., Any], values: Any = None) -> Callable[[Path], Made]:
+    """Return what makes a folder of arrays, the labels saved by a function of its own."""
+
+    def make(folder: Path) -> Made:
+        np.save(folder / "images.npy", IMAGES)
+        save(folder / "labels.npy", values)
+        return array_files, str(folder), folder / "labels.npy"
+
+    return make
+
+
 def nowhere(folder: Path) -> Made:
     return npz, str(folder / "no.npz"), folder / "no.npz"
 
@@ -624,6 +671,10 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
     ),
     "IDX: no labels": (bad_idx("train-labels-idx1-ubyte", None), "no such file"),
     "IDX: half a test": (bad_idx("t10k-images-idx3-ubyte", None), "no such file"),
+    "a file an array: objects": (bad_npy(np.save, np.array([{}] * 4)), "labels.npy: holds Python objects, which are"),
+    "a file an array: cut short": (bad_npy(lambda f, a: f.write_bytes(npy((4,), b"abc"))), "labels.npy: has 3 bytes"),
+    "a file an array: no array": (bad_npy(lambda f, a: f.write_bytes(b"GIF")), "labels.npy: cannot be read as .npy"),
+    "a file an array: too few": (bad_npy(np.save, LABELS[:3]), "labels.npy: has shape (3,); should be (4,)"),
     "CIFAR: no archive": (bad_archive(lambda data: b"<html>"), "cannot be read: Not a gzipped file"),
     "CIFAR: truncated": (bad_archive(lambda data: data[: len(data) // 2]), "cannot be read"),
     "CIFAR: no tar": (bad_archive(lambda data: gzip.compress(b"<html>" * 200)), "cannot be read"),

@@ -10,15 +10,15 @@ from compress.data import class_folders
 from compress.data.decoding import MAX_BYTES
 from compress.data.names import canonical
 from compress.data.samples import Files, Samples, by_class_name, printable
-from compress.data.sources import idx
+from compress.data.sources import array_files, idx
 from compress.digests import file_digests
 from compress.errors import BadInputError
 from compress.files import sha256_json
 
 
 def claims(spec: str) -> bool:
-    """Tell whether `spec` is a folder, but not one of IDX files."""
-    return Path(spec).is_dir() and not idx.claims(spec)
+    """Tell whether `spec` is a folder, but not one of IDX files or of arrays."""
+    return Path(spec).is_dir() and not idx.claims(spec) and not array_files.claims(spec)
 
 
 def fingerprint(spec: str, memo: Path) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from compress.arrays import TEXT, array_size, open_npz, read_member
+from compress.arrays import array_size, open_npz, read_member
 from compress.data.array_names import layout
-from compress.data.array_samples import Part, array_samples, check_memory, checked_classes, refuse_groups, texts
+from compress.data.array_samples import Part, array_samples, check_memory, checked_names, refuse_groups
 from compress.data.samples import Samples
+from compress.data.sources import array_files
 from compress.digests import file_digests
 from compress.errors import BadInputError
 from compress.files import sha256_json
@@ -43,12 +42,14 @@ def load(spec: str, group: str) -> Samples:
         try:
             names = layout(held)
         except ValueError as error:
-            raise BadInputError(f"{spec}: {error}") from error
+            folder = file.parent
+            hint = f"; or give the folder {folder}, which holds more" if array_files.claims(str(folder)) else ""
+            raise BadInputError(f"{spec}: {error}{hint}") from error
         wanted = [name for pair in names.pairs.values() for name in pair] + ([names.classes] if names.classes else [])
         check_memory(sum(array_size(archive, name, file.stat().st_size, f"{file}: {name}") for name in wanted), spec)
         arrays = {name: read_member(archive, name, f"{spec}: {name}") for name in wanted}
     parts = {split: Part(arrays[x], arrays[y], x, y) for split, (x, y) in names.pairs.items()}
-    classes = _classes(arrays[names.classes], f"{spec}: {names.classes}") if names.classes else ()
+    classes = checked_names(arrays[names.classes], f"{spec}: {names.classes}") if names.classes else ()
     samples = array_samples(spec, parts, classes)
     return replace(samples, notes=[*names.notes, *samples.notes])
 
@@ -57,9 +58,3 @@ def _existing(spec: str) -> Path:
     if not Path(spec).is_file():
         raise BadInputError(f"{spec}: no such file")
     return Path(spec)
-
-
-def _classes(array: np.ndarray, what: str) -> tuple[str, ...]:
-    if array.ndim != 1 or array.dtype.kind not in TEXT or not len(array):
-        raise BadInputError(f"{what}: is {array.dtype} of shape {array.shape}; should be a list of names")
-    return checked_classes(texts(array, what), what)
