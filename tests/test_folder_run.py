@@ -181,7 +181,8 @@ def test_the_data_command_draws_a_contact_sheet(
 
     said = capsys.readouterr().out
     assert "99 images" in said
-    assert "what the network sees: 96x32, RGB, crop, which cuts away " in said
+    assert "what the network sees: 96x32, RGB, crop" in said
+    assert "image.fit = crop at image.size = [32, 96] cuts away " in said
     sheet = Image.open(folder / ".compress" / "inspection" / "images" / "contact-sheet.png")
     colours = sheet.resize((1, 1), box=(120, 36, sheet.width, 72)).getpixel((0, 0))
     assert isinstance(colours, tuple)

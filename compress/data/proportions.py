@@ -23,8 +23,8 @@ def proportions(sizes: Sequence[tuple[int, int]], preparation: Mapping[str, Any]
 
     `sizes` are the images' widths and heights, `preparation` the settings of `prepare`. `share` is the mean share of an
     image that is cut away or squeezed, or of the input that is bars; `largest_share` is that of the worst image.
-    `width_to_height` is the images' median. `better_size`, height and width, has the median's proportions; it is None
-    if that would not halve the share.
+    `width_to_height` is the images' median. `better_size`, a side or height and width, has the median's proportions; it
+    is None if that would not halve the share.
     """
     size = height_and_width(preparation["size"])
     shares = _shares(sizes, size)
@@ -37,7 +37,7 @@ def proportions(sizes: Sequence[tuple[int, int]], preparation: Mapping[str, Any]
         "width_to_height": round(ratio, 3),
         "share": round(float(shares.mean()), 4),
         "largest_share": round(float(shares.max()), 4),
-        "better_size": list(better) if is_better else None,
+        "better_size": None if not is_better else list(better) if better[0] != better[1] else better[0],
     }
 
 

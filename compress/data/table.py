@@ -8,7 +8,6 @@ from rich.text import Text
 
 from compress.artifacts import Dataset
 from compress.data.describe import description_of
-from compress.data.proportions import effect
 from compress.plural import counted
 
 MAX_ROWS = 40  # classes
@@ -38,12 +37,10 @@ def data_facts(data: Dataset) -> list[str]:
     height, width, channels = data.image_shape
     common = ", ".join(f"{count:,} of {size}" for size, count in list(sizes["common"].items())[:3])
     leaks = ", ".join(f"{pair} {leak['count']}" for pair, leak in description["leaks"].items())
-    taken = effect(description["proportions"])
     return [
         f"sizes, width x height: {sizes['smallest']} to {sizes['largest']}; {common}",
         f"formats: {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}",
-        f"what the network sees: {width}x{height}, {'grey' if channels == 1 else 'RGB'}, {data.preparation['fit']}"
-        f"{taken and f', which {taken}'}",
+        f"what the network sees: {width}x{height}, {'grey' if channels == 1 else 'RGB'}, {data.preparation['fit']}",
         f"copies: {description['duplicates']['images']}; under two labels: {description['conflicts']['count']}; "
         f"in two splits: {leaks}",
         f"largest to smallest class: {description['imbalance']:.1f}; left out: {len(description['left_out'])}",

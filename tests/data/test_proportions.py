@@ -52,6 +52,13 @@ LINES: list[tuple[list[tuple[int, int]], Size, str, str]] = [
         "image: set image.fit = pad",
     ),
     (
+        [(50, 50)],
+        [32, 96],
+        "crop",
+        "images are about as wide as high at the median; image.fit = crop at image.size = [32, 96] cuts away 67 % of "
+        "an image: set image.size = 32 or image.fit = pad",
+    ),
+    (
         [(40, 30), (30, 40)],
         32,
         "pad",
