@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -107,3 +108,14 @@ def test_what_is_no_image_shows_the_reason_and_no_labels(page: Chrome, tmp_path:
 
     WebDriverWait(page, 20).until(lambda _: "is not one of JPEG, PNG" in page.find_element(By.ID, "error").text)
     assert not page.find_element(By.ID, "answer").is_displayed()
+
+
+def test_a_tall_image_is_shown_in_its_own_proportions(page: Chrome, tmp_path: Path) -> None:
+    Image.new("L", (20, 400), 99).save(tmp_path / "tall.png")
+
+    drop(page, tmp_path / "tall.png")
+
+    image = wait(page, "#image")
+    wait(page, "#summary")
+    assert image.rect["width"] > 20 * image.rect["height"] / 400  # its box is at least eight letters wide
+    assert image.value_of_css_property("object-fit") == "contain"
