@@ -88,7 +88,7 @@ def test_a_picture_in_two_formats_is_in_one_split(folder: Path) -> None:
 
     split_of = {names[i]: split for split, found in positions(made).items() for i in found if i < len(names)}
     assert [split_of[f"{i}.png"] for i in range(20)] == [split_of[f"copy{i}.bmp"] for i in range(20)]
-        assert "20 images are copies of another" in warnings(json.loads((made.folder / "data.json").read_bytes()))
+    assert "20 images are copies of another" in warnings(json.loads((made.folder / "data.json").read_bytes()))
 
 
 def test_stored_and_decoded_images_are_the_same_in_any_order(folder: Path) -> None:
