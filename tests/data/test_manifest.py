@@ -211,7 +211,7 @@ def test_paths_are_relative_to_the_table_or_to_the_root_that_is_set(
         manifest.load("tables/table.csv", "")
     assert str(caught.value) == (
         f"tables/table.csv: none of its 4 files is in {folder}/tables, such as cats/1.png; paths are relative to the "
-        "table's folder, or to data.root; they are in the current folder: --set data.root=."
+        "table's folder, or to that of --set data.root=FOLDER; they are in the current folder: --set data.root=."
     )
 
     for root in (".", str(folder), f"~/{folder.name}"):

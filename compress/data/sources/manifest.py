@@ -95,7 +95,7 @@ def _check_found(folder: Path, paths: Sequence[str], spec: str, root: str) -> No
     """Raise `BadInputError`, which says where the files were looked for, if none of them is there."""
     if any(_is_there(folder, path) for path in paths):
         return
-    where = "data.root" if root else "the table's folder, or to data.root"
+    where = "data.root" if root else "the table's folder, or to that of --set data.root=FOLDER"
     hint = ""
     if any(_is_there(Path(), path) for path in islice(paths, 1)):
         hint = "; they are in the current folder: --set data.root=."
