@@ -9,6 +9,7 @@ from compress.artifacts import Dataset
 from compress.bundle.card import readme
 from compress.report.schema import Balance, BalancedClass
 from tests.report.examples import differing, report
+from tests.test_templates import LABELS
 
 STUDENT = differing(flips=0.011173, mcnemar_p=0.375)
 MANIFEST = {"license": "MIT", "onnxruntime": "1.12"}
@@ -63,4 +64,16 @@ def test_the_readme_says_what_golden_npz_holds(golden: Any, expected: str) -> No
 def test_a_licence_that_the_hub_does_not_know_is_named() -> None:
     text = readme(report(), TOY, {**MANIFEST, "license": "0BSD"})
 
-    assert text.startswith("---\nlicense: other\nlicense_name: 0bsd\nlicense_link: LICENSE\n")
+    assert text.startswith('---\nlicense: other\nlicense_name: "0bsd"\nlicense_link: LICENSE\n')
+
+
+@pytest.mark.parametrize("text", LABELS)
+def test_readers_of_yaml_read_the_same_names_in_the_cards_head(text: str) -> None:
+    shown = report(student=STUDENT)
+    named = shown.model_copy(update={"run": shown.run.model_copy(update={"data": text})})
+
+    head = readme(named, TOY, {**MANIFEST, "license": "1e3"}).split("\n---\n")[0].removeprefix("---\n")
+
+    card = pytest.importorskip("yaml").safe_load(head)
+    assert card["license_name"] == "1e3"
+    assert card["model-index"][0]["results"][0]["dataset"] == {"name": text, "type": text, "split": "test"}

@@ -12,6 +12,7 @@ from compress.packaging.formats.huggingface import preprocessor, write
 from compress.packaging.package import package
 from compress.packaging.source import Source
 from tests.conftest import Run
+from tests.test_templates import LABELS
 
 
 @pytest.fixture
@@ -42,6 +43,14 @@ def test_the_configuration_maps_labels_to_outputs_and_back(repository: Path) -> 
     assert config["id2label"] == {str(i): str(i) for i in range(10)}
     assert config["label2id"] == {str(i): i for i in range(10)}
     assert (config["image_size"], config["num_channels"]) == (32, 1)
+
+
+def test_labels_of_any_characters_stay_the_same(tiny_run: Run, tmp_path: Path) -> None:
+    write(Source(tiny_run.bundle, read_manifest(tiny_run.bundle), tuple(LABELS)), tmp_path)
+
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert list(config["id2label"].values()) == LABELS
+    assert config["label2id"] == {label: i for i, label in enumerate(LABELS)}
 
 
 @pytest.mark.parametrize(
