@@ -52,7 +52,8 @@ def evaluate(
     index = {canonical(label): i for i, label in enumerate(classifier.labels)}
     if len(index) < len(classifier.labels):
         raise BadInputError(f"{classifier.name}: {spellings(classifier.labels)[0]}; should have each class once")
-    unknown = [name for name in samples.classes if name not in index]
+    counts = np.bincount(samples.labels, minlength=len(samples.classes))
+    unknown = [name for name, n in zip(samples.classes, counts, strict=True) if n and name not in index]
     if unknown:
         known = ", ".join(map(repr, classifier.labels[:MAX_NAMED]))
         more = ", ..." if len(classifier.labels) > MAX_NAMED else ""
@@ -78,5 +79,5 @@ def evaluate(
     said = [f"image.fit = {classifier.preparation['fit']} {taken}"] if taken else []
     for line in (*samples.notes, *dark({"": max(look.brightest for look in looks)}), *said):
         note(f"{what}: {line}")
-    labels = np.array([index[name] for name in samples.classes])[samples.labels[chosen]]
+    labels = np.array([index.get(name, -1) for name in samples.classes])[samples.labels[chosen]]
     return split_metrics(labels, np.concatenate(probabilities), classifier.labels)

@@ -90,10 +90,10 @@ def _check_kind(array: np.ndarray, what: str) -> None:
 
 
 def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] = ()) -> np.ndarray:
-    """Return labels as `(n,) int64`, from 0 to the last class without gaps; `n` is the number of images.
+    """Return labels as `(n,) int64`, from 0 to the last class; `n` is the number of images.
 
-    If `classes` are given, the labels are indices into them. Raises `BadInputError` for another shape or type, for a
-    label out of range, and for a class without images.
+    If `classes` are given, the labels are indices into them. Raises `BadInputError` for another shape or type, and for
+    a label out of range. A class may have no image: a network may be tested on such data, though it cannot learn them.
     """
     labels = one_per_image(array, n, what)
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
@@ -102,11 +102,7 @@ def checked_labels(array: np.ndarray, n: int, what: str, classes: Sequence[str] 
         raise BadInputError(f"{what}: has type {array.dtype}; should be integers")
     limit = len(classes) or n
     _check_values(labels, (labels >= 0) & (labels < limit), what, f"should be 0 to {limit - 1}")
-    labels = labels.astype(np.int64)
-    counts = np.bincount(labels, minlength=len(classes))
-    if not counts.all():
-        raise BadInputError(f"{what}: no image has label {counts.argmin()}; labels should have no gaps")
-    return labels
+    return labels.astype(np.int64)
 
 
 def from_one_hot(array: np.ndarray, what: str) -> np.ndarray:

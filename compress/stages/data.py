@@ -155,6 +155,10 @@ def _check_trainable(samples: Samples, what: str) -> None:
 
     if len(samples.classes) < 2:
         raise BadInputError(f"{what}: has one class, {samples.classes[0]!r}; should have two or more")
+    with_images = set(samples.labels.tolist())
+    empty = [name for label, name in enumerate(samples.classes) if label not in with_images]
+    if empty:
+        raise BadInputError(f"{what}: no image has label {empty[0]}; labels should have no gaps")
     if samples.splits is not None and "train" not in samples.splits:
         held = " and ".join(sorted(set(samples.splits)))
         raise BadInputError(f"{what}: has {held}, but no train; should have images to train on")

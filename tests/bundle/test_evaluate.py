@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import compress
+from compress.arrays import save_arrays
 from compress.bundle.evaluate import evaluate
 from compress.data.sources import digits, npz
 from compress.data.spec import Source
@@ -52,11 +53,16 @@ def test_evaluate_prints_a_table_or_json(
     assert "macro F1" in text
 
 
+@pytest.mark.parametrize("kind", ["names", "integers", "one-hot", "classes"])
 def test_a_class_without_images_has_no_scores(
-    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: str, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = np.array([str(i) for i in (0, 1, 2, 4, 5)])
-    np.savez(tmp_path / "some.npz", images=np.full((5, 8, 8), 255, np.uint8), labels=names)
+    integers = np.array([0, 1, 2, 4, 5, 5])
+    forms = {"names": integers.astype(str), "one-hot": np.eye(10)[integers]}
+    arrays = {"images": np.full((6, 8, 8), 255, np.uint8), "labels": forms.get(kind, integers)}
+    if kind == "classes":
+        arrays["classes"] = np.array(list("0123456789x"))  # x has no image either
+    save_arrays(tmp_path / "some.npz", arrays)
 
     assert run_main(monkeypatch, tmp_path, "evaluate", str(tiny_run.bundle), "--data", "some.npz") == 0
 
