@@ -17,6 +17,11 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 60
 AS_BYTES = re.compile(r"InferenceSession\([^\n]*read_bytes")
 LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
@@ -133,6 +138,13 @@ def too_long(folder: Path) -> list[str]:
                 lengths[f"{file.name}: {node.name}"] = (lines, MAX_FUNCTION_LINES)
         found += [f"{name} has {lines} lines" for name, (lines, limit) in lengths.items() if lines > limit]
     return found
+
+
+def test_no_extra_installs_another_build_of_onnxruntime_over_this_one() -> None:
+    """All builds share their files, and pip would keep both."""
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    assert [line for lines in extras.values() for line in lines if line.startswith("onnxruntime")] == []
 
 
 @pytest.mark.parametrize("folder", ["compress", "benchmarks"])
