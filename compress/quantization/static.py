@@ -28,6 +28,7 @@ from compress.artifacts import OnnxModel
 from compress.onnx_tools.canonical import write
 from compress.onnx_tools.precisions import INT8
 from compress.onnx_tools.providers import CPU
+from compress.onnx_tools.sessions import QUIET
 from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.calibration import Method, Range, ranges
 
@@ -87,6 +88,7 @@ def _ranges(network: onnx.ModelProto, images: np.ndarray, method: Method, folder
         onnx.save(network, observed)
         del network.graph.output[len(outputs) :]
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(observed, options, providers=[CPU])
         return ranges(partial(_activations, session, images, names), method)
