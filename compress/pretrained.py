@@ -82,7 +82,8 @@ def layers(held: Arrays) -> list[Layer]:
 
     A layer's arrays are in one group: `.../LAYER/kernel:0` or, in Keras 3's files, `.../LAYER/vars/0`, and are told
     apart by that whole path, since networks within a network repeat the names of layers. Arrays with just numbers for
-    names begin a layer with each kernel. Raises `BadInputError` for a layer that is more than a kernel and a bias.
+    names begin a layer with each kernel. Raises `BadInputError` for a layer that is more than a kernel and a bias, and
+    for normalization after each, without which the convolutions mean something else.
     """
     groups: dict[str, list[np.ndarray]] = {}
     path = ""
@@ -103,6 +104,9 @@ def layers(held: Arrays) -> list[Layer]:
             raise BadInputError(f"{path}: has {shapes}; should have one kernel and at most a bias")
         own_name = held.layers.get(f"{path}/vars") or held.layers.get(path) or path.rpartition("/")[2]
         found.append(Layer(path, own_name, kernels[0], rest[0] if rest else None))
+    norms = [path for path, arrays in groups.items() if len(arrays) > 1 and all(array.ndim == 1 for array in arrays)]
+    if len(norms) >= len(found) > 0:  # fewer may be in the head, which is not read
+        raise BadInputError(f"{norms[0]}: normalizes a convolution; should be weights of a network without such layers")
     return found
 
 

@@ -94,6 +94,8 @@ def as_keras_3_names(weights: dict[str, list[np.ndarray]], file: Path) -> Path:
                 opened[f"layers/functional/layers/conv2d{f'_{i}' if i else ''}/vars/{n}"] = array
             opened[f"layers/functional/layers/conv2d{f'_{i}' if i else ''}/vars"].attrs["name"] = name
         opened["layers/dense/vars/0"], opened["layers/dense/vars/1"] = np.zeros((8, 4)), np.zeros(4)
+        for n in range(4):  # a head may be normalized
+            opened[f"layers/batch_normalization/vars/{n}"] = np.ones(4)
     return file
 
 
@@ -256,6 +258,14 @@ def in_no_order(file: Path) -> None:
             opened[f"{part}/layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 3), np.float32)
 
 
+def normalized(file: Path) -> None:
+    with h5py.File(file, "w") as opened:
+        for n in range(4):
+            opened[f"layers/batch_normalization/vars/{n}"] = np.ones(3, np.float32)
+        opened["layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 3), np.float32)
+        opened["layers/conv2d/vars/1"] = np.zeros(3, np.float32)
+
+
 def two_kernels(file: Path) -> None:
     with h5py.File(file, "w") as opened:
         opened["block1_conv1/depthwise_kernel:0"] = np.zeros((3, 3, 3, 1), np.float32)
@@ -297,6 +307,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         of_batch_norm,
         "arr_0: has (3, 3, 3, 3) and (3,) and (3,) and (3,) and (3,); should have one kernel and at most a bias",
     ),
+    "batch normalization": ("w.h5", normalized, "layers/batch_normalization: normalizes a convolution; should be"),
     "two kernels in a layer": ("w.h5", two_kernels, "block1_conv1: has (3, 3, 3, 1) and (1, 1, 3, 3); should have one"),
     "a name twice": (
         "w.h5",
