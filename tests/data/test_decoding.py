@@ -267,6 +267,21 @@ def test_no_library_says_a_line_of_its_own(tmp_path: Path) -> None:
     assert answer.stderr == ""
 
 
+def test_odd_files_have_the_pixels_that_tensorflow_gives() -> None:
+    from compress.tensorflow import tf
+
+    palette = encoded(left_red().quantize(2))
+    start = palette.index(b"IDAT") - 4
+    odd = [with_chunk(PNG, chunk(kind, b"a\0b", flaw=1)) for kind in ANCILLARY]
+    odd += [with_chunk(PNG, chunk(kind, b"junk")) for kind in ANCILLARY]
+    odd += [with_chunk(PNG, chunk(b"zTXt", BOMB)), palette[:start] + chunk(b"tRNS", b"\0", flaw=1) + palette[start:]]
+    odd += [encoded(PLAIN, "BMP"), encoded(left_red(), "GIF")]
+
+    for data in odd:
+        theirs = tf.io.decode_image(data, expand_animations=False).numpy()
+        np.testing.assert_array_equal(pixels(data), theirs)
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     for data in (png(30_000, 30_000, 8, 2, b""), png(2**31 - 1, 2**31 - 1, 8, 6, b"")):
         with pytest.raises(UnreadableImageError, match="is larger than the 50,000,000 pixels that are decoded"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from compress.context import Context
 from compress.data.augmentation import Augmentation
 from compress.data.describe import warnings
 from compress.data.images import LISTED, STORED, images_of, in_batches
+from compress.data.samples import Encoded, Files, Pixels
 from compress.data.sheet import contact_sheet
 from compress.data.table import data_facts
 from compress.data.workers import Workers, at_once, result_of
@@ -53,6 +55,15 @@ def folder(tmp_path: Path) -> Path:
 
 def positions(made: Dataset) -> dict[str, list[int]]:
     return {split: np.load(made.folder / f"{split}.npy").tolist() for split in ("train", "validation", "test")}
+
+
+def test_the_source_of_an_image_is_its_files_bytes_or_its_row(folder: Path) -> None:
+    data = (folder / "images" / "a" / "0.png").read_bytes()
+    rows = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+
+    assert Files(folder / "images", ["a/0.png"]).open(0)[1] == hashlib.sha256(data).digest()
+    assert Encoded([data], "").open(0)[1] == hashlib.sha256(data).digest()
+    assert Pixels(rows).open(1)[1] == hashlib.sha256(bytes(range(12, 24))).digest()
 
 
 PREPARED_OTHERWISE = [

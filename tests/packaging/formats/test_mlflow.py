@@ -49,6 +49,16 @@ def test_the_environment_has_the_build_of_onnxruntime_that_was_measured(tiny_run
     assert "onnxruntime-gpu==1.31.1" in (tmp_path / "requirements.txt").read_text().splitlines()
 
 
+def test_a_bundle_of_an_earlier_release_has_its_preparation_in_one_file(tiny_run: Run, tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_run.bundle)
+    del manifest["files"]["decoding.py"]
+
+    write(Source(tiny_run.bundle, manifest, ()), tmp_path)
+
+    assert (tmp_path / "preparation.py").is_file()
+    assert not (tmp_path / "decoding.py").exists()
+
+
 def test_labels_of_any_characters_stay_the_same(tiny_run: Run, tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")  # which MLflow reads its files with
 
