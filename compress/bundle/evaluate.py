@@ -16,6 +16,7 @@ from compress.data.proportions import effect, proportions
 from compress.data.samples import Samples
 from compress.data.survey import Look, Unreadable, survey
 from compress.errors import BadInputError
+from compress.plural import counted
 from compress.report.schema import Metrics
 from compress.report.scores import split_metrics
 
@@ -73,7 +74,7 @@ def evaluate(
     if bad:
         named = "; ".join(f"{image.name} {image.why}" for image in bad[:MAX_NAMED])
         more = "; ..." if len(bad) > MAX_NAMED else ""
-        raise BadInputError(f"{what}: {len(bad)} of {len(findings)} images cannot be read: {named}{more}")
+        raise BadInputError(f"{what}: {len(bad)} of {counted(len(findings), 'image')} cannot be read: {named}{more}")
     looks = [look for look in findings if isinstance(look, Look)]
     taken = effect(proportions([look.size for look in looks], classifier.preparation))
     said = [f"image.fit = {classifier.preparation['fit']} {taken}"] if taken else []

@@ -16,6 +16,7 @@ from compress.onnx_tools.precisions import PRECISIONS
 from compress.onnx_tools.providers import CPU, find
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
+from compress.plural import counted
 
 IMAGES = 16
 Golden = Literal["images", "noise", "none"]  # deploy.golden
@@ -60,5 +61,7 @@ def read_golden(folder: Path, shape: tuple[int, int, int], classes: int) -> tupl
         and len(images) > 0
     )
     if not is_valid:
-        raise BadInputError(f"{path}: should hold images of {shape} and logits of {classes} classes for each")
+        raise BadInputError(
+            f"{path}: should hold images of {shape} and logits of {counted(classes, 'class', 'classes')} for each"
+        )
     return images, logits, float(tolerance)

@@ -19,6 +19,7 @@ from compress.errors import BadInputError, CompressError, first_line
 from compress.onnx_tools import providers
 from compress.onnx_tools.check import check_deployable
 from compress.onnx_tools.providers import CPU
+from compress.plural import counted
 
 MAX_NAMED = 10  # files in an error message
 CHANGED_LINES = "line endings were changed, as by git with core.autocrlf: clone it with -c core.autocrlf=false"
@@ -31,16 +32,16 @@ def verify(folder: Path) -> Iterator[str]:
     `CompressError` if it is intact but gives other logits on this machine than it should.
     """
     manifest, contents = check_files(folder)
-    yield f"{len(contents)} files have the sizes and sha256 that {MANIFEST} and {SUMS} state"
+    yield f"{counted(len(contents), 'file')} with the sizes and sha256 that {MANIFEST} and {SUMS} state"
     models = {name: data for name, data in contents.items() if name.endswith(".onnx")}
     for name, data in models.items():
         _check_metadata(check_deployable(data, str(folder / name)), manifest, folder / name)
     if contents[MODEL] != contents.get(f"variants/{manifest['deployed']}.onnx"):
         raise BadInputError(f"{folder / MODEL}: is not variants/{manifest['deployed']}.onnx, which {MANIFEST} deploys")
-    yield f"{len(models)} models are valid ONNX of standard operators, in one file each, sealed with this manifest"
+    yield f"{counted(len(models), 'model')} of valid, standard ONNX, in one file each, sealed with this manifest"
     classifier = load(folder)
     _check_labels(classifier.labels, manifest, folder)
-    yield f"{len(classifier.labels)} labels, one for each output"
+    yield f"{counted(len(classifier.labels), 'label')}, one for each output"
     if GOLDEN not in contents:
         yield f"skipped the outputs: the bundle has no {GOLDEN}"
         return
@@ -123,11 +124,11 @@ def _check_labels(labels: tuple[str, ...], manifest: Mapping[str, Any], folder: 
     named = next((entry.value for entry in model.metadata_props if entry.key == CLASS_NAMES), "")
     if json.dumps(labels, ensure_ascii=False) != named:
         raise BadInputError(f"{folder / 'labels.txt'}: has other labels than the model's metadata, {named:.200}")
+    classes = counted(len(labels), "class", "classes")
     for output in manifest["outputs"]:
         if output["shape"][1:] != [len(labels)]:
-            raise BadInputError(
-                f"{folder / MANIFEST}: outputs: {output['name']} should have {len(labels)} classes, as in labels.txt"
-            )
+            where = f"{folder / MANIFEST}: outputs: {output['name']}"
+            raise BadInputError(f"{where} should have {classes}, as in labels.txt")
 
 
 def _check_golden(
@@ -147,4 +148,4 @@ def _check_golden(
             f"should be {tolerance:.3g} at most"
         )
     equal = "bit-equal" if np.array_equal(logits, expected) else f"off by {difference:.2g} of {tolerance:.2g} allowed"
-    return f"{len(images)} golden images on {provider}: logits {equal}"
+    return f"{counted(len(images), 'golden image')} on {provider}: logits {equal}"

@@ -15,6 +15,7 @@ from compress.data.checks import checked_images, checked_labels, from_one_hot, o
 from compress.data.names import canonical, spellings
 from compress.data.samples import Pixels, Samples, by_class_name
 from compress.errors import BadInputError
+from compress.plural import counted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _with_columns(where: str, parts: Mapping[Split, Part], classes: Sequence[str
         first = next(iter(columns.values()))
         if count != (len(classes) or first):
             right = len(classes) or f"{first}, as {next(iter(columns))} has"
-            raise BadInputError(f"{where}: {name}: has {count} columns; should have {right}")
+            raise BadInputError(f"{where}: {name}: has {counted(count, 'column')}; should have {right}")
     return classes or [str(i) for i in range(max(columns.values(), default=0))]
 
 

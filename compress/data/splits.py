@@ -11,6 +11,7 @@ import numpy as np
 from compress.artifacts import Split
 from compress.data.names import slips
 from compress.errors import BadInputError
+from compress.plural import counted
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -117,7 +118,7 @@ def _fill(
         mine = from_train & (labels == label)
         if len(np.unique(numbers[mine])) < len(wanted) + 1 and wanted:
             raise BadInputError(
-                f"class {name!r} has {int(mine.sum())} image{'s' * (int(mine.sum()) != 1)}; should have at least "
+                f"class {name!r} has {counted(int(mine.sum()), 'image')}; should have at least "
                 f"{len(wanted) + 1} different ones (or groups), one each for train, {' and '.join(reversed(wanted))}"
             )
         for split in (*wanted, "train"):

@@ -15,6 +15,7 @@ from compress.data.kinds import BEGIN, kind_by_bytes
 from compress.data.names import canonical, stripped
 from compress.errors import BadInputError, first_line
 from compress.files import BYTE_ORDER_MARKS, decoded
+from compress.plural import counted
 from compress.untrusted import check_fetched
 
 TEXT, PARQUET = (".csv", ".tsv"), ".parquet"
@@ -121,7 +122,7 @@ def _columns(text: str, begin: int, delimiter: str) -> dict[str, list[Any]]:
             continue
         if len(row) < len(header) or any(map(stripped, row[len(header) :])):
             line = before + rows.line_num
-            raise ValueError(f"line {line} has {len(row)} values, the header {len(header)}")
+            raise ValueError(f"line {line} has {counted(len(row), 'value')}, the header {len(header)}")
         for name, value in zip(header, row, strict=False):
             if name:
                 table[name].append(value)

@@ -10,6 +10,7 @@ import onnx
 
 from compress.errors import BadInputError, first_line
 from compress.onnx_tools.kinds import check_kind
+from compress.plural import counted
 
 STANDARD = ("", "ai.onnx")
 MAX_ELEMENTS = 1 << 31  # of one tensor
@@ -122,7 +123,9 @@ def _check_tensor(tensor: onnx.TensorProto, what: str) -> None:
     try:
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         if tensor.HasField("raw_data") and len(tensor.raw_data) != math.prod(tensor.dims) * kind.itemsize:
-            raise BadInputError(f"{shown} declares {list(tensor.dims)} values, but holds {len(tensor.raw_data)} bytes")
+            raise BadInputError(
+                f"{shown} declares {list(tensor.dims)} values, but holds {counted(len(tensor.raw_data), 'byte')}"
+            )
         values = onnx.numpy_helper.to_array(tensor)
     except (KeyError, ValueError, TypeError) as error:
         raise BadInputError(f"{shown} is not a valid tensor: {error}") from error

@@ -15,6 +15,7 @@ from compress.files import put_in_place, sha256_file
 from compress.packaging.source import Source
 
 FORMATS = "compress.packaging.formats"
+SNAPSHOTS = "snapshots"  # the folder of a cache of the Hugging Face Hub that holds what users see
 RECORD = "packaged.json"  # in each layout: the bundle it was made from, and the files that were written
 
 
@@ -22,10 +23,11 @@ def package(bundle: Path, format: str, out: Path | None = None) -> Path:
     """Write a bundle in a format of formats/ and return the folder, by default `BUNDLE-FORMAT` beside the bundle.
 
     The bundle is verified first, see `compress.bundle.verify`. Readers of the folder see either the old or the new
-    layout, never a mix. Raises `BadInputError` if the bundle does not verify, if the folder holds anything that an
+    layout, never a mix. Raises `BadInputError` if the bundle does not verify, if it is in a cache or a volume, where
+    nothing but the cache writes, and `out` is None, if the folder holds anything that an
     earlier call did not write, or if it cannot be written; `MachineError` if the disk is full.
     """
-    target = out.absolute() if out else bundle.resolve().with_name(f"{bundle.resolve().name}-{format}")
+    target = out.absolute() if out else _beside(bundle, format)
     try:
         if target.exists() and (obstacle := _not_ours(target)):
             raise BadInputError(f"{target}: {obstacle}; --out should be another folder, or move it away")
@@ -42,6 +44,15 @@ def package(bundle: Path, format: str, out: Path | None = None) -> Path:
     except OSError as error:
         raise cannot_write(str(target), error) from error
     return target
+
+
+def _beside(bundle: Path, format: str) -> Path:
+    folder = bundle.resolve()
+    if (folder / MANIFEST).resolve() != folder / MANIFEST or folder.parent.name == SNAPSHOTS:
+        raise BadInputError(
+            f"{bundle}: is in a cache or a volume, beside which nothing is written; --out should name a folder"
+        )
+    return folder.with_name(f"{folder.name}-{format}")
 
 
 def _record(source: Source, format: str, folder: Path) -> None:

@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from compress.errors import BadInputError, first_line
 from compress.machine import available_cores
@@ -26,6 +26,7 @@ from compress.onnx_tools.signature import PROBABILITIES
 from compress.serve.body import CODINGS, advice, read_body
 from compress.serve.limits import Limits, Refused
 from compress.serve.metrics import Metrics
+from compress.serve.middleware import closing, origin_form
 from compress.serve.models import Model
 from compress.serve.openapi import description
 from compress.serve.page import HEADERS, PAGE
@@ -84,21 +85,7 @@ def build_app(
     if origins:
         methods, exposed = ["GET", "POST"], [JSON_LENGTH, "Retry-After"]
         answering = CORSMiddleware(app, origins, allow_methods=methods, allow_headers=["*"], expose_headers=exposed)
-    return metrics.counting(_closing(answering, stopping), models)
-
-
-def _closing(app: ASGIApp, stopping: Callable[[], bool]) -> ASGIApp:
-    """Return `app`, whose answers close their connections once `stopping()` is true."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_last(message: Message) -> None:
-            if message["type"] == "http.response.start" and stopping():
-                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
-            await send(message)
-
-        await app(scope, receive, send_last)
-
-    return answer
+    return origin_form(metrics.counting(closing(answering, stopping), models))
 
 
 async def page(request: Request) -> Response:

@@ -18,7 +18,8 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from compress.onnx_tools.signature import INPUT, OUTPUTS
+from compress.onnx_tools.signature import INPUT, OUTPUTS, PROBABILITIES
+from compress.plural import counted
 from compress.serve.limits import Refused
 
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -123,16 +124,23 @@ def read_request(body: bytes, json_length: str | None, input_shape: tuple[int, i
 
 
 def write_answer(name: str, query: Query, outputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
-    """Return the body and headers of an answer; `outputs` are `(n, classes) float32` by name."""
+    """Return the body and headers of an answer; `outputs` are `(n, classes) float32` by name.
+
+    Raises `Refused` for probabilities that are not finite, and for logits that are not where JSON is wanted; as binary
+    data they are what the model gave.
+    """
     described: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for output, as_binary in query.outputs.items():
         values = outputs[output]
         tensor = {"name": output, "datatype": "FP32", "shape": list(values.shape)}
+        is_finite = bool(np.isfinite(values).all())
+        if output == PROBABILITIES and not is_finite:  # which would be some label to whoever takes the largest
+            raise Refused(500, f"{output}: are not finite; python -m compress verify checks the model")
         if as_binary:
             binary.append(values.astype("<f4", copy=False).tobytes())
             described.append({**tensor, "parameters": {"binary_data_size": len(binary[-1])}})
-        elif np.isfinite(values).all():
+        elif is_finite:
             described.append({**tensor, "data": values.ravel().tolist()})
         else:
             raise Refused(500, f"{output}: is not finite, which JSON cannot express; request it as binary data")
@@ -163,19 +171,24 @@ def _pixels(tensor: Input, binary: memoryview, input_shape: tuple[int, int, int]
         raise _bad(f"{INPUT}: should have either data or parameters.binary_data_size")
     if tensor.data is not None:
         if binary:
-            raise _bad(f"{len(binary)} bytes follow the JSON, but no input has parameters.binary_data_size")
+            raise _bad(f"{_following(binary)} the JSON, but no input has parameters.binary_data_size")
         values: bytes | memoryview = _values(tensor.data, tensor.shape, count)
     elif size != count or len(binary) != count:
-        raise _bad(f"{INPUT}: binary_data_size is {size}, and {len(binary)} bytes follow the JSON; should be {count}")
+        raise _bad(f"{INPUT}: binary_data_size is {size}, and {_following(binary)} the JSON; should be {count}")
     else:
         values = binary
     return np.frombuffer(values, np.uint8).reshape(tensor.shape)
 
 
+def _following(binary: memoryview) -> str:
+    return f"{counted(len(binary), 'byte')} {'follows' if len(binary) == 1 else 'follow'}"
+
+
 def _raw_pixels(body: bytes, input_shape: tuple[int, int, int]) -> np.ndarray:
     if len(body) != math.prod(input_shape):
         right = f"{math.prod(input_shape)}, one image of {list(input_shape)}"
-        raise _bad(f"{JSON_LENGTH} is 0, so that the body is the tensor: it has {len(body)} bytes; should have {right}")
+        found = counted(len(body), "byte")
+        raise _bad(f"{JSON_LENGTH} is 0, so that the body is the tensor: it has {found}; should have {right}")
     return np.frombuffer(body, np.uint8).reshape(1, *input_shape)
 
 

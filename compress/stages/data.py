@@ -16,6 +16,7 @@ from compress.data.image_settings import Image
 from compress.data.names import canonical
 from compress.data.spec import Source
 from compress.files import home_expanded
+from compress.plural import counted
 
 if TYPE_CHECKING:
     from compress.data.samples import RawImages, Samples
@@ -202,4 +203,5 @@ def _too_many(bad: Sequence[Any], images: RawImages, config: Config) -> str:
     where = ""
     if isinstance(images, Files) and Path(config.source.name).is_file():
         where = f" in {printable(str(images.root.resolve()))}"  # where a table's paths begin
-    return f"{config.source.name}: {len(bad)} of {len(images)} images{where} cannot be read: {named}: {remedy}"
+    shown = f"{config.source.name}: {len(bad)} of {counted(len(images), 'image')}{where}"
+    return f"{shown} cannot be read: {named}: {remedy}"

@@ -64,6 +64,25 @@ def test_a_bundle_of_links_verifies_predicts_serves_and_packages(
     assert subprocess.check_output(command, cwd=linked, text=True).split()[-1] == label
 
 
+@pytest.mark.parametrize("lay_out", [hub_cache, volume])
+def test_nothing_is_packaged_into_a_cache(lay_out: Callable[[Path], Path], bundle: Path, tmp_path: Path) -> None:
+    linked = lay_out(bundle)
+    before = sorted(linked.parent.rglob("*"))
+
+    with pytest.raises(BadInputError, match=r"is in a cache or a volume, .*--out should name a folder$"):
+        package(linked, "triton")
+
+    assert sorted(linked.parent.rglob("*")) == before
+
+
+def test_nothing_is_packaged_into_a_cache_without_links(bundle: Path, tmp_path: Path) -> None:
+    """As the Hub's cache is on Windows."""
+    (tmp_path / "snapshots").mkdir()
+
+    with pytest.raises(BadInputError, match=r"--out should name a folder$"):
+        package(bundle.rename(tmp_path / "snapshots" / "0123abcd"), "triton")
+
+
 @pytest.mark.parametrize("name", ["labels.txt", "model.onnx"])
 def test_a_link_to_what_the_manifest_does_not_state_is_not_loaded(name: str, bundle: Path) -> None:
     (bundle / name).rename(bundle.parent / "outside")

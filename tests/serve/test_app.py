@@ -271,6 +271,17 @@ def test_a_server_that_stops_is_alive_and_not_ready() -> None:
     assert asyncio.run(status("/v2/health/ready")) == 503
 
 
+@pytest.mark.parametrize("target", ["http://example.com/v2", "HTTP://127.0.0.1:1/v2?a=b", "https://[::1]/v2"])
+def test_a_request_for_a_whole_url_is_answered_like_one_for_its_path(target: str, served: Server) -> None:
+    answer = served.ask(target)
+
+    assert (answer.status, answer.body) == (200, served.ask("/v2").body)
+
+
+def test_a_request_for_a_url_without_a_path_gets_the_page(served: Server) -> None:
+    assert served.ask("http://example.com").body == served.ask("/").body
+
+
 def test_classify_never_answers_with_probabilities_that_are_not_finite(tiny_run: Run, images: np.ndarray) -> None:
     limits, metrics = Limits(), Metrics()
     classifier = compress.load(tiny_run.bundle)

@@ -228,6 +228,24 @@ def test_outputs_that_json_cannot_say_are_refused_unless_they_are_binary() -> No
     )
 
 
+@pytest.mark.parametrize("as_binary", [False, True])
+def test_probabilities_that_are_not_finite_are_refused_in_any_form(as_binary: bool) -> None:
+    """Whoever took the largest of them would have a label."""
+    outputs = {"probabilities": np.array([[np.nan, 1]], np.float32)}
+
+    with pytest.raises(Refused, match="probabilities: are not finite") as refused:
+        write_answer("m", Query(None, np.zeros(0), {"probabilities": as_binary}), outputs)
+
+    assert refused.value.status == 500
+
+
+def test_one_byte_is_not_bytes() -> None:
+    with pytest.raises(Refused, match=r"^1 byte follows the JSON, but no input has"):
+        read(text({**IMAGE, "data": VALUES}) + b"x", str(len(text({**IMAGE, "data": VALUES}))))
+    with pytest.raises(Refused, match="it has 1 byte; should have"):
+        read(b"x", "0")
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_request_is_refused_with_what_is_wrong(name: str) -> None:
     body, json_length, expected = BAD[name]

@@ -26,6 +26,7 @@ from compress.data.splits import SPLITS
 from compress.digests import file_digests
 from compress.errors import BadInputError
 from compress.files import sha256_json
+from compress.plural import counted
 
 NAME = re.compile(
     r"(?:(?P<set>.+?)[-_.])?(?:(?P<train>train)|(?P<test>t10k|test)|(?P<validation>val(?:id(?:ation)?)?))"
@@ -127,6 +128,6 @@ def _read(file: Path, dimensions: Collection[int]) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise BadInputError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) != size:
-        held = f"{len(data):,}" if len(data) < size else "more"
-        raise BadInputError(f"{file}: holds {held} bytes of values; the shape {shape} in its header takes {size:,}")
+        held = counted(len(data), "byte") if len(data) < size else "more bytes"
+        raise BadInputError(f"{file}: holds {held} of values; the shape {shape} in its header takes {size:,}")
     return np.frombuffer(data, np.uint8).reshape(shape)

@@ -18,6 +18,7 @@ from compress.onnx_tools import providers
 from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import open_session
 from compress.onnx_tools.signature import INPUT
+from compress.plural import counted
 
 
 def measure(
@@ -46,7 +47,7 @@ def measure(
     ]
     latencies: list[Latencies] = []
     for i, (provider, threads, batch) in enumerate(combinations):
-        progress(i / len(combinations), f"{provider}, {threads} thread{'s' * (threads > 1)}, batch {batch}")
+        progress(i / len(combinations), f"{provider}, {counted(threads, 'thread')}, batch {batch}")
         feed = {INPUT: np.resize(images, (batch, *images.shape[1:]))}
         calls: dict[str, Call] = {}
         for model in models:

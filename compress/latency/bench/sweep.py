@@ -27,6 +27,7 @@ from compress.latency.timing import Call, interleaved, warm_up
 from compress.onnx_tools import providers
 from compress.onnx_tools.placement import nodes_by_provider
 from compress.onnx_tools.providers import CPU
+from compress.plural import counted
 
 SEED = 0  # for the order in which models are timed
 
@@ -127,7 +128,7 @@ def sweep(
         measured = [replace(model, alone=starts[model.file]) for model in checked]
         batches = sorted({batch for model in checked for batch in model.batches})
         for threads, batch in product(settings.threads, batches):
-            progress(f"{threads} thread{'s' * (threads > 1)}, batch {batch}")
+            progress(f"{counted(threads, 'thread')}, batch {batch}")
             measured, more = _measure(measured, threads, batch, settings, open_, peers)
             skipped += more
     return measured, list(dict.fromkeys(skipped))

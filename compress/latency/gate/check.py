@@ -31,6 +31,7 @@ from compress.latency.graph_inputs import check_known
 from compress.latency.lock import machine_lock
 from compress.latency.processes import run_in_new_process
 from compress.onnx_tools.providers import CPU
+from compress.plural import counted
 
 FIRST_PROCESSES = 2
 SINGLE_CALLS = 40  # per process, so that the first look has enough for a 90th percentile
@@ -167,7 +168,8 @@ def _processes(model: Model, n: int, settings: Settings, end: float, *, control:
 
 def _out_of_time(verdict: Verdict, done: int, planned: int, settings: Settings) -> Verdict:
     before = f"{verdict.why}; " if verdict.why else ""
-    why = f"{before}the budget of {settings.budget_s:g} s ended after {done} of {planned} processes"
+    of = counted(planned, "process", "processes")
+    why = f"{before}the budget of {settings.budget_s:g} s ended after {done} of {of}"
     return replace(verdict, outcome="inconclusive", why=why)
 
 
