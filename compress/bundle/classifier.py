@@ -112,13 +112,13 @@ def load(bundle: str | os.PathLike[str], *, threads: int = 0, provider: str = CP
     manifest, labels = read_json(folder, MANIFEST), read_labels(folder)
     preparation = _checked_preparation(manifest.get("image"), folder / MANIFEST)
     shape = prepared_shape(preparation)
-    session = open_model(read_part(folder, MODEL), folder / MODEL, threads, provider, spinning)
+    session = untrusted_session(read_part(folder, MODEL), folder / MODEL, threads, provider, spinning)
     _check_signature(session, shape, len(labels), folder / MODEL)
     name = manifest.get("name")
     return Classifier(name if isinstance(name, str) else folder.name, labels, preparation, shape, session)
 
 
-def open_model(model: bytes, path: Path, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
+def untrusted_session(model: bytes, path: Path, threads: int = 0, provider: str = CPU, spinning: bool = True) -> Any:
     """Return a session for an untrusted model; raises `BadInputError` if it cannot be loaded.
 
     A model with external data is refused before ONNX Runtime sees it, which would look for that data in the current

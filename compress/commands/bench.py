@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.commands.session_options import check_threads, given_inputs, provider_named
+from compress.commands.session_options import (
+    check_threads,
+    given_inputs,
+    inputs_option,
+    provider_named,
+    provider_option,
+    shape_option,
+)
 from compress.commands.settings import Assignments, ConfigFile, DataSpec, Preset, SkipBad, load
 from compress.errors import BadInputError
 from compress.onnx_tools.providers import CPU
@@ -28,43 +35,42 @@ app = typer.Typer()
 @app.command(rich_help_panel="Stages, in order")
 def bench(
     context: typer.Context,
-    models: Annotated[list[Path], typer.Argument(help="ONNX files or bundles.", metavar="MODEL")] = [],  # noqa: B006
+    models: Annotated[
+        list[Path], typer.Argument(help="ONNX files or bundles; without any, the models of a run.", metavar="MODEL")
+    ] = [],  # noqa: B006
     batches: Annotated[
-        str, typer.Option(help="Batch sizes, for models whose batch dimension is free.", rich_help_panel=WITH_MODEL)
+        str,
+        typer.Option(
+            help="Batch sizes, for models whose batch dimension is free.", metavar="1,8,32", rich_help_panel=WITH_MODEL
+        ),
     ] = "1,8,32",
     threads: Annotated[
         str | None,
-        typer.Option(help="Threads per session; by default 1 and all.", metavar="1,2", rich_help_panel=WITH_MODEL),
+        typer.Option(
+            help="Numbers of threads that a model runs on; by default 1 and all.",
+            metavar="1,2",
+            rich_help_panel=WITH_MODEL,
+        ),
     ] = None,
-    provider: Annotated[
-        str, typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...", rich_help_panel=WITH_MODEL)
-    ] = "cpu",
+    provider: Annotated[str, provider_option(WITH_MODEL)] = "cpu",
     seconds: Annotated[
         float,
         typer.Option(
-            help="Seconds for each pair of threads and batch, all models together.", rich_help_panel=WITH_MODEL
+            help="Seconds for each number of threads at each batch size, all models together.",
+            metavar="SECONDS",
+            rich_help_panel=WITH_MODEL,
         ),
     ] = 5.0,
     compare: Annotated[
         str | None,
         typer.Option(
-            help="Also measure other runtimes, for comparison.", metavar="openvino,litert", rich_help_panel=WITH_MODEL
-        ),
-    ] = None,
-    shape: Annotated[
-        list[str],
-        typer.Option(
-            help="Shape of an input, for what the file leaves open.",
-            metavar="NAME=1x3x224x224",
+            help="Other runtimes to measure beside ONNX Runtime, from the extra peers.",
+            metavar="openvino,litert",
             rich_help_panel=WITH_MODEL,
         ),
-    ] = [],  # noqa: B006
-    inputs: Annotated[
-        Path | None,
-        typer.Option(
-            help="Values of inputs: a .npz with an array for each.", metavar="FILE.npz", rich_help_panel=WITH_MODEL
-        ),
     ] = None,
+    shape: Annotated[list[str], shape_option(WITH_MODEL)] = [],  # noqa: B006
+    inputs: Annotated[Path | None, inputs_option(WITH_MODEL)] = None,
     json: Annotated[
         Path | None,
         typer.Option(help="Write all results and raw samples as JSON.", metavar="FILE", rich_help_panel=WITH_MODEL),
@@ -75,7 +81,10 @@ def bench(
     assignments: Assignments = [],  # noqa: B006
     skip_bad: SkipBad = False,
 ) -> None:
-    """Measure the latency of ONNX files or, without MODEL, of every model of a run on all providers of this machine."""
+    """Measure the latency of ONNX files or, without MODEL, of every model of a run on all providers of this machine.
+
+    Without MODEL it trains what is not finished, and takes the settings of a run, in the first panel of options.
+    """
     _check_options(context, bool(models))
     if models:
         _bench_files(models, _settings(batches, threads, provider, seconds, compare, given_inputs(shape, inputs)), json)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.commands.session_options import check_threads, given_inputs, provider_named
+from compress.commands.session_options import (
+    check_threads,
+    given_inputs,
+    inputs_option,
+    provider_named,
+    provider_option,
+    shape_option,
+)
 from compress.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -24,40 +31,58 @@ DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
 
 app = typer.Typer()
 
+Baseline = Annotated[
+    Path,
+    typer.Option(
+        help="What to compare them with: an ONNX file, a bundle, or a folder that --update has made.",
+        metavar="PATH",
+    ),
+]
+Margin = Annotated[float, typer.Option(help="Slowdown allowed, as a fraction: 0.05 is 5 %.", metavar="FRACTION")]
+Budget = Annotated[
+    str, typer.Option(help="Time that all measurements may take, those of --also too: 120s, 2m.", metavar="TIME")
+]
+Also = Annotated[
+    list[str],
+    typer.Option(
+        help="Check this too, and repeat it for more: size, memory and first-run, which may grow by --margin, and "
+        "accuracy, on the golden images of --baseline, which then has to be a bundle.",
+        metavar="LIMIT",
+    ),
+]
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update",
+        help="Check nothing; keep the candidates in the folder --baseline for later checks to compare with.",
+    ),
+]
+
 
 @app.command(rich_help_panel="Finished bundles")
 def check(
-    candidates: Annotated[list[Path], typer.Argument(help="ONNX files or bundles to check.", metavar="CANDIDATE...")],
-    baseline: Annotated[
-        Path,
-        typer.Option(help="What to compare them with: an ONNX file, a bundle, or a folder of baselines."),
-    ],
-    margin: Annotated[float, typer.Option(help="Slowdown allowed, as a fraction.")] = 0.05,
-    budget: Annotated[
-        str, typer.Option(help="Time that measuring all models may take, what --also names included.")
-    ] = "120s",
-    threads: Annotated[int, typer.Option(help="Threads per session.")] = 1,
-    provider: Annotated[str, typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...")] = "cpu",
+    candidates: Annotated[list[Path], typer.Argument(help="ONNX files or bundles to check.", metavar="CANDIDATE")],
+    baseline: Baseline,
+    margin: Margin = 0.05,
+    budget: Budget = "120s",
+    threads: Annotated[int, typer.Option(help="Threads that a model runs on.", metavar="N")] = 1,
+    provider: Annotated[str, provider_option()] = "cpu",
     max_p90_ms: Annotated[
-        float | None, typer.Option(help="Limit in ms that nine calls in ten have to meet.", metavar="X")
+        float | None, typer.Option(help="Milliseconds within which nine calls in ten have to end.", metavar="MS")
     ] = None,
-    also: Annotated[
-        list[str],
-        typer.Option(help="Also check size, memory, first-run or accuracy (if --baseline is a bundle)."),
-    ] = [],  # noqa: B006
-    shape: Annotated[
-        list[str], typer.Option(help="Shape of an input, for what the file leaves open.", metavar="NAME=1x3x224x224")
-    ] = [],  # noqa: B006
-    inputs: Annotated[
-        Path | None, typer.Option(help="Values of inputs: a .npz with an array for each.", metavar="FILE.npz")
-    ] = None,
+    also: Also = [],  # noqa: B006
+    shape: Annotated[list[str], shape_option()] = [],  # noqa: B006
+    inputs: Annotated[Path | None, inputs_option()] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.", metavar="FILE")] = None,
     json: Annotated[Path | None, typer.Option(help="Write results and raw samples as JSON.", metavar="FILE")] = None,
-    update: Annotated[
-        bool, typer.Option("--update", help="Check nothing; make the candidates the baselines in the folder.")
-    ] = False,
+    update: Update = False,
 ) -> None:
-    """Compare a model's latency with its baseline's, both run now, side by side: 0 pass, 1 slower, 3 cannot tell."""
+    """Tell whether a model got slower than its baseline. Both run now, side by side; no stored time is compared.
+
+    Exit code 0: it is slower by less than twice the margin, if at all; that is shown.
+    1: it is slower by more than the margin, or beyond another limit.
+    3: neither can be shown on this machine, or in that time.
+    """
     from compress.latency.gate import baselines, limits, reports
     from compress.latency.gate import check as gate
     from compress.latency.report_files import to_json, write_report

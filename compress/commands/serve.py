@@ -17,9 +17,7 @@ app = typer.Typer()
 
 @app.command(rich_help_panel="Finished bundles")
 def serve(
-    bundles: Annotated[
-        list[Path], typer.Argument(help="Folders of bundles, such as exported/NAME.", metavar="BUNDLE...")
-    ],
+    bundles: Annotated[list[Path], typer.Argument(help="Folders of bundles, such as exported/NAME.", metavar="BUNDLE")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65535)] = 8080,
     threads: Annotated[int, typer.Option(help="Threads per model; 0 means one per core.", min=0)] = 1,

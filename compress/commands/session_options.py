@@ -6,7 +6,9 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from compress.errors import BadInputError
 
@@ -14,6 +16,23 @@ if TYPE_CHECKING:
     from compress.latency.given import Given
 
 SHAPE = re.compile(r"(.+)=([1-9][0-9]{0,9}(?:x[1-9][0-9]{0,9})*)")
+
+
+def provider_option(panel: str | None = None) -> Any:
+    """Return the option --provider, listed in a panel of --help."""
+    return typer.Option(help="ONNX Runtime execution provider: cpu, cuda, ...", metavar="NAME", rich_help_panel=panel)
+
+
+def shape_option(panel: str | None = None) -> Any:
+    """Return the option --shape, listed in a panel of --help."""
+    help_ = "Shape of the input NAME, where the file leaves it open; repeat it for other inputs."
+    return typer.Option(help=help_, metavar="NAME=1x3x224x224", rich_help_panel=panel)
+
+
+def inputs_option(panel: str | None = None) -> Any:
+    """Return the option --inputs, listed in a panel of --help."""
+    help_ = "Values to feed: a .npz with an array for each input that should not be fed noise."
+    return typer.Option(help=help_, metavar="FILE.npz", rich_help_panel=panel)
 
 
 def check_threads(counts: Sequence[int]) -> None:

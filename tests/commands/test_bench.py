@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto
 
-from benchmarks.small_models import write_failing, write_identity, write_model
+from benchmarks.small_models import write_model
 from compress.latency import cold_start, timing
 from compress.onnx_tools import sessions
 from tests.conftest import run_compress, run_main
-
-pytestmark = pytest.mark.usefixtures("own_lock")
 
 
 @pytest.fixture(autouse=True)
@@ -24,16 +21,11 @@ def _little_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_model(tmp_path / "model.onnx")
-    write_model(tmp_path / "other.onnx", layers=3)
-    write_failing(tmp_path / "failing.onnx")
-    write_identity(tmp_path / "free.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
-    (tmp_path / "text.onnx").write_text("hello")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "bundle").mkdir()
-    write_model(tmp_path / "bundle" / "model.onnx")
-    return tmp_path
+def folder(folder: Path) -> Path:
+    write_model(folder / "other.onnx", layers=3)
+    (folder / "bundle").mkdir()
+    write_model(folder / "bundle" / "model.onnx")
+    return folder
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:

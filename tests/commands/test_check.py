@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from benchmarks.small_models import write_failing, write_identity, write_model
+from benchmarks.small_models import write_identity, write_model
 from compress.arrays import save_arrays
 from compress.latency.gate import check as gate
 from compress.latency.gate.pairs import Request, Samples
@@ -19,27 +19,20 @@ from tests.conftest import run_main
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"
 
-pytestmark = pytest.mark.usefixtures("own_lock")
-
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_model(tmp_path / "model.onnx")
-    write_model(tmp_path / "slower.onnx", layers=3)
-    write_model(tmp_path / "renamed.onnx", name="picture")
-    write_failing(tmp_path / "failing.onnx")
-    write_identity(tmp_path / "free.onnx", TensorProto.FLOAT, ["batch", 3, "h", "w"])
-    write_identity(tmp_path / "indices.onnx", TensorProto.INT64, ["batch", 3])
-    (tmp_path / "text.onnx").write_text("hello")
-    (tmp_path / "pointer.onnx").write_bytes(POINTER)
-    (tmp_path / "pointer.npz").write_bytes(POINTER)
-    model = onnx.load(write_model(tmp_path / "lost.onnx"))
-    onnx.save(model, tmp_path / "lost.onnx", save_as_external_data=True, location="lost.bin", size_threshold=0)
-    (tmp_path / "lost.bin").unlink()
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "baselines").mkdir()
-    (tmp_path / "baselines" / "baselines.json").write_text("{}")
-    return tmp_path
+def folder(folder: Path) -> Path:
+    write_model(folder / "slower.onnx", layers=3)
+    write_model(folder / "renamed.onnx", name="picture")
+    write_identity(folder / "indices.onnx", TensorProto.INT64, ["batch", 3])
+    (folder / "pointer.onnx").write_bytes(POINTER)
+    (folder / "pointer.npz").write_bytes(POINTER)
+    model = onnx.load(write_model(folder / "lost.onnx"))
+    onnx.save(model, folder / "lost.onnx", save_as_external_data=True, location="lost.bin", size_threshold=0)
+    (folder / "lost.bin").unlink()
+    (folder / "baselines").mkdir()
+    (folder / "baselines" / "baselines.json").write_text("{}")
+    return folder
 
 
 def measured_as(monkeypatch: pytest.MonkeyPatch, ratio: float, noise: float = 0.001) -> None:
@@ -232,6 +225,25 @@ def test_what_a_file_leaves_open_is_given_by_options_fed_to_both_printed_and_kep
     assert "free: fed x 2x3x9x7\n" in said.out
     report = json.loads((folder / "check.json").read_bytes())
     assert report["models"][0]["first"][0]["fed"] == {"x": [2, 3, 9, 7]}
+
+
+def test_help_says_what_the_exit_codes_mean_and_what_options_take(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert run_main(monkeypatch, folder, "check", "--help") == 0
+
+    text = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    for said in (
+        "[OPTIONS] {CANDIDATE}...",
+        "Exit code 0: it is slower by less than twice the margin",
+        "1: it is slower by more than the margin",
+        "3: neither can be shown",
+        "--margin FRACTION Slowdown allowed, as a fraction: 0.05 is 5 %.",
+        "and accuracy, on the golden images of --baseline, which then has to be a bundle.",
+    ):
+        assert said in text
 
 
 BAD: list[tuple[str, list[str], str]] = [
