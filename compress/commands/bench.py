@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from compress.commands.session_options import (
     provider_option,
     shape_option,
 )
-from compress.commands.settings import Assignments, ConfigFile, DataSpec, Preset, SkipBad, load
+from compress.commands.settings import takes_settings
 from compress.errors import BadInputError
 from compress.onnx_tools.providers import CPU
 
@@ -33,8 +33,10 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel="Stages, in order")
+@takes_settings
 def bench(
     context: typer.Context,
+    settings: Callable[[], Any],
     models: Annotated[
         list[Path], typer.Argument(help="ONNX files or bundles; without any, the models of a run.", metavar="MODEL")
     ] = [],  # noqa: B006
@@ -75,11 +77,6 @@ def bench(
         Path | None,
         typer.Option(help="Write all results and raw samples as JSON.", metavar="FILE", rich_help_panel=WITH_MODEL),
     ] = None,
-    data: DataSpec = None,
-    config: ConfigFile = None,
-    preset: Preset = None,
-    assignments: Assignments = [],  # noqa: B006
-    skip_bad: SkipBad = False,
 ) -> None:
     """Measure the latency of ONNX files or, without MODEL, of every model of a run on all providers of this machine.
 
@@ -91,7 +88,7 @@ def bench(
     else:
         from compress.commands.run import run_up_to
 
-        run_up_to("bench", load(config, preset, data, skip_bad, assignments))
+        run_up_to("bench", settings())
 
 
 def _check_options(context: typer.Context, with_model: bool) -> None:

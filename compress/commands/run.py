@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from compress.commands.settings import SPEC, Assignments, ConfigFile, DataSpec, Preset, SkipBad, load
+from compress.commands.settings import SPEC, takes_settings
 from compress.pipeline import PIPELINE
 
 app = typer.Typer()
@@ -94,26 +95,19 @@ def _show(console: Any, bundle: Any, exported: Path) -> None:
 
 
 def _stage_command(name: str, summary: str) -> Callable[..., None]:
-    def command(
-        data: DataSpec = None,
-        config: ConfigFile = None,
-        preset: Preset = None,
-        assignments: Assignments = [],  # noqa: B006
-        skip_bad: SkipBad = False,
-    ) -> None:
-        run_up_to(name, load(config, preset, data, skip_bad, assignments))
+    @takes_settings
+    def command(settings: Callable[..., Any]) -> None:
+        run_up_to(name, settings())
 
     command.__doc__ = summary
     return command
 
 
 @app.command("data", rich_help_panel="Stages, in order")
+@partial(takes_settings, without="data")
 def inspect(
+    settings: Callable[..., Any],
     spec: Annotated[str | None, typer.Argument(help=SPEC, metavar="SPEC")] = None,
-    config: ConfigFile = None,
-    preset: Preset = None,
-    assignments: Assignments = [],  # noqa: B006
-    skip_bad: SkipBad = False,
 ) -> None:
     """Read and check labelled images; show counts, sizes, formats, copies, leaks and a contact sheet."""
     from rich.text import Text
@@ -122,7 +116,7 @@ def inspect(
     from compress.data.table import data_facts, data_table
     from compress.terminal import terminal
 
-    loaded = load(config, preset, spec, skip_bad, assignments)
+    loaded = settings(data=spec)
     dataset = run_up_to(PIPELINE[0].name, loaded)
     console = terminal()
     console.print(data_table(dataset))
@@ -154,52 +148,39 @@ for _stage in PIPELINE[1:]:
 
 
 @app.command("config")
-def show_config(
-    data: DataSpec = None,
-    config: ConfigFile = None,
-    preset: Preset = None,
-    assignments: Assignments = [],  # noqa: B006
-    skip_bad: SkipBad = False,
-) -> None:
+@takes_settings
+def show_config(settings: Callable[..., Any]) -> None:
     """Print the effective settings as TOML, ready for --config."""
-    from compress import config as settings
+    from compress.config import to_toml
 
-    print(settings.to_toml(load(config, preset, data, skip_bad, assignments)), end="")
+    print(to_toml(settings()), end="")
 
 
 @app.command()
-def plan(
-    data: DataSpec = None,
-    config: ConfigFile = None,
-    preset: Preset = None,
-    assignments: Assignments = [],  # noqa: B006
-    skip_bad: SkipBad = False,
-) -> None:
+@takes_settings
+def plan(settings: Callable[..., Any]) -> None:
     """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs nothing."""
     from compress import runner
     from compress.plan import plan_table
     from compress.store import Store
     from compress.terminal import terminal
 
-    loaded = load(config, preset, data, skip_bad, assignments)
+    loaded = settings()
     console = terminal()
     console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
 
 
 @app.command()
+@takes_settings
 def clean(
-    data: DataSpec = None,
-    config: ConfigFile = None,
-    preset: Preset = None,
-    assignments: Assignments = [],  # noqa: B006
-    skip_bad: SkipBad = False,
+    settings: Callable[..., Any],
     everything: Annotated[bool, typer.Option("--all", help="Also delete the results that these settings use.")] = False,
 ) -> None:
     """Delete every cached result and checkpoint that these settings do not use. Bundles stay."""
     from compress import runner
     from compress.store import Store
 
-    loaded = load(config, preset, data, skip_bad, assignments)
+    loaded = settings()
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
         steps = [] if everything else runner.plan(PIPELINE, loaded, store)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial, wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,13 +24,41 @@ DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
 
 
-def load(file: Path | None, preset: str | None, data: str | None, skip_bad: bool, assignments: list[str]) -> Any:
+OPTIONS: tuple[tuple[str, Any, Any], ...] = (
+    ("data", DataSpec, None),
+    ("config", ConfigFile, None),
+    ("preset", Preset, None),
+    ("assignments", Assignments, []),
+    ("skip_bad", SkipBad, False),
+)
+
+
+def takes_settings(command: Callable[..., None], without: str = "") -> Callable[..., None]:
+    """Return a command that has the options of a run's settings, but for the one named `without`.
+
+    The command's parameter `settings` receives a function that returns what the options state together; its keywords
+    override them.
+    """
+    options = [option for option in OPTIONS if option[0] != without]
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        stated = {name: values.pop(name) for name, _, _ in options}
+        command(**values, settings=partial(load, **stated))
+
+    own = [part for part in signature(command, eval_str=True).parameters.values() if part.name != "settings"]
+    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=value, annotation=kind) for name, kind, value in options]
+    with_options.__signature__ = Signature([*own, *shared])  # type: ignore[attr-defined]  # which typer looks at
+    return with_options
+
+
+def load(config: Path | None, preset: str | None, data: str | None, skip_bad: bool, assignments: list[str]) -> Any:
     """Return the settings that these options state together."""
-    from compress import config as settings
+    from compress.config import load as load_config
 
     options: dict[str, Any] = {}
     if data is not None:
         options[f"--data {data}"] = {"data": {"source": data}}
     if skip_bad:
         options["--skip-bad"] = {"data": {"skip_bad": True}}
-    return settings.load(file, preset, assignments, options)
+    return load_config(config, preset, assignments, options)
