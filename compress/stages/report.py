@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Bundle, Dataset, Exported, Network, Split, Timings, Unbalanced
+from compress.artifacts import Bundle, Dataset, Exported, Network, OnnxModel, Split, Timings, Unbalanced
 from compress.context import Context
 from compress.data.balance import Balance
 
@@ -62,14 +63,8 @@ def run(
     context: Context,
 ) -> Bundle:
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
-    import numpy as np
-
     from compress.bundle.write import write_models, write_texts
     from compress.data.describe import description_of, without_names
-    from compress.data.images import images_of
-    from compress.onnx_tools.scoring import run_all
-    from compress.onnx_tools.sessions import open_session
-    from compress.onnx_tools.signature import PROBABILITIES
     from compress.report.build import (
         balance_report,
         build_report,
@@ -80,14 +75,7 @@ def run(
     )
     from compress.report.choice import choose
 
-    # Several sessions run alternately: threads that wait in a busy loop would take the cores from the others
-    opened = {model.id: open_session(model.file, spinning=False) for model in export.models}
-    probabilities: dict[str, dict[str, np.ndarray]] = {model.id: {} for model in export.models}
-    held_out: tuple[Split, ...] = ("validation", "test")
-    for i, split in enumerate(held_out):
-        context.progress(i / len(held_out), f"scoring all models on {split}")
-        for name, scores in run_all(opened, images_of(data, split), PROBABILITIES).items():
-            probabilities[name][split] = scores
+    probabilities = _probabilities(export.models, data, context)
     measured = measured_models(export.models, probabilities, bench, data)
     deployed = choose(measured, config.max_drop, balance.metric)
     context.progress(1.0, "writing the bundle")
@@ -102,3 +90,21 @@ def run(
     )
     write_texts(folder, report, manifest, data, description, config.golden, context.config_toml)
     return Bundle(name=report.run.name, deployed=deployed, folder=folder)
+
+
+def _probabilities(models: Sequence[OnnxModel], data: Dataset, context: Context) -> dict[str, dict[str, Any]]:
+    """Return each model's probabilities `(n, classes) float32`, by its id and the split; hold no model afterwards."""
+    from compress.data.images import images_of
+    from compress.onnx_tools.scoring import run_all
+    from compress.onnx_tools.sessions import open_session
+    from compress.onnx_tools.signature import PROBABILITIES
+
+    # Several sessions run alternately: threads that wait in a busy loop would take the cores from the others
+    opened = {model.id: open_session(model.file, spinning=False) for model in models}
+    probabilities: dict[str, dict[str, Any]] = {model.id: {} for model in models}
+    held_out: tuple[Split, ...] = ("validation", "test")
+    for i, split in enumerate(held_out):
+        context.progress(i / len(held_out), f"scoring all models on {split}")
+        for name, scores in run_all(opened, images_of(data, split), PROBABILITIES).items():
+            probabilities[name][split] = scores
+    return probabilities
