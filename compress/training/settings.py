@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from compress import machine
 from compress.data.augmentation import Augmentation, Mixing
@@ -36,6 +36,12 @@ class Schedule(BaseModel):
     )
 
 
+def _norm(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError("should be auto, or a number of 0 or more")
+
+
 class TrainingSettings(BaseModel):
     """Settings of the fit loop: optimizer, rate, regularization, early stopping on validation."""
 
@@ -57,7 +63,11 @@ class TrainingSettings(BaseModel):
     )
     l1: float = Field(0.0, ge=0, le=1, description="Weight in the loss of the sum of the kernels' absolute values.")
     l2: float = Field(0.0, ge=0, le=1, description="Weight in the loss of the sum of the kernels' squares.")
-    clip_norm: float = Field(0.0, ge=0, description="Largest norm of all gradients together; 0: no clipping.")
+    clip_norm: Annotated[float | Literal["auto"], BeforeValidator(_norm)] = Field(
+        "auto",
+        description="Largest norm of all gradients together; 0: no clipping; auto: 1 where convolutions are trained "
+        "without batch normalization, whose gradients nothing else bounds, otherwise 0.",
+    )
     ema: float = Field(
         0.0, ge=0, lt=1, description="Momentum of a moving average of the weights, which is then the result; 0: none."
     )

@@ -25,7 +25,7 @@ def compiled(
     model: Any, loss: Callable[[Any, Any], Any], settings: TrainingSettings, rate: Rate, dtype: precision.Dtype
 ) -> TrainedModel:
     """Return a model that shares `model`'s layers and is compiled for training with these settings."""
-    optimizer = optimizers.build(settings, rate)
+    optimizer = optimizers.build(settings, rate, model)
     trained = TrainedModel(model.inputs, model.outputs)
     trained.l1, trained.l2 = settings.l1, settings.l2
     scaled = keras.mixed_precision.LossScaleOptimizer(optimizer) if dtype == "float16" else optimizer

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from compress import pruning
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import optimizers
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
 from compress.training.settings import Schedule, TrainingSettings
 from compress.training.trained_model import TrainedModel
+from teachers import vgg11
 
 RATE, W, G1, G2 = 0.1, 1.0, 0.5, -0.25  # rate, weight, gradients of two steps
 
 
 def two_steps(name: str = "kernel", **settings: Any) -> list[float]:
     """Return the weight after each of two steps of an optimizer."""
-    optimizer = optimizers.build(TrainingSettings(**{"weight_decay": 0.0, **settings}), RATE)
+    optimizer = optimizers.build(TrainingSettings(**{"weight_decay": 0.0, "clip_norm": 0.0, **settings}), RATE, None)
     weight = tf.Variable(W, name=name)
     after = []
     for gradient in (G1, G2):
@@ -93,12 +95,37 @@ def test_two_steps_of_an_optimizer_are_those_of_its_paper(settings: dict[str, An
 
 
 def test_clipping_is_by_the_norm_of_all_gradients_together() -> None:
-    optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, clip_norm=1.0), 1.0)
+    optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, clip_norm=1.0), 1.0, None)
     weights = [tf.Variable(0.0), tf.Variable(0.0)]
 
     optimizer.apply_gradients(zip([tf.constant(3.0), tf.constant(4.0)], weights, strict=True))
 
     assert [float(weight) for weight in weights] == pytest.approx([-0.6, -0.8])
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "frozen", "setting", "expected"),
+    [
+        (False, "", "auto", 1.0),
+        (True, "", "auto", None),
+        (False, "block", "auto", None),  # the head alone
+        (True, "block1_norm", "auto", None),
+        (False, "", 0.0, None),
+        (True, "", 0.3, 0.3),
+    ],
+)
+def test_gradients_that_no_batch_normalization_bounds_are_clipped(
+    batch_norm: bool, frozen: str, setting: Any, expected: float | None
+) -> None:
+    start_afresh(0)
+    model = vgg11.build((32, 32, 1), 2, width=0.02, batch_norm=batch_norm)
+    for layer in model.layers:
+        layer.trainable = not (frozen and layer.name.startswith(frozen))
+    masked = pruning.with_masks(model, 0.8, 0.5, end_step=6, updates=3) if not frozen else model
+    for each in (model, masked):
+        optimizer = optimizers.build(TrainingSettings(clip_norm=setting), RATE, each)
+
+        assert optimizer.global_clipnorm == expected
 
 
 @pytest.mark.parametrize(
@@ -108,7 +135,7 @@ def test_the_moving_average_is_of_the_weights_after_each_step_and_forgets_the_fi
     done: int, first: float, second: float
 ) -> None:
     """With 9 of 10 parts after one step, and the momentum of the setting from where (1 + t) / (10 + t) is above it."""
-    optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, ema=0.75), RATE)
+    optimizer = optimizers.build(TrainingSettings(optimizer="sgd", weight_decay=0, clip_norm=0, ema=0.75), RATE, None)
     weight = tf.Variable(W)
     optimizer.build([weight])
     optimizer.iterations.assign(done)
@@ -235,6 +262,8 @@ def test_parts_of_no_image_leave_batch_normalization_alone() -> None:
         {"schedule": {"final": 0.0}},
         {"l1": -1},
         {"clip_norm": -1},
+        {"clip_norm": "always"},
+        {"clip_norm": True},
         {"ema": 1.0},
     ],
 )
