@@ -260,6 +260,32 @@ def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
     assert len(steps.weights) == 2, "of three steps of the epoch: the first one spoilt the weights"
 
 
+def test_a_network_without_batch_normalization_does_not_diverge_at_the_default_rate(tmp_path: Path) -> None:
+    """As published weights do: pixels of 0 to 255 go through its convolutions, and nothing bounds its gradients."""
+
+    def unbounded() -> Any:
+        start_afresh(0)
+        layers = keras.layers
+        x = image = keras.Input((8, 8, 1))
+        for _ in range(3):
+            x = layers.Conv2D(8, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
+        return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+    def accuracy(name: str, **changed: Any) -> float:
+        """0 if the training diverges; at chance level if only the units die."""
+        rate = TrainingSettings().learning_rate
+        settings = SETTINGS.model_copy(update={"learning_rate": rate, "epochs": 12, **changed})
+        model = unbounded()
+        try:
+            model.set_weights(train(context(folder(tmp_path / name)), settings, model))
+        except CompressError:
+            return 0.0
+        return evaluate(forward_of(model), IMAGES, LABELS).accuracy
+
+    assert accuracy("unbounded", clip_norm=0.0) < 0.5
+    assert accuracy("bounded") > 0.6
+
+
 def test_a_network_whose_logits_are_not_finite_has_diverged_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
