@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from compress import networks
+from compress import networks, pretrained
+from compress.arrays import save_arrays
 from compress.artifacts import Network
 from compress.errors import BadInputError
+from teachers import vgg11
 
 
 @pytest.mark.parametrize("pooling", ["average", "flatten"])
@@ -17,6 +20,21 @@ def test_a_teachers_head_fits_images_that_are_rectangles(pooling: str) -> None:
     features = 8 * (2 * 3 if pooling == "flatten" else 1)  # what five poolings leave of 64x96
     assert model.get_layer("dense1").kernel.shape == (features, 5)
     assert model.output_shape == (None, 4)
+
+
+def test_weights_of_others_fit_rectangles_as_they_fit_squares(tmp_path: Path) -> None:
+    options = {"width": 1 / 64, "batch_norm": False, "scaling": "caffe"}
+    square, rectangle = (networks.build("teachers", "vgg11", options, shape, 4) for shape in ((32, 32, 3), (32, 96, 3)))
+    arrays = {w.name: w.numpy() for layer in square.layers if "conv" in layer.name for w in layer.weights}
+    save_arrays(tmp_path / "weights.npz", arrays)
+
+    pretrained.load_into(rectangle, vgg11.BLOCKS, tmp_path / "weights.npz", from_bgr=False)
+
+    for name in ("block1_conv1", "block5_conv2"):
+        for one, other in zip(
+            rectangle.get_layer(name).get_weights(), square.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
