@@ -15,15 +15,40 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # as named in /proc/cpuinfo
 
 
-@cache
+def gpus() -> tuple[str, ...]:
+    """Return the NVIDIA GPUs that CUDA lets this process see, each with its driver's version.
+
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return tuple(name for _, _, name in _all_gpus())
+    seen: list[str] = []
+    for word in map(str.strip, visible.split(",")):
+        # a MIG device, a part of a GPU, is not listed as such
+        names = [name for index, uuid, name in _all_gpus() if word in (index, uuid) or word.startswith("MIG-")]
+        if not names:
+            break  # CUDA sees only those before the first that it does not know
+        seen.append(names[0])
+    return tuple(seen)
+
+
 def gpu() -> str:
-    """Return the machine's NVIDIA GPUs, each with its driver's version; empty if CUDA_VISIBLE_DEVICES hides them."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
-        return ""
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    """Return the NVIDIA GPUs that this process sees, each with its driver's version; empty without one."""
+    return "; ".join(gpus())
+
+
+@cache
+def _all_gpus() -> tuple[tuple[str, str, str], ...]:
+    """Return index, UUID, and name with the driver's version of every NVIDIA GPU of this machine."""
+    if not shutil.which("nvidia-smi"):
+        return ()
+    query = ["nvidia-smi", "--query-gpu=index,uuid,name,driver_version", "--format=csv,noheader"]
     listing = subprocess.run(query, capture_output=True, text=True, check=False)
-    found = listing.stdout.splitlines() if listing.returncode == 0 else []
-    return "; ".join(line.strip().replace(", ", ", driver ") for line in found if line.strip())
+    rows = [line.split(", ", 2) for line in listing.stdout.splitlines() if line.strip()]
+    if listing.returncode:
+        return ()
+    return tuple((index, uuid, name.strip().replace(", ", ", driver ")) for index, uuid, name in rows)
 
 
 def device_class() -> str:

@@ -45,7 +45,25 @@ def with_masks(
 
 def callback() -> Any:
     """Return the Keras callback with which a model with masks has to be trained."""
-    return tfmot.sparsity.keras.UpdatePruningStep()
+    return _MaskUpdates()
+
+
+class _MaskUpdates(tfmot.sparsity.keras.UpdatePruningStep):
+    """Has parameter_server take each step that updates masks alone, and tells the layers which step it is.
+
+    Each layer counts steps by itself. Where workers train at the same time, counts get lost, and with them updates, and
+    a mask would be made of weights that others are changing.
+    """
+
+    def is_due(self, step: int) -> bool:
+        """Whether masks are updated in a step, counted from 1."""
+        schedules = [layer.pruning_obj._pruning_schedule for layer in self.prunable_layers]
+        return any(step % schedule.frequency == 0 and step <= schedule.end_step for schedule in schedules)
+
+    def begin_alone(self, step: int) -> None:
+        """Tell all layers which step comes next."""
+        for layer in self.prunable_layers:
+            layer.pruning_step.assign(step - 1)
 
 
 def without_masks(model: Any) -> Any:

@@ -6,7 +6,7 @@ itself sealed by a digest. The folder is published by one rename, so that a read
     WORKSPACE/store/STAGE/KEY/   finished: files and manifest.json
     WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above), checkpoint/ (survives a kill), made_from.json
     WORKSPACE/logs/STAGE-KEY/    the course of a training: history.csv, TensorBoard's event files; not a result
-    WORKSPACE/chief.json         the keys of a run in which several processes train; exists while the run lasts
+    WORKSPACE/cluster/           what processes that train together tell one another
     WORKSPACE/digests.json       digests of files that have not changed since; may be deleted
 """
 
@@ -46,7 +46,6 @@ class Store:
         self.unfinished = workspace / "work"
         self.logs = workspace / "logs"
         self.memo = workspace / "digests.json"
-        self.announcement = workspace / "chief.json"
 
     def find(self, stage: str, key: str) -> tuple[Entry | None, str]:
         """Return the verified entry, or None and a text that says what does not verify.

@@ -4,57 +4,71 @@ import pytest
 
 from compress import machine
 from compress.errors import BadInputError, MachineError
-from compress.followers import announced
+from compress.followers import keys_of, will_train
 from compress.pipeline import Stage
-from tests.toy import Config, Toy
+from tests.toy import Toy
 
 
-def test_who_follows_a_chief_that_is_not_there_ends_unless_all_is_trained(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def _both_stages_train(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stage, "trains", True)
 
-    with pytest.raises(MachineError, match=r"chief\.json: is not there: .* one that all processes share"):
-        toy.follow()
+
+def test_a_run_trains_unless_all_that_trains_is_finished_and_made_from_the_same(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert will_train(toy.plan())
     toy.execute()
-    toy.follow()
+    assert not will_train(toy.plan())
+    monkeypatch.setattr(Stage, "trains", property(lambda stage: stage.name == "source"))
+    [folder] = (toy.store.finished / "user").iterdir()
+    (folder / "model").unlink()
+    assert not will_train(toy.plan())
+    monkeypatch.setattr(Stage, "trains", True)
+    assert will_train(toy.plan())
+
+
+def test_a_training_is_made_again_if_its_input_came_out_different(toy: Toy) -> None:
+    toy.execute()
+    [folder] = (toy.store.finished / "source").iterdir()
+    (folder / "file").unlink()
+    toy.byte = b"y"
+    toy.pipeline = toy.pipeline[:1]
+    toy.execute()
+    toy.pipeline = Toy(toy.store.finished.parent).pipeline
+
+    steps = toy.plan()
+
+    assert all(step.entry for step in steps)
+    assert will_train(steps)
+
+
+def test_who_follows_takes_no_part_in_what_is_finished(toy: Toy) -> None:
+    toy.execute()
+    toy.follow(keys_of(toy.plan()))
 
     assert toy.runs == ["source", "user"]
 
 
-def test_who_follows_a_chief_that_gives_up_says_so(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "trains", True)
+def test_who_follows_trains_once_and_then_watches_the_chief(toy: Toy) -> None:
+    def chief_is_gone() -> None:
+        raise MachineError("the chief is gone")
 
-    with (
-        announced(toy.plan(), toy.store),
-        pytest.raises(MachineError, match="ended before source was finished"),
-    ):
-        toy.follow(meet=toy.store.announcement.unlink)
+    with pytest.raises(MachineError, match="the chief is gone"):
+        toy.follow(keys_of(toy.plan()), chief_is_gone)
 
     assert toy.runs == ["source"]
 
 
-class Measured(Config):
-    measures_speed: bool = True
-
-
-@pytest.mark.parametrize(
-    ("settings", "changed", "why"),
-    [
-        (Config(), ("device_class", "gpu"), "libraries and kind of device should be the same"),
-        (Measured(), ("host", {"processor": "another"}), "and machine, whose measured speed counts, should be"),
-    ],
-)
 def test_what_would_make_something_else_than_the_chief_is_refused_with_what_should_be_the_same(
-    toy: Toy, settings: Config, changed: tuple[str, object], why: str, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stage, "trains", True)
-    toy.config.source = settings
-    name, value = changed
+    keys = keys_of(toy.plan())
+    monkeypatch.setattr(machine, "device_class", lambda: "gpu")
 
-    with announced(toy.plan(), toy.store):
-        monkeypatch.setattr(machine, name, lambda: value)
-        with pytest.raises(BadInputError, match=f"^source: this process .* {why}"):
-            toy.follow()
+    with pytest.raises(
+        BadInputError, match=r"^source: this process .* libraries and kind of device should be the same"
+    ):
+        toy.follow(keys)
 
     assert toy.runs == []

@@ -11,16 +11,16 @@ from tests.conftest import run_main
 
 @pytest.fixture(autouse=True)
 def _asked_anew() -> Iterator[None]:
-    machine.gpu.cache_clear()
+    machine._all_gpus.cache_clear()
     yield
-    machine.gpu.cache_clear()
+    machine._all_gpus.cache_clear()
 
 
 @pytest.mark.parametrize(("visible", "expected"), [(None, "gpu"), ("0", "gpu"), ("", "cpu"), ("-1", "cpu")])
 def test_a_gpu_counts_unless_it_is_hidden(
     visible: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nvidia_smi("echo 'a card, 580.1'", tmp_path, monkeypatch)
+    nvidia_smi("echo '0, GPU-1, a card, 580.1'", tmp_path, monkeypatch)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
@@ -30,8 +30,8 @@ def test_a_gpu_counts_unless_it_is_hidden(
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("echo 'NVIDIA H200, 580.159.04'", "NVIDIA H200, driver 580.159.04"),
-        ("echo 'a, 1'; echo 'b, 1'", "a, driver 1; b, driver 1"),
+        ("echo '0, GPU-1, NVIDIA H200, 580.159.04'", "NVIDIA H200, driver 580.159.04"),
+        ("echo '0, GPU-1, a, 1'; echo '1, GPU-2, b, 1'", "a, driver 1; b, driver 1"),
         ("true", ""),
         ("echo 'No devices were found'; exit 6", ""),
     ],
@@ -43,6 +43,26 @@ def test_gpus_are_known_by_name_and_driver(
 
     assert machine.gpu() == expected
     assert machine.host.__wrapped__()["gpu"] == expected
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"),
+    [
+        ("1", ["b, driver 1"]),
+        ("2,0", ["c, driver 1", "a, driver 1"]),
+        ("GPU-3", ["c, driver 1"]),
+        ("0,9,1", ["a, driver 1"]),
+        ("MIG-1", ["a, driver 1"]),
+        ("NoDevFiles", []),
+    ],
+)
+def test_gpus_that_cuda_hides_do_not_count(
+    visible: str, seen: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi("echo '0, GPU-1, a, 1'; echo '1, GPU-2, b, 1'; echo '2, GPU-3, c, 1'", tmp_path, monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    assert list(machine.gpus()) == seen
 
 
 def nvidia_smi(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -70,6 +70,6 @@ class Toy:
         progress.note = self.notes.append  # type: ignore[method-assign, assignment]
         return runner.execute(self.plan(), self.config, "", self.store, progress)
 
-    def follow(self, meet: Callable[[], None] = lambda: None) -> None:
+    def follow(self, keys: Mapping[str, str], check_chief: Callable[[], None] = lambda: None) -> None:
         progress = Progress(Console(quiet=True))
-        follow(self.plan(), self.config, self.store, progress, meet, check_chief=lambda: None)
+        follow(self.plan(), keys, self.config, self.store, progress, lambda: None, check_chief)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -19,39 +18,52 @@ app = typer.Typer()
 
 def run_up_to(last: str, config: Any) -> Any:
     """Run the pipeline up to a stage, publish the bundle if the stage makes one, and return its artifact."""
+    from compress.terminal import terminal
+    from compress.training.cluster import bind_gpu, cluster_of
+    from compress.training.peers import taking_part
+
+    pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
+    console = terminal()
+    cluster = cluster_of(config.train.strategy)
+    if cluster is None:
+        return _run(pipeline, config, None, console)
+    role = "the chief" if cluster.is_chief else "which follows the chief"
+    console.print(f"{config.train.strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
+    too_few = bind_gpu(config.train.strategy)
+    if too_few:
+        console.print(too_few, highlight=False, soft_wrap=True)
+    with taking_part(cluster, config.workspace) as peers:
+        if cluster.is_chief:
+            return _run(pipeline, config, peers, console)
+        _take_part(pipeline, config, peers, console)
+    raise typer.Exit
+
+
+def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
+    """Run the pipeline, with the other processes of a cluster if there are `peers`."""
     from compress import config as settings
     from compress import runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
-    from compress.followers import announced
+    from compress.followers import keys_of, will_train
     from compress.plural import counted
     from compress.progress import Progress
     from compress.store import Store
-    from compress.terminal import terminal
-    from compress.training.cluster import cluster_of
 
-    pipeline = PIPELINE[: [stage.name for stage in PIPELINE].index(last) + 1]
-    console = terminal()
-    strategy = config.train.strategy
-    cluster = cluster_of(strategy)
     store = Store(config.workspace)
-    if cluster:
-        role = "the chief" if cluster.is_chief else "which follows the chief"
-        console.print(f"{strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
-    if cluster and not cluster.is_chief:
-        _take_part(pipeline, config, cluster, store, console)
-        raise typer.Exit
     if pipeline[-1].output_type is Bundle:
         check_writable(config.exported, config.deploy.name or config.data.name)
-    with runner.locked(config.workspace), contextlib.ExitStack() as stack:
+    with runner.locked(config.workspace):
         with console.status("looking at the data and at what is finished"):
             steps = runner.plan(pipeline, config, store)
-        meet = None
-        if strategy != "none":  # otherwise TensorFlow, which takes seconds to import, may not be needed
+        meet, trains = None, will_train(steps)
+        if peers:
+            peers.say(keys=keys_of(steps), trains=trains)
+        if trains and config.train.strategy != "none":  # otherwise TensorFlow, which takes seconds, may not be needed
             from compress.training import distribution
 
-            stack.enter_context(announced(steps, store))
-            meet = distribution.join(strategy, cluster).wait_for_chief
+            with console.status("waiting for the other processes"):
+                meet = distribution.join(config.train.strategy, peers).wait_for_chief
         with Progress(console) as progress:
             entries = runner.execute(steps, config, settings.to_toml(config), store, progress, meet)
         cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
@@ -64,19 +76,31 @@ def run_up_to(last: str, config: Any) -> Any:
         return result
 
 
-def _take_part(pipeline: Any, config: Any, cluster: Any, store: Any, console: Any) -> None:
+def _take_part(pipeline: Any, config: Any, peers: Any, console: Any) -> None:
     """Train together with the chief until the last training is finished."""
     from compress import runner
     from compress.followers import follow
     from compress.progress import Progress
+    from compress.store import Store
+
+    with console.status("waiting for the chief"):
+        chief = peers.wait_for_chief()
+    if not chief["trains"]:
+        return
     from compress.training import distribution
 
     if config.train.strategy == "parameter_server":
-        distribution.serve(cluster, store.announcement)
+        distribution.serve(peers)
+    store = Store(config.workspace)
     steps = runner.plan(pipeline, config, store)
-    shared = distribution.join(config.train.strategy, cluster)
+    shared = distribution.join(config.train.strategy, peers)
+
+    def check_chief() -> None:
+        peers.check_ended()
+        shared.check_chief()
+
     with Progress(console) as progress:
-        follow(steps, config, store, progress, shared.wait_for_chief, shared.check_chief)
+        follow(steps, chief["keys"], config, store, progress, shared.wait_for_chief, check_chief)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:

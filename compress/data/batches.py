@@ -72,6 +72,11 @@ class Batches:
         self.failure: CompressError | None = None
         """Why a batch could not be read; TensorFlow would only say that it could not."""
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many images each batch of an epoch holds: as many as set, the last one the rest."""
+        return [min(self.batch_size, self.size - start) for start in range(0, self.size, self.batch_size)]
+
     def epoch(self, number: int) -> Any:
         """Return the `tf.data.Dataset` of an epoch, shuffled; its last batch holds the rest."""
         chosen = self.choose(number)

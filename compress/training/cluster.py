@@ -7,13 +7,13 @@ TF_CONFIG is JSON, as TensorFlow and Kubeflow's TFJob write it: {"cluster": {"wo
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.errors import BadInputError
+from compress.training import slurm
 from compress.training.settings import Strategy
 
 TF_CONFIG = "TF_CONFIG"
@@ -35,12 +35,27 @@ class Cluster:
     @property
     def is_chief(self) -> bool:
         """Whether this process is the one that runs the other stages, and writes."""
-        return self.index == 0 and self.kind == ("chief" if "chief" in self.tasks else "worker")
+        return (self.kind, self.index) == self.chief
+
+    @property
+    def chief(self) -> tuple[str, int]:
+        """The chief's type and index."""
+        return "chief" if "chief" in self.tasks else "worker", 0
 
     @property
     def chief_address(self) -> str:
         """The chief's `host:port`."""
-        return self.tasks["chief" if "chief" in self.tasks else "worker"][0]
+        return self.tasks[self.chief[0]][0]
+
+    @property
+    def address(self) -> str:
+        """This process's `host:port`."""
+        return self.tasks[self.kind][self.index]
+
+    @property
+    def trainers(self) -> int:
+        """How many processes train: all, or where servers hold the weights, the workers."""
+        return len(self.tasks["worker"]) + (len(self.tasks.get("chief", ())) if "ps" not in self.tasks else 0)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.index} of {', '.join(f'{len(a)} {kind}' for kind, a in self.tasks.items())}"
@@ -109,17 +124,26 @@ def _from_tf_config(text: str) -> Cluster:
 
 
 def _from_slurm(strategy: Strategy, environment: Mapping[str, str]) -> Cluster:
-    """Return the cluster that TensorFlow's resolver finds; parameter_server has task 0 as chief, task 1 as ps."""
-    from compress.tensorflow import tf
+    """Return the cluster of a step's tasks; with parameter_server task 0 is the chief, task 1 the server of weights."""
+    addresses, rank = slurm.addresses(environment)
+    kinds = _kinds(strategy, len(addresses))
+    tasks: dict[str, list[str]] = {}
+    for kind, address in zip(kinds, addresses, strict=True):
+        tasks.setdefault(kind, []).append(address)
+    return Cluster(tasks, kinds[rank], kinds[:rank].count(kinds[rank]))
 
-    try:
-        tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
-        jobs = {"worker": tasks} if strategy == "multi_worker" else {"chief": 1, "ps": 1, "worker": tasks - 2}
-        # without GPUs the resolver would still assign them: one per task, in name only
-        gpus = {} if shutil.which("nvidia-smi") else {"gpus_per_node": tasks, "gpus_per_task": 1, "auto_set_gpu": False}
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(jobs, **gpus)
-        spec = resolver.cluster_spec().as_dict()
-        kind, index = resolver.get_task_info()
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise BadInputError(f"train.strategy = {strategy!r}: Slurm's variables: {error}") from error
-    return Cluster({kind: addresses for kind, addresses in spec.items() if addresses}, kind, index)
+
+def _kinds(strategy: Strategy, tasks: int) -> list[str]:
+    """Return what Slurm's tasks do, by rank."""
+    return ["worker"] * tasks if strategy == "multi_worker" else ["chief", "ps", *["worker"] * (tasks - 2)][:tasks]
+
+
+def bind_gpu(strategy: Strategy, environment: MutableMapping[str, str] = os.environ) -> str:
+    """Leave this process one GPU, before TensorFlow looks; return a line if there are too few.
+
+    Where TF_CONFIG names the cluster, whoever sets it also says which GPUs a process sees.
+    """
+    if strategy not in NEEDED or TF_CONFIG in environment:
+        return ""
+    addresses, rank = slurm.addresses(environment)
+    return slurm.bind_gpu(environment, _kinds(strategy, len(addresses)), rank)

@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from compress.errors import BadInputError, MachineError, first_line
 from compress.tensorflow import keras, tf
+from compress.training import parameter_server
 from compress.training.cluster import TF_CONFIG, Cluster
+from compress.training.peers import GONE_SECONDS, POLL_SECONDS, Peers, answers, watched
 from compress.training.settings import Strategy
 
-POLL_SECONDS = 1.0
-PROBES = 3  # without an answer, before a process counts as gone
-GONE_SECONDS = 60.0  # for which servers wait for a chief that starts again
+PROBES = 3  # without an answer, before the chief counts as lost
+SERVER_THREADS = 8  # at least, of TensorFlow's for its own waits: with 1, parameter_server hangs, with 2 now and then
 
 
 class PeerLostError(MachineError):
@@ -72,17 +71,32 @@ class Distribution:
         twin.set_weights(weights)
         return twin
 
-    def feed(self, make: Callable[[], Any], steps: int) -> dict[str, Any]:
-        """Return the arguments of Keras's fit for the data set of whole batches that `make` returns."""
-        if self.strategy is None:
-            return {"x": make()}
+    def fit_epoch(
+        self,
+        trained: Any,
+        make: Callable[[], Any],
+        sizes: Sequence[int],
+        epoch: int,
+        callbacks: Sequence[Any],
+    ) -> float:
+        """Train a compiled `TrainedModel` for an epoch; return the mean loss of its images.
+
+        `make` returns the dataset of the epoch's batches, which hold as many images as `sizes` says.
+        """
         if self.has_servers:
+            workers = self._workers
+            return parameter_server.fit_epoch(
+                trained, make(), len(sizes), epoch, callbacks, len(workers), _Watch(workers).check
+            )
+        fed: dict[str, Any] = {"x": make()} if self.strategy is None else self._dealt(make, len(sizes))
+        rows = sum(self._rows(size) for size in sizes)
+        trained.is_padded = rows > sum(sizes)
+        options = {"epochs": epoch + 1, "initial_epoch": epoch, "verbose": 0, "callbacks": list(callbacks)}
+        # Keras counts rows, those that fill up included, whose loss is 0
+        return trained.fit(**fed, **options).history["loss"][0] * rows / sum(sizes)
 
-            def of_asynchronous_worker(context: Any) -> Any:
-                # made here, within the worker's graph; its Python runs in the chief's process, where it was defined
-                return make().shard(context.num_input_pipelines, context.input_pipeline_id).repeat()
-
-            return {"x": keras.utils.experimental.DatasetCreator(of_asynchronous_worker), "steps_per_epoch": steps}
+    def _dealt(self, make: Callable[[], Any], steps: int) -> dict[str, Any]:
+        """Return the arguments of Keras's fit that deal each batch to all replicas."""
         replicas = self.strategy.num_replicas_in_sync
 
         def of_worker(context: Any) -> Any:
@@ -91,6 +105,15 @@ class Distribution:
             return make().flat_map(lambda *batch: _parts(batch, range(first, first + here), replicas))
 
         return {"x": self.strategy.distribute_datasets_from_function(of_worker), "steps_per_epoch": steps}
+
+    def _rows(self, size: int) -> int:
+        """Return how many rows all replicas together are dealt of a batch of `size` images."""
+        replicas = self.strategy.num_replicas_in_sync if self.shares_batches else 1
+        return math.ceil(size / replicas) * replicas
+
+    @property
+    def _workers(self) -> list[str]:
+        return self.cluster.tasks["worker"] if self.cluster else []
 
     def wait_for_chief(self) -> None:
         """Return once all processes that share batches have called this."""
@@ -101,7 +124,7 @@ class Distribution:
 
     def check_chief(self) -> None:
         """Raise `PeerLostError` if the chief does not answer."""
-        if self.cluster and not any(_answers(self.cluster.chief_address) for _ in range(PROBES)):
+        if self.cluster and not any(answers(self.cluster.chief_address) for _ in range(PROBES)):
             raise PeerLostError(f"the chief, {self.cluster.chief_address}, is gone")
 
     @contextmanager
@@ -125,10 +148,11 @@ def of(strategy: Strategy) -> Distribution:
     return _joined[strategy]
 
 
-def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
+def join(strategy: Strategy, peers: Peers | None) -> Distribution:
     """Make a strategy, and wait for the other processes; call it before TensorFlow has computed anything.
 
-    Raises `BadInputError` if this machine cannot run the strategy, `MachineError` if the others do not come.
+    Raises `BadInputError` if this machine cannot run the strategy, `MachineError` if the others do not come or have
+    failed, `FinishedError` if the chief has finished without this process.
     """
     if strategy == "mirrored":
         gpus = len(tf.config.list_physical_devices("GPU"))
@@ -137,65 +161,85 @@ def join(strategy: Strategy, cluster: Cluster | None) -> Distribution:
                 f"train.strategy = 'mirrored': needs two GPUs, this machine has {gpus}; should be 'none'"
             )
         _joined[strategy] = Distribution(tf.distribute.MirroredStrategy())
-    elif cluster:
-        os.environ[TF_CONFIG] = json.dumps(
-            {"cluster": dict(cluster.tasks), "task": {"type": cluster.kind, "index": cluster.index}}
-        )
+    elif peers:
+        cluster = peers.cluster
+        _configure(cluster)
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(0)
+        peers.leave_address()
         try:
-            if strategy == "multi_worker":
-                _joined[strategy] = Distribution(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
-            else:
-                resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-                made = tf.distribute.ParameterServerStrategy(resolver)
-                _joined[strategy] = Distribution(made, cluster)
+            made = watched(_multi_worker if strategy == "multi_worker" else _with_servers, peers.check_joining)
         except (tf.errors.OpError, ValueError) as error:
             raise MachineError(f"train.strategy = {strategy!r}: {first_line(error)}") from error
+        _joined[strategy] = Distribution(made, cluster)
     return _joined[strategy]
 
 
-def serve(cluster: Cluster, announcement: Path) -> None:
-    """Act as a worker or server of parameter_server until the chief has come, gone, and withdrawn its announcement.
+def serve(peers: Peers) -> NoReturn:
+    """Act as a worker or server of parameter_server until the chief has finished; then end the process.
 
-    A chief that was killed leaves its announcement behind, and is waited for a while. Raises `MachineError` if this
-    process cannot listen at its address.
+    Raises `MachineError` if this process cannot listen at its address, or if the chief does not come, has failed, or is
+    gone for longer than it takes to start again.
     """
-    spec = tf.train.ClusterSpec(dict(cluster.tasks))
+    cluster = peers.cluster
+    _configure(cluster)
+    peers.leave_address()
     try:
         server = tf.distribute.Server(
-            spec, job_name=cluster.kind, task_index=cluster.index, protocol="grpc", start=True
+            tf.train.ClusterSpec(dict(cluster.tasks)), cluster.kind, cluster.index, protocol="grpc", start=True
         )
     except tf.errors.OpError as error:
         raise MachineError(f"{cluster}: {first_line(error)}") from error
-    last_seen = 0.0
+    chief = _Watch([cluster.chief_address])
     while server:
         time.sleep(POLL_SECONDS)
-        if _answers(cluster.chief_address):
-            last_seen = time.monotonic()
-        elif last_seen and (not announcement.exists() or time.monotonic() - last_seen > GONE_SECONDS):
-            sys.stdout.flush()
-            os._exit(0)  # the server's threads cannot be stopped
+        peers.check_ended()
+        chief.check()
+    raise AssertionError
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), POLL_SECONDS).close()
-    except OSError:
-        return False
-    return True
+def _configure(cluster: Cluster) -> None:
+    """Tell TensorFlow who is who, and give it the threads that it needs."""
+    os.environ[TF_CONFIG] = json.dumps(
+        {"cluster": dict(cluster.tasks), "task": {"type": cluster.kind, "index": cluster.index}}
+    )
+    if "ps" in cluster.tasks:
+        threads = max(SERVER_THREADS, 2 * len(cluster.tasks["worker"]), os.cpu_count() or 1)
+        os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+
+
+def _multi_worker() -> Any:
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _with_servers() -> Any:
+    return tf.distribute.ParameterServerStrategy(tf.distribute.cluster_resolver.TFConfigClusterResolver())
+
+
+class _Watch:
+    """Raises `MachineError` once none of some addresses has answered for a while."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses, self.last_seen = addresses, time.monotonic()
+
+    def check(self) -> None:
+        if any(answers(address) for address in self.addresses):
+            self.last_seen = time.monotonic()
+        elif time.monotonic() - self.last_seen > GONE_SECONDS:
+            raise MachineError(
+                f"{', '.join(self.addresses)} of the cluster has not answered for {GONE_SECONDS:.0f} seconds"
+            )
 
 
 def _parts(batch: tuple[Any, ...], ranks: range, replicas: int) -> Any:
-    """Return a dataset of some replicas' parts of a batch, so weighted that the mean of all is the batch's."""
+    """Return a dataset of some replicas' equal parts of a batch, filled up with rows of it that have weight 0."""
     images, targets, weights = batch
     size = tf.shape(images)[0]
 
     def part(rank: int) -> tuple[Any, Any, Any]:
-        own = weights[rank::replicas]
-        fair = tf.cast(tf.shape(own)[0] * replicas, tf.float32) / tf.cast(size, tf.float32)
-        return images[rank::replicas], targets[rank::replicas], own * fair
+        rows = tf.range(rank, (size + replicas - 1) // replicas * replicas, replicas)
+        own = [tf.gather(values, rows % size) for values in (images, targets, weights)]
+        return own[0], own[1], tf.where(rows < size, own[2], 0.0)
 
     parts = [tf.data.Dataset.from_tensors(part(rank)) for rank in ranks]
     whole = parts[0]

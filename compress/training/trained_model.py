@@ -36,6 +36,7 @@ class TrainedModel(keras.Model):
 
     l1 = l2 = 0.0
     parts = 1
+    is_padded = False  # whether replicas are dealt rows with weight 0, so that all have as many
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
         """Return the compiled loss, computed in float32 in every precision."""
@@ -45,7 +46,7 @@ class TrainedModel(keras.Model):
         """Take a step on a batch of (images, targets, weights); return the mean loss of the epoch so far."""
         images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         if self.parts == 1:
-            gradients = self._gradients(images, targets, weights, share=1.0)
+            gradients = self._gradients(images, targets, weights, self._rows_per_image(weights))
         else:
             gradients = self._gradients_of_parts(images, targets, weights)
         if self._scales_loss:
@@ -61,6 +62,14 @@ class TrainedModel(keras.Model):
             loss = share * self.compute_loss(images, targets, self(images, training=True), weights)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         return [in_float32(gradient) for gradient in tape.gradient(scaled, self.trainable_variables)]
+
+    def _rows_per_image(self, weights: Any) -> Any:
+        """Return how many rows, by which Keras divides the loss, all replicas together have for each image."""
+        if not self.is_padded:
+            return 1.0
+        counts = tf.stack([tf.size(weights), tf.math.count_nonzero(weights, dtype=tf.int32)])
+        rows, images = tf.unstack(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, counts))
+        return tf.cast(rows, tf.float32) / tf.cast(images, tf.float32)
 
     def _gradients_of_parts(self, images: Any, targets: Any, weights: Any) -> list[Any]:
         """Return the gradients of the loss of a batch, computed part by part: in memory there is one at a time."""

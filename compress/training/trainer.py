@@ -105,19 +105,13 @@ class Training:
         seed_random_layers(self.twin, batches.seed, epoch)
         try:
             with precision.computing_in(self.dtype), batches.being_read():
-                fitted = self.trained.fit(
-                    **self.shared.feed(partial(batches.epoch, epoch), batches.steps),
-                    epochs=epoch + 1,
-                    initial_epoch=epoch,
-                    verbose=0,
-                    callbacks=self.callbacks,
-                )
+                make = partial(batches.epoch, epoch)
+                loss = self.shared.fit_epoch(self.trained, make, batches.sizes, epoch, self.callbacks)
         except tf.errors.OpError as error:
             if not memory.ran_out(error):
                 raise
             self._use_smaller_parts(error)
             return None
-        loss: float = fitted.history["loss"][0]
         self._check_finite("loss", loss)
         return loss
 
