@@ -31,7 +31,8 @@ class Stage:
     make, in order; any other takes what the stage of its name makes, or the stage to which `rename` maps it.
 
     If settings have a true attribute or property `measures_speed`, the result depends on measured speed. It is then
-    valid only for this machine, whose fingerprint becomes part of the key.
+    valid only for this machine, whose fingerprint becomes part of the key. `network` is the config section whose
+    `network` says what a stage trains, by default the stage's own.
 
     `product` is the name of the result, if the stage should not name it after its input. `share` is the stage's usual
     share of a run's time, relative to the others; `estimate` computes its cost for `plan`. `link` fills `inputs`,
@@ -43,12 +44,14 @@ class Stage:
     share: float
     section: str = ""
     product: str = ""
+    network: str = ""
     estimate: Callable[..., Estimate | None] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "section", self.section or self.name)
+        object.__setattr__(self, "network", self.network or self.section)
 
     @property
     def summary(self) -> str:
@@ -142,7 +145,15 @@ PIPELINE = link(
     (
         Stage("data", data, share=1),
         Stage("teacher", teacher, share=28, estimate=estimate.of_teacher),
-        Stage("prune", prune, share=33, product="pruned", rename={"network": "teacher"}, estimate=estimate.of_prune),
+        Stage(
+            "prune",
+            prune,
+            share=33,
+            product="pruned",
+            network="teacher",
+            rename={"network": "teacher"},
+            estimate=estimate.of_prune,
+        ),
         Stage("quantize", quantize, share=5, rename={"network": "prune"}),
         Stage("distill", distill, share=10, rename={"source": "quantize"}, estimate=estimate.of_distill),
         Stage("quantize_student", quantize, share=1, section="quantize", rename={"network": "distill"}),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -23,6 +24,7 @@ from compress.progress import Progress
 from compress.store import Entry, Store
 from compress.usage import measured
 
+NOTHING: Mapping[str, Mapping[str, BaseModel]] = MappingProxyType({})
 InputKeys = dict[str, list[list[str]]]  # by parameter: [name, key] of each stage that makes it
 
 
@@ -38,11 +40,17 @@ class Step:
     why: str
 
 
-def plan(pipeline: Sequence[Stage], config: Any, store: Store) -> list[Step]:
-    """Return a step for each stage, with its entry if the store has a verified one, otherwise with a reason to run."""
+def plan(
+    pipeline: Sequence[Stage], config: Any, store: Store, settled: Mapping[str, Mapping[str, BaseModel]] = NOTHING
+) -> list[Step]:
+    """Return a step for each stage, with its entry if the store has a verified one, otherwise with a reason to run.
+
+    `settled` are settings of single stages, by parameter, in place of those of the config.
+    """
     steps: dict[str, Step] = {}
     for stage in pipeline:
         settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}
+        settings |= settled.get(stage.name, {})
         input_keys = {name: [[source, steps[source].key] for source in made] for name, made in stage.inputs.items()}
         parts = _key_parts(stage, settings, config.seed, input_keys, store)
         key = sha256_json(parts)

@@ -45,6 +45,7 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     from compress import runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
+    from compress.engines import precisions_of
     from compress.followers import keys_of, will_train
     from compress.plural import counted
     from compress.progress import Progress
@@ -54,11 +55,12 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     if pipeline[-1].output_type is Bundle:
         check_writable(config.exported, config.deploy.name or config.data.name)
     with runner.locked(config.workspace):
+        settled = _settle(pipeline, config, store, peers and peers.cluster, console)
         with console.status("looking at the data and at what is finished"):
-            steps = runner.plan(pipeline, config, store)
+            steps = runner.plan(pipeline, config, store, settled)
         meet, trains = None, will_train(steps)
         if peers:
-            peers.say(keys=keys_of(steps), trains=trains)
+            peers.say(keys=keys_of(steps), precisions=precisions_of(settled), trains=trains)
         if trains and config.train.strategy != "none":  # otherwise TensorFlow, which takes seconds, may not be needed
             from compress.training import distribution
 
@@ -92,7 +94,8 @@ def _take_part(pipeline: Any, config: Any, peers: Any, console: Any) -> None:
     if config.train.strategy == "parameter_server":
         distribution.serve(peers)
     store = Store(config.workspace)
-    steps = runner.plan(pipeline, config, store)
+    settled = _settle(pipeline, config, store, peers.cluster, console, chief["precisions"])
+    steps = runner.plan(pipeline, config, store, settled)
     shared = distribution.join(config.train.strategy, peers)
 
     def check_chief() -> None:
@@ -101,6 +104,17 @@ def _take_part(pipeline: Any, config: Any, peers: Any, console: Any) -> None:
 
     with Progress(console) as progress:
         follow(steps, chief["keys"], config, store, progress, shared.wait_for_chief, check_chief)
+
+
+def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any, told: Any = None) -> Any:
+    """Return what each stage trains on; see `engines.settle`."""
+    from compress.engines import settle
+
+    def note(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    with console.status("measuring in which precision training is faster"):
+        return settle(pipeline, config, store.precisions, cluster, note, told)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:
@@ -188,10 +202,13 @@ def plan(settings: Callable[..., Any]) -> None:
     from compress.plan import plan_table
     from compress.store import Store
     from compress.terminal import terminal
+    from compress.training.cluster import cluster_of
 
     loaded = settings()
     console = terminal()
-    console.print(plan_table(runner.plan(PIPELINE, loaded, Store(loaded.workspace)), console))
+    store = Store(loaded.workspace)
+    settled = _settle(PIPELINE, loaded, store, cluster_of(loaded.train.strategy), console)
+    console.print(plan_table(runner.plan(PIPELINE, loaded, store, settled), console))
 
 
 @app.command()
@@ -207,6 +224,15 @@ def clean(
     loaded = settings()
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
-        steps = [] if everything else runner.plan(PIPELINE, loaded, store)
-        freed = store.clean({(step.stage.name, step.key) for step in steps})
+        kept = [] if everything else _kept(loaded, store)
+        freed = store.clean({(step.stage.name, step.key) for step in kept})
     print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")
+
+
+def _kept(config: Any, store: Any) -> Any:
+    from compress import runner
+    from compress.terminal import terminal
+    from compress.training.cluster import cluster_of
+
+    settled = _settle(PIPELINE, config, store, cluster_of(config.train.strategy), terminal())
+    return runner.plan(PIPELINE, config, store, settled)

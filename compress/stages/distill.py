@@ -50,6 +50,11 @@ class Config(TrainingSettings):
     weight_decay: float = Field(1e-3, ge=0, le=1, description="Decoupled weight decay of kernels.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Fraction of a label spread over all classes.")
 
+    @property
+    def network(self) -> tuple[str, Choice]:
+        """The family and the choice of the network that is trained."""
+        return "students", self.student
+
 
 def run(
     config: Config, balance: Balance, train: Engine, source: Models, data: Dataset, out: Path, context: Context

@@ -83,6 +83,11 @@ class Config(LabelSettings):
         """The architecture, with the options that published weights require."""
         return self.architecture.with_options(PRETRAINED if self.weights != pretrained.NONE else {})
 
+    @property
+    def network(self) -> tuple[str, Choice]:
+        """The family and the choice of the network that is trained."""
+        return "teachers", self.built
+
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on; `fingerprint` covers the content of a file of weights."""
         named = (pretrained.IMAGENET, pretrained.NONE)

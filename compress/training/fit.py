@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from compress.metrics.training import warnings
 from compress.training import distribution, history, memory, precision
 from compress.training.checkpoint import START
 from compress.training.settings import Engine, TrainingSettings
-from compress.training.step_time import seconds_per_step
 from compress.training.trainer import Training
 
 
@@ -77,8 +75,10 @@ def fit(
     """
     shared = distribution.of(engine.strategy)
     with shared.noticing_lost_peers(), memory.named(context.stage):
-        measure = partial(seconds_per_step, model, loss, batches, settings, callbacks)
-        dtype = precision.choose(engine.precision, measure, name, context)
+        dtype = precision.checked(engine.precision)
+        said = precision.disagreement()
+        if said:
+            context.note(f"{context.stage}: {said}")
         training = Training(
             model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from, metric
         )

@@ -6,15 +6,11 @@ network is the same code in every precision.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from compress import machine
-from compress.context import Context
 from compress.errors import BadInputError
-from compress.files import write_file
 from compress.tensorflow import tf
 from compress.training.settings import Precision
 
@@ -29,45 +25,42 @@ def available() -> tuple[Dtype, ...]:
     return machine.precisions("gpu" if tf.config.list_physical_devices("GPU") else "cpu")
 
 
-def choose(precision: Precision, seconds_in: Callable[[Dtype], float], name: str, context: Context) -> Dtype:
-    """Return the precision of a training: what is set or, for `auto`, the faster one in a short measurement.
+def disagreement() -> str:
+    """Return a line if TensorFlow and nvidia-smi, by which results are kept, see different GPUs; empty if not."""
+    seen, listed = len(tf.config.list_physical_devices("GPU")), machine.gpus()
+    if listed and not seen:
+        return f"computes on the CPU: TensorFlow as installed finds no GPU, nvidia-smi lists {machine.gpu()}"
+    if seen and not listed:
+        return "computes on a GPU that nvidia-smi does not list: its results are kept as those of a CPU"
+    if seen != len(listed):
+        return f"TensorFlow finds {seen} GPUs, nvidia-smi lists {len(listed)}: {machine.gpu()}"
+    return ""
 
-    The choice is kept with the checkpoint, so that a training that goes on later, and every process that takes part,
-    computes in the precision in which it began.
 
-    Parameters
-    ----------
-    seconds_in
-        Function that measures the seconds that a step takes in a precision.
-    name
-        Name of the training.
+def checked(precision: Precision) -> Dtype:
+    """Return a precision that this machine has kernels for.
 
-    Raises
-    ------
-    BadInputError
-        If this machine has no kernels for the precision: TensorFlow would silently use float32.
+    Raises `BadInputError` if it has none: TensorFlow would silently use float32.
     """
     known = available()
-    if precision != "auto":
-        if precision not in known:
-            should = " or ".join(reversed(known))
-            raise BadInputError(f"train.precision = {precision!r}: should be {should} on this machine")
-        return precision
+    if precision not in known:
+        should = " or ".join(reversed(known))
+        raise BadInputError(f"train.precision = {precision!r}: should be {should} on this machine")
+    return precision
+
+
+def faster(seconds_in: Callable[[Dtype], float]) -> tuple[Dtype, str]:
+    """Return the precision in which a step is clearly faster, and the figures in words.
+
+    `seconds_in` measures the seconds that a step takes in a precision.
+    """
+    known = available()
     if len(known) == 1:
-        return known[0]
-
-    def measure(file: Path) -> None:
-        context.progress(0.0, f"measuring in which precision {name} is faster")
-        rounds = [{dtype: seconds_in(dtype) for dtype in known} for _ in range(ROUNDS)]
-        float32, small = (min(seconds[dtype] for seconds in rounds) for dtype in known)
-        chosen = known[1] if float32 >= MIN_GAIN * small else known[0]
-        context.note(
-            f"{context.stage}: {name} is computed in {chosen}: a step takes {1000 * float32:,.1f} ms in {known[0]}, "
-            f"{1000 * small:,.1f} ms in {known[1]}"
-        )
-        write_file(file, json.dumps(chosen).encode())
-
-    return json.loads(context.made(context.checkpoint / f"{name}-precision.json", measure).read_bytes())
+        return known[0], ""
+    rounds = [{dtype: seconds_in(dtype) for dtype in known} for _ in range(ROUNDS)]
+    float32, small = (min(seconds[dtype] for seconds in rounds) for dtype in known)
+    chosen = known[1] if float32 >= MIN_GAIN * small else known[0]
+    return chosen, f": a step takes {1000 * float32:,.1f} ms in {known[0]}, {1000 * small:,.1f} ms in {known[1]}"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from compress import machine
 from compress.data.augmentation import Augmentation, Mixing
@@ -112,7 +112,7 @@ class Engine(BaseModel):
     precision: Precision = Field(
         "float32",
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
-        "for each training the one whose steps are measured to be faster. Weights and losses are float32.",
+        "for each stage the one whose steps are measured to be faster. Weights and losses are float32.",
     )
 
     @field_validator("precision")
@@ -124,7 +124,14 @@ class Engine(BaseModel):
                 raise ValueError(f"should be {' or '.join(reversed(known))} on this machine")
         return precision
 
-    @property
-    def measures_speed(self) -> bool:
-        """Whether the result hangs on measured speed, and so on the machine."""
-        return self.precision == "auto"
+    @model_validator(mode="after")
+    def _suits_servers(self) -> Engine:
+        if self.strategy == "parameter_server" and self.precision == "float16":
+            raise ValueError("precision = 'float16': should be float32 or auto with parameter_server")
+        return self
+
+
+class SettledEngine(Engine):
+    """What one stage trains on, `auto` resolved, and how many replicas; all of it changes what is trained."""
+
+    replicas: int = Field(1, ge=0, description="Copies of the network that train together.")

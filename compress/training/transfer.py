@@ -34,7 +34,6 @@ from compress.training.evaluation import forward_of
 from compress.training.fit import Fitted, fit
 from compress.training.settings import Engine, LabelSettings, Phase
 
-PASSES = 2  # timed to choose a precision
 MIN_FREE = 1 << 30  # bytes of the disk that kept features leave free
 
 
@@ -74,8 +73,7 @@ def fit_phase(
         resumed = any(context.checkpoint.glob(f"{name}-*.npy"))  # features of a run that was interrupted
         start = time.perf_counter()
         trunk, head = keras.Model(model.input, cut.output), keras.Model(cut.output, model.output)
-        measure = partial(_seconds_per_pass, trunk, batches.images)
-        with precision.computing_in(precision.choose(engine.precision, measure, f"{name}-features", context)):
+        with precision.computing_in(precision.checked(engine.precision)):
             views = [
                 features(trunk, batches.images, name, view, settings.augmentation, context)
                 for view in range(phase.views)
@@ -202,20 +200,6 @@ def _fits(cut: Any, rows: int, context: Context) -> bool:
             "free: they are computed anew in each epoch"
         )
     return needed <= free
-
-
-def _seconds_per_pass(trunk: Any, images: Images, dtype: precision.Dtype) -> float:
-    """Return the seconds that a model takes for a batch of images in a precision: the fastest of a few passes."""
-    batch = next(in_batches(images))
-    forward = forward_of(trunk)
-    seconds = []
-    with precision.computing_in(dtype):
-        forward(batch)  # traces and fills caches
-        for _ in range(PASSES):
-            start = time.perf_counter()
-            forward(batch)
-            seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def features(

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import machine, plugins, runner
+from compress import machine, plugins
 from compress.config import load
-from compress.context import Context
 from compress.errors import BadInputError
 from compress.machine import has_bfloat16
-from compress.pipeline import PIPELINE
-from compress.store import Store
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import precision
 from compress.training.trained_model import TrainedModel, in_float32
@@ -134,15 +131,6 @@ def test_what_passes_through_unchanged_keeps_its_gradient() -> None:
     np.testing.assert_array_equal(tape.gradient(result, values), 2 * values)
 
 
-def never(dtype: precision.Dtype) -> float:
-    raise AssertionError("measured where there is nothing to choose")
-
-
-def context(folder: Path, notes: list[str], is_chief: bool = True) -> Context:
-    folder.mkdir(exist_ok=True)
-    return Context("teacher", 0, 0, folder, folder, lambda *_: None, notes.append, is_chief=is_chief)
-
-
 @pytest.mark.parametrize(
     ("seconds", "chosen"),
     [
@@ -153,37 +141,41 @@ def context(folder: Path, notes: list[str], is_chief: bool = True) -> Context:
         ({"float32": float("inf"), "bfloat16": float("inf")}, "bfloat16"),
     ],
 )
-def test_auto_takes_what_is_measured_to_be_clearly_faster_and_says_so(
-    seconds: dict[str, float], chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_precision_is_faster_only_if_it_is_clearly_so(
+    seconds: dict[precision.Dtype, float], chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "available", lambda: ("float32", "bfloat16"))
-    notes: list[str] = []
 
-    dtype = precision.choose("auto", seconds.__getitem__, "training", context(tmp_path / "work", notes))
+    dtype, why = precision.faster(seconds.__getitem__)
 
     assert dtype == chosen
-    assert len(notes) == 1
-    assert f"teacher: training is computed in {chosen}: a step takes" in notes[0]
+    in_ms = {name: f"{1000 * value:,.1f} ms in {name}" for name, value in seconds.items()}
+    assert why == f": a step takes {in_ms['float32']}, {in_ms['bfloat16']}"
 
 
-def test_a_training_that_goes_on_computes_as_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "available", lambda: ("float32", "bfloat16"))
-    notes: list[str] = []
-    at_first = {"float32": 2.0, "bfloat16": 1.0}
-    precision.choose("auto", at_first.__getitem__, "training", context(tmp_path / "work", notes))
-
-    again = precision.choose("auto", never, "training", context(tmp_path / "work", notes))
-    follower = precision.choose("auto", never, "training", context(tmp_path / "work", [], is_chief=False))
-
-    assert again == follower == "bfloat16"
-    assert len(notes) == 1
-
-
-def test_auto_measures_nothing_where_there_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_measured_where_there_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "available", lambda: ("float32",))
 
-    assert precision.choose("auto", never, "training", context(tmp_path / "work", [])) == "float32"
-    assert not any((tmp_path / "work").iterdir())
+    assert precision.faster(dict[Any, float]().__getitem__) == ("float32", "")
+
+
+@pytest.mark.parametrize(
+    ("seen", "listed", "said"),
+    [
+        (0, (), ""),
+        (1, ("a",), ""),
+        (0, ("a", "b"), "computes on the CPU: TensorFlow as installed finds no GPU, nvidia-smi lists a; b"),
+        (1, (), "computes on a GPU that nvidia-smi does not list: its results are kept as those of a CPU"),
+        (1, ("a", "b"), "TensorFlow finds 1 GPUs, nvidia-smi lists 2: a; b"),
+    ],
+)
+def test_tensorflow_and_nvidia_smi_disagreeing_about_a_gpu_is_said(
+    seen: int, listed: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * seen)
+    monkeypatch.setattr(machine, "gpus", lambda: listed)
+
+    assert precision.disagreement() == said
 
 
 @pytest.mark.parametrize(
@@ -199,23 +191,6 @@ def test_bfloat16_is_available_where_the_processor_multiplies_it(
     assert ("bfloat16" in precision.available()) == expected
 
 
-def test_with_auto_the_machine_whose_speed_decides_is_in_the_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    host = machine.host()
-
-    def keys() -> list[str]:
-        configs = [load(assignments=[f"train.precision={precision}"]) for precision in ("auto", "float32")]
-        return [runner.plan(PIPELINE[:2], config, Store(tmp_path))[1].key for config in configs]
-
-    here = keys()
-    monkeypatch.setattr(machine, "host", lambda: {**host, "cores": 1000})
-    elsewhere = keys()
-
-    assert here[0] != elsewhere[0]
-    assert here[1] == elsewhere[1]
-
-
 @pytest.mark.parametrize(
     ("devices", "bfloat16", "asked", "right"),
     [
@@ -226,7 +201,7 @@ def test_with_auto_the_machine_whose_speed_decides_is_in_the_key(
     ],
 )
 def test_a_precision_without_kernels_is_refused_while_settings_load_and_where_tensorflow_lacks_them(
-    devices: list[str], bfloat16: bool, asked: Any, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    devices: list[str], bfloat16: bool, asked: Any, right: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
     monkeypatch.setattr(machine, "device_class", lambda: "gpu" if devices else "cpu")
@@ -236,7 +211,7 @@ def test_a_precision_without_kernels_is_refused_while_settings_load_and_where_te
     with pytest.raises(BadInputError, match=line):
         load(assignments=[f"train.precision={asked}"])
     with pytest.raises(BadInputError, match=f"^train.precision = '{asked}': should be {right} on this machine$"):
-        precision.choose(asked, never, "training", context(tmp_path, []))
+        precision.checked(asked)
 
 
 def test_a_precision_with_kernels_loads(monkeypatch: pytest.MonkeyPatch) -> None:
