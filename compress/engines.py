@@ -138,4 +138,4 @@ def _measured(rehearsal: Rehearsal) -> tuple[Precision, str]:
         settings.augmentation,
     )
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    return precision.faster(lambda dtype: seconds_per_step(model, loss, batches, settings, (), dtype))
+    return precision.faster(lambda dtype: seconds_per_step(model, loss, batches, settings, dtype))

@@ -22,7 +22,7 @@ from compress.errors import BadInputError, MachineError, first_line
 from compress.tensorflow import keras, tf
 from compress.training import parameter_server
 from compress.training.cluster import TF_CONFIG, Cluster
-from compress.training.peers import GONE_SECONDS, POLL_SECONDS, Peers, answers, watched
+from compress.training.peers import COMING_SECONDS, GONE_SECONDS, POLL_SECONDS, Peers, Watch, answers, watched
 from compress.training.settings import Strategy
 
 PROBES = 3  # without an answer, before the chief counts as lost
@@ -83,11 +83,10 @@ class Distribution:
 
         `make` returns the dataset of the epoch's batches, which hold as many images as `sizes` says.
         """
-        if self.has_servers:
-            workers = self._workers
-            return parameter_server.fit_epoch(
-                trained, make(), len(sizes), epoch, callbacks, len(workers), _Watch(workers).check
-            )
+        if self.cluster and self.has_servers:
+            workers = [("worker", i) for i in range(len(self.cluster.tasks["worker"]))]
+            check = Watch(self.cluster, workers, GONE_SECONDS, any_will_do=True).check
+            return parameter_server.fit_epoch(trained, make(), len(sizes), epoch, callbacks, len(workers), check)
         fed: dict[str, Any] = {"x": make()} if self.strategy is None else self._dealt(make, len(sizes))
         rows = sum(self._rows(size) for size in sizes)
         trained.is_padded = rows > sum(sizes)
@@ -110,10 +109,6 @@ class Distribution:
         """Return how many rows all replicas together are dealt of a batch of `size` images."""
         replicas = self.strategy.num_replicas_in_sync if self.shares_batches else 1
         return math.ceil(size / replicas) * replicas
-
-    @property
-    def _workers(self) -> list[str]:
-        return self.cluster.tasks["worker"] if self.cluster else []
 
     def wait_for_chief(self) -> None:
         """Return once all processes that share batches have called this."""
@@ -166,9 +161,14 @@ def join(strategy: Strategy, peers: Peers | None) -> Distribution:
         _configure(cluster)
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(0)
+        peers.meet()
         peers.leave_address()
         try:
-            made = watched(_multi_worker if strategy == "multi_worker" else _with_servers, peers.check_joining)
+            if strategy == "multi_worker":
+                made = tf.distribute.MultiWorkerMirroredStrategy()
+            else:
+                watch = Watch(cluster, peers.others, COMING_SECONDS)
+                made = watched(_with_servers, watch.check)
         except (tf.errors.OpError, ValueError) as error:
             raise MachineError(f"train.strategy = {strategy!r}: {first_line(error)}") from error
         _joined[strategy] = Distribution(made, cluster)
@@ -183,6 +183,7 @@ def serve(peers: Peers) -> NoReturn:
     """
     cluster = peers.cluster
     _configure(cluster)
+    peers.say(ready=True)
     peers.leave_address()
     try:
         server = tf.distribute.Server(
@@ -190,7 +191,7 @@ def serve(peers: Peers) -> NoReturn:
         )
     except tf.errors.OpError as error:
         raise MachineError(f"{cluster}: {first_line(error)}") from error
-    chief = _Watch([cluster.chief_address])
+    chief = Watch(cluster, [cluster.chief], GONE_SECONDS)
     while server:
         time.sleep(POLL_SECONDS)
         peers.check_ended()
@@ -208,27 +209,8 @@ def _configure(cluster: Cluster) -> None:
         os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
 
 
-def _multi_worker() -> Any:
-    return tf.distribute.MultiWorkerMirroredStrategy()
-
-
 def _with_servers() -> Any:
     return tf.distribute.ParameterServerStrategy(tf.distribute.cluster_resolver.TFConfigClusterResolver())
-
-
-class _Watch:
-    """Raises `MachineError` once none of some addresses has answered for a while."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self.addresses, self.last_seen = addresses, time.monotonic()
-
-    def check(self) -> None:
-        if any(answers(address) for address in self.addresses):
-            self.last_seen = time.monotonic()
-        elif time.monotonic() - self.last_seen > GONE_SECONDS:
-            raise MachineError(
-                f"{', '.join(self.addresses)} of the cluster has not answered for {GONE_SECONDS:.0f} seconds"
-            )
 
 
 def _parts(batch: tuple[Any, ...], ranks: range, replicas: int) -> Any:

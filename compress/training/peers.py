@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,14 +58,16 @@ class Peers:
         self.cluster = cluster
         self.folder = workspace / "cluster" / sha256_json(dict(cluster.tasks))[:16]
         self.began, self.said = time.monotonic(), dict[str, Any]()
+        server = self._bound()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.say()
         except OSError as error:
             raise cannot_write(f"workspace {workspace}", error) from error
+        server.listen()  # after what an earlier run said is gone
         self.began_on_disk = self._file(cluster.kind, cluster.index).stat().st_mtime
         self._left = threading.Event()
-        self._door = threading.Thread(target=self._answer, args=(self._listening(),), daemon=True)
+        self._door = threading.Thread(target=self._answer, args=(server,), daemon=True)
         self._door.start()
 
     @property
@@ -90,14 +92,25 @@ class Peers:
 
         Raises `MachineError` if the chief has failed or does not come, `FinishedError` if it has finished.
         """
+        coming = Watch(self.cluster, [self.cluster.chief], COMING_SECONDS)
         while True:
-            chief_is_there = answers(self.cluster.chief_address)
+            coming.check()
             said = self._read(*self.cluster.chief)[0]
-            if chief_is_there and "keys" in said and "ended" not in said:
+            if answers(self.cluster.chief_address) and "keys" in said and "ended" not in said:
                 return said
             self.check_ended()
-            if not chief_is_there:
-                self._check_coming([self.cluster.chief])
+            time.sleep(POLL_SECONDS)
+
+    def meet(self) -> None:
+        """Return once all others are here as well; raises what `check_ended` raises, and if one does not come.
+
+        TensorFlow, when it meets them, lets no other thread of Python run until the last one is there.
+        """
+        self.say(ready=True)
+        watch = Watch(self.cluster, self.others, COMING_SECONDS)
+        while not all("ready" in self._read(*task)[0] and answers(self._address(*task)) for task in self.others):
+            watch.check()
+            self.check_ended()
             time.sleep(POLL_SECONDS)
 
     def check_ended(self) -> None:
@@ -114,18 +127,6 @@ class Peers:
             if self._end(kind, index) == FAILED:
                 return MachineError(f"{kind} {index} has ended because of an error, which its own output names")
         return None
-
-    def check_joining(self) -> None:
-        """Raise what `check_ended` raises, and `MachineError` if the others have not come in time."""
-        self.check_ended()
-        self._check_coming(self.others)
-
-    def _check_coming(self, tasks: list[tuple[str, int]]) -> None:
-        if time.monotonic() - self.began < COMING_SECONDS:
-            return
-        absent = [f"{kind} {i} ({self._address(kind, i)})" for kind, i in tasks if not answers(self._address(kind, i))]
-        who = f"{', '.join(absent)} did" if absent else "all answer, but they do"
-        raise MachineError(f"{self.cluster}: {who} not join within {COMING_SECONDS:.0f} seconds")
 
     def _address(self, kind: str, index: int) -> str:
         return self.cluster.tasks[kind][index]
@@ -152,12 +153,16 @@ class Peers:
     def _file(self, kind: str, index: int) -> Path:
         return self.folder / f"{kind}-{index}.json"
 
-    def _listening(self) -> socket.socket:
-        port = int(self.cluster.address.rpartition(":")[2])
+    def _bound(self) -> socket.socket:
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            return socket.create_server(("", port))
-        except OSError as error:
-            raise MachineError(f"{self.cluster}: {self.cluster.address}: {error.strerror}") from error
+            server.bind(("", int(self.cluster.address.rpartition(":")[2])))
+        except (OSError, OverflowError) as error:
+            server.close()
+            reason = getattr(error, "strerror", None) or "no such port"
+            raise MachineError(f"{self.cluster}: {self.cluster.address}: {reason}") from error
+        return server
 
     def _answer(self, server: socket.socket) -> None:
         server.settimeout(POLL_SECONDS / 5)
@@ -165,6 +170,26 @@ class Peers:
             while not self._left.is_set():
                 with contextlib.suppress(TimeoutError, socket.timeout, ConnectionError):
                     server.accept()[0].close()
+
+
+class Watch:
+    """Raises `MachineError` once one of some processes, or with `any_will_do` all, have not answered for too long."""
+
+    def __init__(
+        self, cluster: Cluster, tasks: Sequence[tuple[str, int]], seconds: float, any_will_do: bool = False
+    ) -> None:
+        self.cluster, self.seconds, self.any_will_do = cluster, seconds, any_will_do
+        self.seen = dict.fromkeys(tasks, time.monotonic())
+
+    def check(self) -> None:
+        """Look who answers, and raise the error if it is time."""
+        for kind, index in self.seen:
+            if answers(self.cluster.tasks[kind][index]):
+                self.seen[kind, index] = time.monotonic()
+        gone = [task for task, when in self.seen.items() if time.monotonic() - when > self.seconds]
+        if gone and (len(gone) == len(self.seen) or not self.any_will_do):
+            names = ", ".join(f"{kind} {index} ({self.cluster.tasks[kind][index]})" for kind, index in gone)
+            raise MachineError(f"{self.cluster}: no answer for {self.seconds:.0f} seconds from {names}")
 
 
 @contextmanager

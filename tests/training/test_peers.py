@@ -15,7 +15,7 @@ import pytest
 from compress.errors import CompressError, MachineError
 from compress.training import peers
 from compress.training.cluster import Cluster
-from compress.training.peers import FinishedError, Peers, taking_part, watched
+from compress.training.peers import FinishedError, Peers, Watch, taking_part, watched
 
 WORKERS = 2
 
@@ -66,7 +66,7 @@ def test_a_process_that_fails_ends_the_others(error: BaseException, clusters: li
         taking_part(clusters[0], tmp_path) as chief,
         ended_with(error, clusters[1], tmp_path),
     ):
-        watched(threading.Event().wait, chief.check_joining)
+        chief.meet()
 
 
 def test_a_chief_that_finishes_ends_the_others_without_an_error(clusters: list[Cluster], tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_how_an_earlier_run_ended_does_not_count(
     os.utime(record, (0, 0))
 
     with (
-        pytest.raises(MachineError, match=r"^worker 1 of 2 worker: worker 0 \(127.* did not join within 0 seconds$"),
+        pytest.raises(MachineError, match=r"^worker 1 of 2 worker: no answer for 0 seconds from worker 0 "),
         taking_part(clusters[1], tmp_path) as follower,
     ):
         follower.wait_for_chief()
@@ -117,10 +117,34 @@ def test_a_chief_whose_others_do_not_come_says_which(
     monkeypatch.setattr(peers, "COMING_SECONDS", 0.1)
 
     with (
-        pytest.raises(MachineError, match=r"^worker 0 of 2 worker: worker 1 \(127.* did not join within 0 seconds$"),
+        pytest.raises(MachineError, match=r"^worker 0 of 2 worker: no answer for 0 seconds from worker 1 "),
         taking_part(clusters[0], tmp_path) as chief,
     ):
-        watched(threading.Event().wait, chief.check_joining)
+        chief.meet()
+
+
+def test_all_meet_once_the_last_is_ready(clusters: list[Cluster], tmp_path: Path) -> None:
+    with taking_part(clusters[0], tmp_path) as chief, taking_part(clusters[1], tmp_path) as follower:
+        waiting = threading.Thread(target=chief.meet)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        follower.meet()
+        waiting.join()
+
+
+def test_of_several_that_do_the_same_one_is_enough(clusters: list[Cluster], tmp_path: Path) -> None:
+    tasks = [("worker", 0), ("worker", 1)]
+    with taking_part(clusters[1], tmp_path):
+        one = Watch(clusters[0], tasks, 0.5, any_will_do=True)
+        all_of_them = Watch(clusters[0], tasks, 0.5)
+        time.sleep(0.6)
+        one.check()
+        with pytest.raises(MachineError, match=r"from worker 0 \(127[^,]*$"):
+            all_of_them.check()
+    time.sleep(0.6)
+    with pytest.raises(MachineError, match=r"from worker 0 .*, worker 1 "):
+        one.check()
 
 
 class LostError(CompressError):
