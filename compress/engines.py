@@ -92,7 +92,9 @@ def _precision(stage: Any, config: Any, memory: Path, note: Callable[[str], None
     only_float32 = len(machine.precisions(machine.device_class())) == 1
     if network is None or only_float32 or config.train.strategy == "parameter_server":
         return "float32"
-    shape = (config.image.size, config.image.size, 1 if config.image.color == "grey" else 3)
+    from compress.data.preparation import height_and_width
+
+    shape = (*height_and_width(config.image.size), 1 if config.image.color == "grey" else 3)
     rehearsal = Rehearsal(network, shape, getattr(config, stage.section))
     known = _remembered(memory)
     if rehearsal.digest not in known:

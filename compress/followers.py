@@ -9,11 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from compress.context import POLL_SECONDS
+from compress.engines import settle
 from compress.errors import BadInputError
+from compress.pipeline import Stage
 from compress.progress import Progress
-from compress.runner import Step, context_of, inputs_of
+from compress.runner import Step, context_of, inputs_of, plan
 from compress.store import Entry, Store
+from compress.training.peers import Peers
 
 
 def keys_of(steps: Sequence[Step]) -> dict[str, str]:
@@ -30,6 +35,30 @@ def will_train(steps: Sequence[Step]) -> bool:
             return True
         digests[step.stage.name] = step.entry.output_digest
     return False
+
+
+def take_part(pipeline: Sequence[Stage], config: Any, peers: Peers, console: Console) -> None:
+    """Train together with the chief until the last training is finished; return at once if it trains nothing."""
+    with console.status("waiting for the chief"):
+        chief = peers.wait_for_chief()
+    if not chief["trains"]:
+        return
+    from compress.training import distribution
+
+    strategy = config.train.strategy
+    if strategy == "parameter_server":
+        distribution.serve(peers)
+    store = Store(config.workspace)
+    settled = settle(pipeline, config, store.precisions, peers.cluster, console.print, chief["precisions"])
+    steps = plan(pipeline, config, store, settled)
+    shared = distribution.join(strategy, peers)
+
+    def check_chief() -> None:
+        peers.check_ended()
+        shared.check_chief()
+
+    with Progress(console) as progress:
+        follow(steps, chief["keys"], config, store, progress, shared.wait_for_chief, check_chief)
 
 
 def follow(

@@ -98,6 +98,12 @@ def test_auto_needs_no_measurement_where_there_is_no_choice(measured: Measured, 
     assert measured.asked == []
 
 
+def test_long_images_are_measured_as_such(measured: Measured, tmp_path: Path) -> None:
+    settle(tmp_path, "image.size=[16, 96]", "image.color=grey")
+
+    assert {rehearsal.image_shape for rehearsal in measured.asked} == {(16, 96, 1)}
+
+
 def test_a_memory_that_cannot_be_read_is_made_anew(measured: Measured, tmp_path: Path) -> None:
     (tmp_path / "precisions.json").write_text("[")
     settle(tmp_path)

@@ -18,6 +18,7 @@ app = typer.Typer()
 
 def run_up_to(last: str, config: Any) -> Any:
     """Run the pipeline up to a stage, publish the bundle if the stage makes one, and return its artifact."""
+    from compress.followers import take_part
     from compress.terminal import terminal
     from compress.training.cluster import bind_gpu, cluster_of
     from compress.training.peers import taking_part
@@ -35,7 +36,7 @@ def run_up_to(last: str, config: Any) -> Any:
     with taking_part(cluster, config.workspace) as peers:
         if cluster.is_chief:
             return _run(pipeline, config, peers, console)
-        _take_part(pipeline, config, peers, console)
+        take_part(pipeline, config, peers, console)
     raise typer.Exit
 
 
@@ -78,35 +79,7 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
         return result
 
 
-def _take_part(pipeline: Any, config: Any, peers: Any, console: Any) -> None:
-    """Train together with the chief until the last training is finished."""
-    from compress import runner
-    from compress.followers import follow
-    from compress.progress import Progress
-    from compress.store import Store
-
-    with console.status("waiting for the chief"):
-        chief = peers.wait_for_chief()
-    if not chief["trains"]:
-        return
-    from compress.training import distribution
-
-    if config.train.strategy == "parameter_server":
-        distribution.serve(peers)
-    store = Store(config.workspace)
-    settled = _settle(pipeline, config, store, peers.cluster, console, chief["precisions"])
-    steps = runner.plan(pipeline, config, store, settled)
-    shared = distribution.join(config.train.strategy, peers)
-
-    def check_chief() -> None:
-        peers.check_ended()
-        shared.check_chief()
-
-    with Progress(console) as progress:
-        follow(steps, chief["keys"], config, store, progress, shared.wait_for_chief, check_chief)
-
-
-def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any, told: Any = None) -> Any:
+def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any) -> Any:
     """Return what each stage trains on; see `engines.settle`."""
     from compress.engines import settle
 
@@ -114,7 +87,7 @@ def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any, 
         console.print(line, highlight=False, soft_wrap=True)
 
     with console.status("measuring in which precision training is faster"):
-        return settle(pipeline, config, store.precisions, cluster, note, told)
+        return settle(pipeline, config, store.precisions, cluster, note)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:

@@ -75,10 +75,7 @@ def fit(
     """
     shared = distribution.of(engine.strategy)
     with shared.noticing_lost_peers(), memory.named(context.stage):
-        dtype = precision.checked(engine.precision)
-        said = precision.disagreement()
-        if said:
-            context.note(f"{context.stage}: {said}")
+        dtype = precision.of_training(engine.precision, context)
         training = Training(
             model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from, metric
         )

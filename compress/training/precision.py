@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from compress import machine
+from compress.context import Context
 from compress.errors import BadInputError
 from compress.tensorflow import tf
 from compress.training.settings import Precision
@@ -47,6 +48,14 @@ def checked(precision: Precision) -> Dtype:
         should = " or ".join(reversed(known))
         raise BadInputError(f"train.precision = {precision!r}: should be {should} on this machine")
     return precision
+
+
+def of_training(precision: Precision, context: Context) -> Dtype:
+    """Return `checked(precision)`, and note which device the training runs on if that is not what one would expect."""
+    said = disagreement()
+    if said:
+        context.note(f"{context.stage}: {said}")
+    return checked(precision)
 
 
 def faster(seconds_in: Callable[[Dtype], float]) -> tuple[Dtype, str]:
