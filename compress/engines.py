@@ -11,11 +11,13 @@ import json
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compress import machine
+from compress.errors import MachineError
 from compress.files import sha256_json, write_file
 from compress.fingerprint import library_versions
 from compress.networks import Family
@@ -100,7 +102,10 @@ def _precision(stage: Any, config: Any, memory: Path, note: Callable[[str], None
     if rehearsal.digest not in known:
         # in another process: TensorFlow here has to be as if nothing had run when the first stage starts
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
-            chosen, why = child.submit(_measured, rehearsal).result()
+            try:
+                chosen, why = child.submit(_measured, rehearsal).result()
+            except BrokenProcessPool as error:  # as the system does when memory is short
+                raise MachineError("train.precision = 'auto': what measures was killed; should be float32") from error
         note(f"{stage.name} is computed in {chosen}{why}")
         known[rehearsal.digest] = chosen
         memory.parent.mkdir(parents=True, exist_ok=True)

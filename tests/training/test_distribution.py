@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compress import machine
+from compress.config import load
 from compress.errors import BadInputError
 from compress.tensorflow import tf
 from compress.training import distribution
@@ -201,6 +203,13 @@ def test_a_cluster_that_cannot_be_is_refused_with_one_line(
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_float16_with_a_parameter_server_is_refused_while_settings_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "device_class", lambda: "gpu")
+
+    with pytest.raises(BadInputError, match=r"train.* 'float16': should be float32 or auto with parameter_server$"):
+        load(assignments=["train.strategy=parameter_server", "train.precision=float16"])
 
 
 def test_the_first_worker_is_the_chief_unless_there_is_one() -> None:
