@@ -668,7 +668,7 @@ ROWS = [
         refused="is packed; unpack it",
     ),
     Row("table without rows", table("path,label\n"), refused="has no rows"),
-    Row("table with a short row", table(whole_table("a/1.png")), refused="line 2 has 1 values, the header 2"),
+    Row("table with a short row", table(whole_table("a/1.png")), refused="line 2 has 1 value, the header 2"),
     Row("table naming no file", table(whole_table("gone.png,a")), refused="gone.png No such file"),
     Row("table naming a device", table(whole_table("/dev/zero,a")), refused="/dev/zero is not a regular file"),
     Row(
