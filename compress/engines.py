@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from compress import machine
 from compress.errors import MachineError
 from compress.files import sha256_json, write_file
@@ -26,7 +28,7 @@ from compress.training.cluster import Cluster
 from compress.training.settings import Engine, Precision, SettledEngine, TrainingSettings
 
 CLASSES = 10  # of the images made up, whose number hardly changes a step's time
-HARDWARE = ("processor", "machine", "cores", "gpu")  # of `machine.host`: what a step's time hangs on
+HARDWARE = ("processor", "machine", "cores", "gpu")  # of `machine.host`: what a step's time depends on
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,14 @@ def settle(
 ) -> dict[str, dict[str, Engine]]:
     """Return the settled settings of each stage that trains, for `runner.plan`.
 
-    `memory` is the file that remembers choices. A follower takes those that its chief has `told`.
+    `memory` is the file that remembers choices. A follower takes those that its chief has `told`; it refuses
+    a stage of which the chief told none later, for its key.
     """
     replicas = replicas_of(config.train, cluster)
     settled: dict[str, dict[str, Engine]] = {}
     for stage in pipeline:
         if stage.trains:
-            chosen = told[stage.name] if told else _precision(stage, config, memory, note)
+            chosen = told.get(stage.name, "float32") if told else _precision(stage, config, memory, note)
             # not validated: whether this process can compute so is checked where it trains
             facts = {"strategy": config.train.strategy, "precision": chosen, "replicas": replicas}
             settled[stage.name] = {"train": SettledEngine.model_construct(**facts)}
@@ -115,7 +118,7 @@ def _precision(stage: Any, config: Any, memory: Path, note: Callable[[str], None
 
 def _remembered(memory: Path) -> dict[str, Precision]:
     try:
-        return dict(json.loads(memory.read_bytes()))
+        return TypeAdapter(dict[str, Precision]).validate_json(memory.read_bytes())
     except (OSError, ValueError):
         return {}
 

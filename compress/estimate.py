@@ -71,7 +71,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     from compress.data.preparation import height_and_width
     from compress.data.survey import channels_of
 
-    samples = config.source.function(config.source.name, config.group)
+    samples = config.source.function(config.source.name, config.group, **config.rooted)
     given = samples.splits or ["train"] * len(samples.images)
     left = 1.0 - sum(
         fraction for split, fraction in (("validation", config.validation), ("test", config.test)) if split not in given

@@ -26,11 +26,16 @@ def gpus() -> tuple[str, ...]:
     seen: list[str] = []
     for word in map(str.strip, visible.split(",")):
         # a MIG device, a part of a GPU, is not listed as such
-        names = [name for index, uuid, name in _all_gpus() if word in (index, uuid) or word.startswith("MIG-")]
+        names = [name for index, uuid, name in _all_gpus() if _means(word, index, uuid)]
         if not names:
             break  # CUDA sees only those before the first that it does not know
         seen.append(names[0])
     return tuple(seen)
+
+
+def _means(word: str, index: str, uuid: str) -> bool:
+    """Tell whether a word of CUDA_VISIBLE_DEVICES means a GPU: by number, the start of its UUID, or a part."""
+    return word == index or word.startswith("MIG-") or (word.startswith("GPU-") and uuid.startswith(word))
 
 
 def gpu() -> str:

@@ -104,8 +104,16 @@ def test_long_images_are_measured_as_such(measured: Measured, tmp_path: Path) ->
     assert {rehearsal.image_shape for rehearsal in measured.asked} == {(16, 96, 1)}
 
 
-def test_a_memory_that_cannot_be_read_is_made_anew(measured: Measured, tmp_path: Path) -> None:
-    (tmp_path / "precisions.json").write_text("[")
+def test_a_stage_of_which_the_chief_told_nothing_is_not_measured(measured: Measured, tmp_path: Path) -> None:
+    settled = settle(tmp_path, told={"teacher": "bfloat16"})
+
+    assert engines.precisions_of(settled) == dict.fromkeys(TRAINED, "float32") | {"teacher": "bfloat16"}
+    assert not measured.asked
+
+
+@pytest.mark.parametrize("damaged", ["[", "[1]", "3", "null", '{"a": "int4"}'])
+def test_a_memory_that_cannot_be_read_is_made_anew(damaged: str, measured: Measured, tmp_path: Path) -> None:
+    (tmp_path / "precisions.json").write_text(damaged)
     settle(tmp_path)
 
     assert set(json.loads((tmp_path / "precisions.json").read_bytes()).values()) == {"bfloat16"}

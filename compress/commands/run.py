@@ -170,18 +170,14 @@ def show_config(settings: Callable[..., Any]) -> None:
 @app.command()
 @takes_settings
 def plan(settings: Callable[..., Any]) -> None:
-    """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs nothing."""
-    from compress import runner
+    """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs none."""
     from compress.plan import plan_table
     from compress.store import Store
     from compress.terminal import terminal
-    from compress.training.cluster import cluster_of
 
     loaded = settings()
     console = terminal()
-    store = Store(loaded.workspace)
-    settled = _settle(PIPELINE, loaded, store, cluster_of(loaded.train.strategy), console)
-    console.print(plan_table(runner.plan(PIPELINE, loaded, store, settled), console))
+    console.print(plan_table(_planned(loaded, Store(loaded.workspace), console), console))
 
 
 @app.command()
@@ -193,19 +189,23 @@ def clean(
     """Delete every cached result and checkpoint that these settings do not use. Bundles stay."""
     from compress import runner
     from compress.store import Store
+    from compress.terminal import terminal
 
     loaded = settings()
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
-        kept = [] if everything else _kept(loaded, store)
+        kept = [] if everything else _planned(loaded, store, terminal())
         freed = store.clean({(step.stage.name, step.key) for step in kept})
     print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")
 
 
-def _kept(config: Any, store: Any) -> Any:
+def _planned(config: Any, store: Any, console: Any) -> Any:
+    """Return all steps, with the keys that a run of this process would have."""
     from compress import runner
-    from compress.terminal import terminal
-    from compress.training.cluster import cluster_of
+    from compress.training.cluster import bind_gpu, cluster_of
 
-    settled = _settle(PIPELINE, config, store, cluster_of(config.train.strategy), terminal())
+    cluster = cluster_of(config.train.strategy)
+    if cluster:
+        bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
+    settled = _settle(PIPELINE, config, store, cluster, console)
     return runner.plan(PIPELINE, config, store, settled)

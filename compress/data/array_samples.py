@@ -47,6 +47,9 @@ def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str
     if labels[0].dtype.kind in TEXT and not classes:
         names = [name for array in labels for name in texts(array, what)]
         classes, indices = by_class_name(names, what)
+    elif labels[0].dtype.kind in TEXT:
+        names = [name for array in labels for name in texts(array, what)]
+        indices = _indices(names, classes, what)
     else:
         joined = np.concatenate(labels)
         first = 1 if not classes and _counts_from_one(joined) else 0
@@ -55,6 +58,15 @@ def array_samples(where: str, parts: Mapping[Split, Part], classes: Sequence[str
     splits = [split for split, part in parts.items() for _ in range(len(part.images))]
     given = None if set(parts) == {"train"} else splits
     return Samples(tuple(classes), indices, Pixels(images), given, notes=spellings(names))
+
+
+def _indices(names: Sequence[str], classes: Sequence[str], what: str) -> np.ndarray:
+    """Return the place of each name in `classes`, `(n,) int64`; raises `BadInputError` for one that is not there."""
+    places = {name: i for i, name in enumerate(classes)}
+    unknown = next((name for name in names if canonical(name) not in places), None)
+    if unknown is not None:
+        raise BadInputError(f"{what}: {unknown!r} is not one of the classes: {', '.join(classes)[:200]}")
+    return np.array([places[canonical(name)] for name in names], np.int64)
 
 
 def _with_columns(where: str, parts: Mapping[Split, Part], classes: Sequence[str]) -> Sequence[str]:

@@ -63,7 +63,12 @@ def find(root: Path) -> ClassFolders:
             raise BadInputError(f"{_shown(root / folder)}: a class without images{held}; should hold some")
         files += [(folder, path) for path in images]
     _check_levels(root, files, splits)
-    notes = [*_taken(splits), *left_out(sidecars), *spellings(folder.rpartition("/")[2] for folder in folders)]
+    notes = [
+        *_taken(splits),
+        *_empty(splits, folders),
+        *left_out(sidecars),
+        *spellings(folder.rpartition("/")[2] for folder in folders),
+    ]
     return ClassFolders(files, splits, tuple(notes))
 
 
@@ -113,6 +118,15 @@ def _check_levels(root: Path, files: Sequence[tuple[str, str]], splits: Mapping[
         f"{outer}; which are the classes? If the outer ones are, put them into a folder train; if they are splits, "
         f"name them train, val and test; or give one of them, such as {_shown(root / next(iter(inner)))}"
     )
+
+
+def _empty(splits: Mapping[str, Split], folders: Sequence[str]) -> list[str]:
+    """Return a line for each folder of a split that holds no classes: its images are taken from train instead."""
+    return [
+        f"{_shown(name)}/ holds no folders of classes: {split} is taken from train"
+        for name, split in splits.items()
+        if not any(folder.startswith(f"{name}/") for folder in folders)
+    ]
 
 
 def _taken(splits: Mapping[str, Split]) -> list[str]:

@@ -103,7 +103,7 @@ def identify(data: bytes) -> Image.Image:
 
 
 def _png(data: bytes) -> tuple[bytes, bytes]:
-    """Return a PNG without the chunks that no pixel hangs on, and its EXIF data.
+    """Return a PNG without the chunks that no pixel depends on, and its EXIF data.
 
     As in libpng, a wrong checksum is an error in a critical chunk, and has any other passed over.
     """
@@ -131,7 +131,7 @@ def _is_usable(clear: memoryview, colours: bytes, seen: set[bytes]) -> bool:
 
 
 def _jpeg(data: bytes) -> tuple[bytes, bytes]:
-    """Return a JPEG without the segments that no pixel hangs on, and its EXIF data."""
+    """Return a JPEG without the segments that no pixel depends on, and its EXIF data."""
     view, exif, at = memoryview(data), b"", 2
     kept = [view[:at]]
     while found := SEGMENT.search(data, at):

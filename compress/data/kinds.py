@@ -14,12 +14,12 @@ KINDS = (
     (r"mat", rb"MATLAB 5\.0", "is a MATLAB file; save its images and labels as .npz"),
     (
         r"(jpe?g|png|bmp|webp|gif|tiff?)",
-        rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP",
+        rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|BM.{4}\0{4}|II\*\0|MM\0\*|RIFF....WEBP",
         "is one image",
     ),
     (r"((idx)?\d?-?ubyte(\.gz)?|idx\d?(\.gz)?)", rb"\0\0\x08[\x01-\x04]", "is one IDX file; give its folder"),
     (r"(arrow|feather)", rb"ARROW1", "is an Arrow file; save it as .parquet"),
-    (r"parq|pq", rb"PAR1", "is a Parquet file; should be named .parquet"),
+    (r"(parq|pq)", rb"PAR1", "is a Parquet file; should be named .parquet"),
     (
         r"(zip|tar|tgz|7z|rar|gz|bz2|xz|zst)",
         rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!",
@@ -30,7 +30,7 @@ KINDS = (
     (r"(jsonl?|ndjson)", rb"\s*[\[{]\s*[\"\[{\]}]", "is JSON; save its paths and labels as .csv"),
     (r"(onnx|tflite|pb|safetensors)", rb"(?!)", "is a model"),
     (r"toml", rb"(?!)", "is TOML; settings are given as --config"),
-    (r"(xml|html?|ya?ml|txt|lst|md)", rb"\s*<[?!a-z]", "is text; save its paths and labels as .csv"),
+    (r"(xml|html?|ya?ml|txt|lst|md)", rb"\s*<[?!a-zA-Z]", "is text; save its paths and labels as .csv"),
 )
 BEGIN = 64  # bytes of a file that tell its kind
 
@@ -50,4 +50,4 @@ def kind_of(path: Path) -> str:
 
 def kind_by_bytes(begin: bytes) -> str | None:
     """Return what a file is that begins with these bytes, None if they do not tell."""
-    return next((kind for _, magic, kind in KINDS if re.match(magic, begin, re.DOTALL | re.IGNORECASE)), None)
+    return next((kind for _, magic, kind in KINDS if re.match(magic, begin, re.DOTALL)), None)

@@ -222,6 +222,6 @@ def answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), POLL_SECONDS).close()
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name that no host can have
         return False
     return True

@@ -603,7 +603,10 @@ BAD_ARRAYS: dict[str, tuple[Callable[[Path], Made], str]] = {
     ),
     "label without a class": (bad_npz(images=IMAGES, labels=[0, 1, 2, 0], classes=["a", "b"]), "labels[2] = 2"),
     "class named twice": (bad_npz(images=IMAGES, labels=LABELS, classes=["a", "a"]), "classes: 'a' is listed twice"),
-    "classes and text": (bad_npz(images=IMAGES, labels=list("abab"), classes=["a", "b"]), "should be integers"),
+    "text not in classes": (
+        bad_npz(images=IMAGES, labels=list("abcb"), classes=["a", "b"]),
+        "'c' is not one of the classes: a, b",
+    ),
     "classes as numbers": (bad_npz(images=IMAGES, labels=LABELS, classes=[0, 1]), "classes: is int64 of shape (2,)"),
     "other shape in test": (bad_npz(**{**SPLIT, "x_test": IMAGES[:2, :1]}), "x_test: has images of (1, 3, 1), x_train"),
     "bad value in test": (bad_npz(**{**SPLIT, "x_test": floats(np.nan)[1:3]}), "x_test[1, 1, 0, 0] = nan"),
@@ -760,3 +763,26 @@ def test_a_failed_download_says_what_to_put_where(keras_home: Path, monkeypatch:
             assert all(file in line for file in source.FILES)
             assert f"put into {keras_home}" in line
             assert line.isprintable()
+
+
+def test_labels_that_are_names_are_found_among_the_classes(tmp_path: Path) -> None:
+    names = np.array(["hen", "cat", "cat ", "hen"])
+
+    samples = npz.load(str(saved(tmp_path, images=IMAGES, labels=names, classes=["hen", "cat"])), "")
+
+    assert samples.classes == ("hen", "cat")
+    assert samples.labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(BadInputError, match="labels: 'cow' is not one of the classes: hen, cat"):
+        npz.load(str(saved(tmp_path, images=IMAGES, labels=["hen", "cat", "cow", "hen"], classes=["hen", "cat"])), "")
+
+
+def test_another_split_in_the_name_of_an_idx_file_is_other_data(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(b"images")
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(b"labels")
+    before = idx.fingerprint(str(tmp_path), tmp_path / "memo.json")
+
+    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+        (tmp_path / f"test-{kind}").rename(tmp_path / f"val-{kind}")
+
+    assert idx.fingerprint(str(tmp_path), tmp_path / "memo.json") != before

@@ -204,3 +204,9 @@ def test_groups_are_the_same_in_both_forms_of_unicode(tmp_path: Path) -> None:
     samples = folders.load(str(tree(tmp_path, f"a/{NFD}-1.png", f"b/{NFC}-2.png")), "^[^-]+")
 
     assert samples.groups == [NFC, NFC]
+
+
+def test_an_empty_folder_of_a_split_is_said(tmp_path: Path) -> None:
+    (tree(tmp_path, "train/a/{}", "train/b/{}") / "test").mkdir()
+
+    assert find(tmp_path).notes == ("test/ holds no folders of classes: test is taken from train",)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from compress.config import load
+from compress.data.kinds import kind_by_bytes, kind_of
 from compress.errors import BadInputError
 from tests.conftest import run_main
 
@@ -102,3 +103,15 @@ def test_what_is_empty_or_no_file_is_named_so(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadInputError, match="pipe': is not a regular file; should be a folder"):
         load(assignments=[f"data.source={tmp_path / 'pipe'}"])
+
+
+@pytest.mark.parametrize("column", ["bmi", "BM", "par1", "II*"])
+def test_a_table_may_begin_with_letters_that_files_of_other_kinds_begin_with(column: str) -> None:
+    assert kind_by_bytes(f"{column},path,label\n1,a/1.png,a\n".encode()) is None
+
+
+@pytest.mark.parametrize("name", ["faqpq", "images.parquet.gz"])
+def test_a_name_that_only_holds_an_ending_is_not_of_its_kind(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"x")
+
+    assert "Parquet" not in kind_of(tmp_path / name).partition(";")[0]

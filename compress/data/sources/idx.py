@@ -45,8 +45,8 @@ def claims(spec: str) -> bool:
 
 
 def fingerprint(spec: str, memo: Path) -> str:
-    """Return the sha256 of the files of images and labels."""
-    return sha256_json(file_digests([file for pair in _files(Path(spec)).values() for file in pair], memo))
+    """Return the sha256 of the files of images and labels, and of the splits that their names say."""
+    return sha256_json({split: file_digests(list(pair), memo) for split, pair in _files(Path(spec)).items()})
 
 
 def load(spec: str, group: str) -> Samples:
