@@ -16,10 +16,11 @@ from compress.data.balance import Metric
 from compress.data.batches import Batches
 from compress.data.images import Images
 from compress.errors import CompressError, MachineError
-from compress.tensorflow import keras, seed_random_layers, tf
+from compress.tensorflow import seed_random_layers, tf
 from compress.training import checkpoint, history, memory, precision
 from compress.training.checkpoint import START, Groups, State, groups_of, restore
 from compress.training.distribution import Distribution
+from compress.training.epoch_progress import EpochProgress
 from compress.training.evaluation import Result, evaluate, forward_of
 from compress.training.normalization import estimator_of
 from compress.training.schedules import Rate, after_epoch
@@ -63,7 +64,7 @@ class Training:
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         self.take_average = inner.finalize_variable_values
         inner.finalize_variable_values = lambda variables: None  # Keras would overwrite the weights with it each epoch
-        self.progress = _Progress(context, settings.epochs, self._check_finite)
+        self.progress = EpochProgress(context, settings.epochs, self._check_finite)
         self.callbacks = [*callbacks, self.progress]
         if shared.has_servers:
             # with servers, Keras refuses callbacks for single batches, unless late figures are good enough for them
@@ -224,19 +225,3 @@ class Training:
             if found and found[1].epoch == self.state.epoch + 1:
                 return found
             time.sleep(POLL_SECONDS)
-
-
-class _Progress(keras.callbacks.Callback):
-    """Reports how far an epoch has come, and ends it in the step in which its loss is no longer finite."""
-
-    def __init__(self, context: Context, epochs: int, check: Callable[[str, float, str], None]) -> None:
-        super().__init__()
-        self.context, self.epoch, self.epochs, self.check = context, 0, epochs, check
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        mean = logs.get("loss") if isinstance(logs, dict) else None
-        if isinstance(mean, float):  # otherwise it is not known yet
-            self.check("loss", mean, f"step {batch + 1} of ")
-        done = (self.epoch + (batch + 1) / self.params["steps"]) / self.epochs
-        loss = f", loss {logs['loss']:.4f}" if isinstance(logs, dict) and logs else ""
-        self.context.progress(done, f"epoch {self.epoch + 1}/{self.epochs}{loss}")
