@@ -14,18 +14,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from compress import artifacts, fingerprint, machine
+from compress import artifacts, keys
 from compress.context import Context, StageRecord
 from compress.errors import BadInputError, LockedError, cannot_write
 from compress.files import sha256_json, write_file
 from compress.pipeline import Stage
-from compress.plugins import modules_of
 from compress.progress import Progress
 from compress.store import Entry, Store
 from compress.usage import measured
 
 NOTHING: Mapping[str, Mapping[str, BaseModel]] = MappingProxyType({})
-InputKeys = dict[str, list[list[str]]]  # by parameter: [name, key] of each stage that makes it
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,10 @@ def plan(
         settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}
         settings |= settled.get(stage.name, {})
         input_keys = {name: [[source, steps[source].key] for source in made] for name, made in stage.inputs.items()}
-        parts = _key_parts(stage, settings, config.seed, input_keys, store)
+        parts = keys.parts_of(stage, settings, config.seed, input_keys, store)
         key = sha256_json(parts)
         entry, damage = store.find(stage.name, key)
-        why = "" if entry else damage or _what_changed(parts, store.newest_key_parts(stage.name))
+        why = "" if entry else damage or keys.what_changed(parts, store.newest_key_parts(stage.name))
         steps[stage.name] = Step(stage, settings, key, parts, entry, why)
     return list(steps.values())
 
@@ -128,60 +126,6 @@ def _holder(path: Path) -> str:
         return str(json.loads(path.read_bytes())["pid"])
     except (OSError, ValueError, KeyError):
         return "unknown (it has only just started)"
-
-
-def _key_parts(
-    stage: Stage, settings: dict[str, BaseModel], seed: int, input_keys: InputKeys, store: Store
-) -> dict[str, Any]:
-    config = settings["config"]
-    modules = [stage.module.__name__, *(name for section in settings.values() for name in modules_of(section))]
-    shared = {
-        parameter: getattr(section, "key_settings", lambda section=section: section.model_dump(mode="json"))()
-        for parameter, section in settings.items()
-    }
-    measures_speed = any(getattr(section, "measures_speed", False) for section in settings.values())
-    return {
-        "inputs": input_keys,
-        "config": shared.pop("config"),
-        **shared,
-        "code": fingerprint.code_digest(modules),
-        "versions": fingerprint.library_versions(modules),
-        "seed": seed,
-        "device": machine.device_class(),
-        "machine": sha256_json(machine.host()) if measures_speed else "",
-        "product": stage.product,
-        "outside": stage.fingerprint(config, store.memo) if stage.fingerprint else "",
-    }
-
-
-def _what_changed(parts: dict[str, Any], before: dict[str, Any] | None) -> str:
-    """Return a text on which parts of a key differ from those of the stage's newest entry."""
-    if before is None:
-        return "never made"
-    changes = []
-    for part, value in parts.items():
-        old = before.get(part)
-        if old == value:
-            continue
-        if isinstance(value, dict) and isinstance(old, dict) and part != "inputs":
-            names = sorted(set(value) | set(old))
-            changes += [f"{n} {old.get(n)} -> {value.get(n)}" for n in names if old.get(n) != value.get(n)]
-        elif part == "inputs":
-            changes.append(f"input {', '.join(_changed_inputs(value, old if isinstance(old, dict) else {}))}")
-        else:
-            changes.append({"outside": "what it reads"}.get(part, part))
-    return "changed: " + ", ".join(changes)
-
-
-def _changed_inputs(inputs: InputKeys, before: dict[str, Any]) -> list[str]:
-    """Return the stages whose result is another than before; if there are none, the parameters whose stages differ."""
-    changed = [
-        source
-        for parameter, keys in inputs.items()
-        for source, key in keys
-        if [source, key] not in list(before.get(parameter, []))
-    ]
-    return list(dict.fromkeys(changed)) or [name for name, keys in inputs.items() if keys != before.get(name)]
 
 
 def _run(
