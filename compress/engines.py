@@ -8,10 +8,7 @@ machine. The key holds the choice, not the machine: another that chooses the sam
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from compress import machine
-from compress.errors import MachineError
+from compress.children import one_child
 from compress.files import sha256_json, write_file
 from compress.fingerprint import library_versions
 from compress.networks import Family
@@ -103,12 +100,8 @@ def _precision(stage: Any, config: Any, memory: Path, note: Callable[[str], None
     rehearsal = Rehearsal(network, shape, getattr(config, stage.section))
     known = _remembered(memory)
     if rehearsal.digest not in known:
-        # in another process: TensorFlow here has to be as if nothing had run when the first stage starts
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
-            try:
-                chosen, why = child.submit(_measured, rehearsal).result()
-            except BrokenProcessPool as error:  # as the system does when memory is short
-                raise MachineError("train.precision = 'auto': what measures was killed; should be float32") from error
+        with one_child("train.precision = 'auto': what measures was killed; should be float32") as child:
+            chosen, why = child.submit(_measured, rehearsal).result()
         note(f"{stage.name} is computed in {chosen}{why}")
         known[rehearsal.digest] = chosen
         memory.parent.mkdir(parents=True, exist_ok=True)

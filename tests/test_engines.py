@@ -22,7 +22,7 @@ class Measured:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.faster, self.asked = "bfloat16", list[engines.Rehearsal]()
-        monkeypatch.setattr(engines, "ProcessPoolExecutor", lambda *_: self)
+        monkeypatch.setattr(engines, "one_child", lambda *_: self)
         monkeypatch.setattr(machine, "precisions", lambda device: ("float32", "bfloat16"), raising=False)
 
     def __enter__(self) -> Measured:

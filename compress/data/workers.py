@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+from compress.children import spawned
 from compress.errors import MachineError
 from compress.machine import available_cores
 
@@ -27,16 +25,12 @@ _state: Any = None  # in a worker: what it was started with
 class Workers:
     """One process per core, each started with the same state; with few images, this process does the work itself.
 
-    The processes are spawned, not forked (TensorFlow's threads would not survive that). They ignore interrupts, which
-    the main process handles, and end when it ends, however that happens.
+    The processes ignore interrupts, which the main process handles.
     """
 
     def __init__(self, state: Any, images: int) -> None:
-        self._state, self._pool = state, None
-        if images >= MIN_IMAGES:
-            self._pool = ProcessPoolExecutor(
-                available_cores(), multiprocessing.get_context("spawn"), initializer=_begin, initargs=(state,)
-            )
+        self._state = state
+        self._pool = spawned(available_cores(), _begin, (state,)) if images >= MIN_IMAGES else None
 
     def submit(self, function: Callable[[Any, Any], Any], item: Any) -> Future[Any]:
         """Call `function(state, item)` in a worker or, without workers, here; function, item and result are pickled.
@@ -91,14 +85,6 @@ def _begin(state: Any) -> None:
     global _state
     _state = state
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
 
 
 def _call(function: Callable[[Any, Any], Any], item: Any) -> Any:
