@@ -69,13 +69,12 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     import numpy as np
 
     from compress.data.preparation import height_and_width
+    from compress.data.splits import share_left
     from compress.data.survey import channels_of
 
     samples = config.source.function(config.source.name, config.group, **config.rooted)
     given = samples.splits or ["train"] * len(samples.images)
-    left = 1.0 - sum(
-        fraction for split, fraction in (("validation", config.validation), ("test", config.test)) if split not in given
-    )
+    left = share_left(set(given), validation=config.validation, test=config.test)
     shape = (*height_and_width(image.size), channels_of(samples.images, image.color))
     train = samples.labels[np.array(given, object) == "train"]
     counts = np.maximum(1, np.rint(np.bincount(train, minlength=len(samples.classes)) * left)).astype(int)

@@ -91,7 +91,7 @@ def identify(data: bytes) -> Image.Image:
         try:
             image = Image.open(io.BytesIO(pixels), formats=FORMATS)
         except Image.UnidentifiedImageError as error:
-            bands = _tags(data).get(BANDS, 0)
+            bands = tags(data).get(BANDS, 0)
             why = f"of {bands} bands; should have 1 to 4" if bands > 4 else "that cannot be decoded"
             what = f"is a {kind} {why}" if kind else f"is not one of {', '.join(FORMATS)}"
             raise UnreadableImageError(what) from error
@@ -187,7 +187,7 @@ def decoded(image: Image.Image) -> Image.Image:
             image.info["transparency"] = KEY_AS_DECODED[stored](key)
         if kind == "GIF":
             image = _covered(image)
-        orientation = _tags(image.info.get("exif", b"")).get(ORIENTATION, 1)
+        orientation = tags(image.info.get("exif", b"")).get(ORIENTATION, 1)
         if 2 <= orientation <= 8:
             image = image.transpose(Image.Transpose[TURNS[orientation - 2]])
         if image.mode == "I;16" and white_is_zero:  # Pillow inverts only those of 8 bits
@@ -206,7 +206,7 @@ def _covered(image: Image.Image) -> Image.Image:
     return whole
 
 
-def _tags(data: bytes) -> dict[int, int]:
+def tags(data: bytes) -> dict[int, int]:
     """Return the 16-bit values in the first directory of TIFF or EXIF data, by tag, as far as it goes."""
     data, found = data.removeprefix(EXIF), dict[int, int]()
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])

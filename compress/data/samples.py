@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from compress.data.decoding import identify, is_grey, open_image, read_file
+from compress.data.decoding import ORIENTATION, identify, is_grey, open_image, read_file, tags
 from compress.data.names import canonical, is_class_name
 from compress.errors import BadInputError
 
@@ -36,6 +36,10 @@ class RawImages(Protocol):
 
     def grey(self, index: int) -> bool:
         """Tell whether an image has no colour, without decoding it; raises `UnreadableImageError`."""
+        ...
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return an image's width and height in pixels, without decoding it; raises `UnreadableImageError`."""
         ...
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
@@ -73,6 +77,10 @@ class Files:
         """Tell whether the image is grey, from its file's header."""
         return is_grey(identify(read_file(self.file(index))))
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Return the image's width and height, from its file's header."""
+        return _upright_size(identify(read_file(self.file(index))))
+
     def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return the decoded image and the digest of its file."""
         data = read_file(self.file(index))
@@ -101,6 +109,10 @@ class Pixels:
     def grey(self, index: int) -> bool:
         """Tell whether all images are grey, from the array's shape."""
         return self.array.ndim == 3 or self.array.shape[3] == 1
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return the width and height that all images have."""
+        return self.array.shape[2], self.array.shape[1]
 
     def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return one image of the array, and the digest of its row."""
@@ -132,6 +144,10 @@ class Encoded:
         """Tell whether the image is grey, from its file's header."""
         return is_grey(identify(self.data[index]))
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Return the image's width and height, from its file's header."""
+        return _upright_size(identify(self.data[index]))
+
     def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return the decoded image and the digest of its file."""
         return open_image(self.data[index]), hashlib.sha256(self.data[index]).digest()
@@ -162,6 +178,12 @@ def printable(path: str) -> str:
     """Return a path as one line of text that can be stored as UTF-8, with other bytes and characters escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return the width and height that an image, not decoded yet, has once it is rotated as its EXIF data says."""
+    sideways = 5 <= tags(image.info.get("exif", b"")).get(ORIENTATION, 1) <= 8
+    return image.size[::-1] if sideways else image.size
 
 
 def by_class_name(names: Sequence[str], where: str) -> tuple[tuple[str, ...], np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +71,11 @@ def divide(
     moved = _fill(splits, [s for s in ("test", "validation") if s in missing], from_train, numbers, labels, classes)
     order = np.lexsort((labels, _numbers(sources, seed)))
     return Division({split: order[splits[order] == split] for split in SPLITS}, moved)
+
+
+def share_left(given: Collection[Split], *, validation: float, test: float) -> float:
+    """Return the fraction of the images given as train that `divide` leaves there; `given` are the source's splits."""
+    return 1.0 - (0 if "validation" in given else validation) - (0 if "test" in given else test)
 
 
 def _units(sources: Sequence[bytes], contents: Sequence[bytes], groups: Sequence[str] | None) -> list[bytes]:
