@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
@@ -40,6 +40,9 @@ class _Run(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    recipe: Literal["auto", "none"] = Field(
+        "auto", description="auto: what is not set is decided from the data, each with its reason; none: the defaults."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="The one seed of splits, weights, batches and augmentation.")
     workspace: Folder = Field(Path(".compress"), description="Folder of cached stages and checkpoints.")
     exported: Folder = Field(Path("exported"), description="Folder in which the finished bundle appears.")
@@ -82,10 +85,36 @@ def load(
         _merge(values, option, origins, origin)
     for assignment in assignments:
         _merge(values, _parse_assignment(assignment), origins, f"--set {assignment}")
-    try:
-        return Config(**values)
-    except ValidationError as error:
-        raise BadInputError(_first_mistake(error, origins)) from error
+    return _validated(values, origins)
+
+
+def given_keys(settings: BaseModel, prefix: str = "") -> frozenset[str]:
+    """Return the dotted keys that were set, such as distill.student.options.width; what has its default is not there.
+
+    A list, such as teacher.phases, is one key.
+    """
+    keys: set[str] = set()
+    for name in settings.model_fields_set:
+        value, key = getattr(settings, name), f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            keys |= given_keys(value, f"{key}.")
+        elif isinstance(value, dict):
+            keys |= {f"{key}.{option}" for option in value}
+        else:
+            keys.add(key)
+    return frozenset(keys)
+
+
+def updated(config: BaseModel, values: Mapping[str, Any], origin: str) -> _Run:
+    """Return a configuration with some dotted keys set besides those that are; raises `BadInputError` as `load` does.
+
+    `origin` is what messages call the source of the values.
+    """
+    merged = config.model_dump(exclude_unset=True)
+    origins: dict[tuple[str, ...], str] = {}
+    for key, value in values.items():
+        _merge(merged, _nested(key.split("."), value), origins, origin)
+    return _validated(merged, origins)
 
 
 def to_toml(config: BaseModel) -> str:
@@ -97,6 +126,13 @@ def preset_names() -> list[str]:
     """Return the names that `--preset` takes."""
     folder = resources.files("compress") / "presets"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _validated(values: dict[str, Any], origins: dict[tuple[str, ...], str]) -> _Run:
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise BadInputError(_first_mistake(error, origins)) from error
 
 
 def _section(model: BaseModel, path: tuple[str, ...]) -> Iterable[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 POLL_SECONDS = 0.5
 
@@ -22,6 +23,23 @@ class StageRecord:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """A setting that nobody gave, which the recipe has decided from the data; `value` is a JSON value."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run's whole effective configuration as TOML, and which of it the recipe has decided."""
+
+    toml: str = ""
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True)
 class Context:
     """What every stage is given.
 
@@ -29,8 +47,8 @@ class Context:
     `run_seed` is the seed in the settings; `seed`, for the stage's own draws, is derived from it and the stage's
     section. `checkpoint` is a folder that survives a kill and is deleted when the stage is finished; `logs` is one that
     stays, for files that are not results. `progress` takes the fraction done (0 to 1) and a few words; `note` prints a
-    line that stays. `finished` lists the stages before this one, `config_toml` is the whole effective configuration.
-    If several processes train together, only the chief (`is_chief`) writes files that the others read; with
+    line that stays. `finished` lists the stages before this one, `settings` is the run's configuration. If
+    several processes train together, only the chief (`is_chief`) writes files that the others read; with
     `check_chief` these check that it is still alive.
     """
 
@@ -43,7 +61,7 @@ class Context:
     note: Callable[[str], None]
     product: str = ""
     finished: tuple[StageRecord, ...] = ()
-    config_toml: str = ""
+    settings: Settings = Settings()
     is_chief: bool = True
     check_chief: Callable[[], None] = lambda: None
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from compress.context import POLL_SECONDS
+from compress.context import POLL_SECONDS, Decision, Settings
 from compress.engines import settle
 from compress.errors import BadInputError
 from compress.pipeline import Stage
 from compress.progress import Progress
+from compress.recipe.settle import with_decisions
 from compress.runner import Step, context_of, inputs_of, plan
 from compress.store import Entry, Store
 from compress.training.peers import Peers
@@ -43,6 +44,8 @@ def take_part(pipeline: Sequence[Stage], config: Any, peers: Peers, console: Con
         chief = peers.wait_for_chief()
     if not chief["trains"]:
         return
+    if config.recipe != "none":
+        config = with_decisions(config, [Decision(**decision) for decision in chief["decisions"]])
     from compress.training import distribution
 
     strategy = config.train.strategy
@@ -95,7 +98,7 @@ def follow(
                 progress.begin(name)
                 meet()
                 work = store.unfinished / f"{name}-{step.key}"
-                context = context_of(step.stage, config.seed, work, store, progress, (), "")
+                context = context_of(step.stage, config.seed, work, store, progress, (), Settings())
                 context = replace(context, is_chief=False, check_chief=check_chief)
                 with tempfile.TemporaryDirectory() as out:
                     inputs = inputs_of(step.stage, entries)

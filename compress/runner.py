@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from compress import artifacts, keys
-from compress.context import Context, StageRecord
+from compress.context import Context, Settings, StageRecord
 from compress.errors import BadInputError, LockedError, cannot_write
 from compress.files import sha256_json, write_file
 from compress.pipeline import Stage
@@ -61,7 +61,7 @@ def plan(
 def execute(
     steps: Sequence[Step],
     config: Any,
-    config_toml: str,
+    settings: Settings,
     store: Store,
     progress: Progress,
     meet: Callable[[], None] | None = None,
@@ -85,7 +85,7 @@ def execute(
                 progress.note(f"{name}: {step.why}; made again")
             progress.begin(name)
             work = store.work_folder(name, step.key, made_from)
-            context = context_of(step.stage, config.seed, work, store, progress, tuple(records), config_toml)
+            context = context_of(step.stage, config.seed, work, store, progress, tuple(records), settings)
             entries[name] = _run(step, store, context, work, entries, made_from, meet)
             progress.end(name, entries[name].manifest["seconds"])
         manifest = entries[name].manifest
@@ -171,7 +171,7 @@ def context_of(
     store: Store,
     progress: Progress,
     finished: tuple[StageRecord, ...],
-    config_toml: str,
+    settings: Settings,
 ) -> Context:
     """Return the context of a stage that works in the folder `work`, after the stages in `finished`."""
     return Context(
@@ -184,7 +184,7 @@ def context_of(
         note=progress.note,
         product=stage.product,
         finished=finished,
-        config_toml=config_toml,
+        settings=settings,
     )
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from compress import networks, runner
 from compress.config import load
+from compress.context import Settings
 from compress.errors import CompressError
 from compress.packaging.package import package
 from compress.pipeline import PIPELINE, Stage, link
@@ -162,7 +163,7 @@ def test_a_data_source_is_one_file_and_a_stage_its_file_and_a_row(add: Add, tmp_
     store = Store(tmp_path / "store")
 
     entries = runner.execute(
-        runner.plan(stages, everything, store), everything, "", store, Progress(Console(quiet=True))
+        runner.plan(stages, everything, store), everything, Settings(), store, Progress(Console(quiet=True))
     )
 
     assert runner.load_artifact(stages[0], entries[0]).name == "stripes"

@@ -13,7 +13,7 @@ from rich.console import Console
 from compress import estimate, plan, runner
 from compress.artifacts import Dataset, Exported, Network, Unbalanced
 from compress.config import load
-from compress.context import Context
+from compress.context import Context, Settings
 from compress.metrics.cost import cost_of_onnx
 from compress.pipeline import PIPELINE, Stage, link
 from compress.progress import Progress
@@ -166,7 +166,7 @@ def test_a_row_more_runs_with_no_other_file_changed_and_its_model_is_exported(tm
     stages = stages[: [stage.name for stage in stages].index("export") + 1]
     store, progress = Store(tmp_path / "store"), Progress(Console(quiet=True))
 
-    entries = runner.execute(runner.plan(stages, settings, store), settings, "", store, progress)
+    entries = runner.execute(runner.plan(stages, settings, store), settings, Settings(), store, progress)
 
     exported: Exported = runner.load_artifact(stages[-1], entries[-1])
     assert [(model.id, model.stage) for model in exported.models] == [

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from compress import runner
 from compress.artifacts import Dataset, Models, OnnxModel
-from compress.context import Context
+from compress.context import Context, Settings
 from compress.followers import follow
 from compress.pipeline import Stage, link
 from compress.progress import Progress
@@ -68,7 +68,7 @@ class Toy:
     def execute(self) -> list[Entry]:
         progress = Progress(Console(quiet=True))
         progress.note = self.notes.append  # type: ignore[method-assign, assignment]
-        return runner.execute(self.plan(), self.config, "", self.store, progress)
+        return runner.execute(self.plan(), self.config, Settings(), self.store, progress)
 
     def follow(self, keys: Mapping[str, str], check_chief: Callable[[], None] = lambda: None) -> None:
         progress = Progress(Console(quiet=True))

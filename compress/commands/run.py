@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +47,7 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     from compress import runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
+    from compress.context import Settings
     from compress.engines import precisions_of
     from compress.followers import keys_of, will_train
     from compress.plural import counted
@@ -56,19 +58,23 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     if pipeline[-1].output_type is Bundle:
         check_writable(config.exported, config.deploy.name or config.data.name)
     with runner.locked(config.workspace):
+        config, decisions = _decided(config, store, console)
         settled = _settle(pipeline, config, store, peers and peers.cluster, console)
         with console.status("looking at the data and at what is finished"):
             steps = runner.plan(pipeline, config, store, settled)
         meet, trains = None, will_train(steps)
         if peers:
-            peers.say(keys=keys_of(steps), precisions=precisions_of(settled), trains=trains)
+            told = [asdict(decision) for decision in decisions]
+            peers.say(decisions=told, keys=keys_of(steps), precisions=precisions_of(settled), trains=trains)
         if trains and config.train.strategy != "none":  # otherwise TensorFlow, which takes seconds, may not be needed
             from compress.training import distribution
 
             with console.status("waiting for the other processes"):
                 meet = distribution.join(config.train.strategy, peers).wait_for_chief
         with Progress(console) as progress:
-            entries = runner.execute(steps, config, settings.to_toml(config), store, progress, meet)
+            entries = runner.execute(
+                steps, config, Settings(settings.to_toml(config), decisions), store, progress, meet
+            )
         cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
         console.print(
             f"{counted(len(steps), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
@@ -79,13 +85,23 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
         return result
 
 
+def _decided(config: Any, store: Any, console: Any, quietly: bool = False) -> Any:
+    """Return the settings with what the recipe has decided, and its decisions; see `recipe.settle`."""
+    from compress.recipe.settle import settle
+
+    def note(line: str) -> None:
+        if not quietly:
+            console.print(line, highlight=False, soft_wrap=True)
+
+    with console.status("looking at the data"):
+        return settle(config, store, note)
+
+
 def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any) -> Any:
     """Return what each stage trains on; see `engines.settle`."""
     from compress.engines import settle
 
-    def note(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
-
+    note = partial(console.print, highlight=False, soft_wrap=True)
     with console.status("measuring in which precision training is faster"):
         return settle(pipeline, config, store.precisions, cluster, note)
 
@@ -125,6 +141,7 @@ def inspect(
 
     from compress.data.describe import description_of, warnings
     from compress.data.table import data_facts, data_table
+    from compress.store import Store
     from compress.terminal import terminal
 
     loaded = settings(data=spec)
@@ -134,7 +151,8 @@ def inspect(
     for line in (*data_facts(dataset), *warnings(description_of(dataset))):
         console.print(Text(line), soft_wrap=True)
     with console.status("drawing the contact sheet"):
-        folder = _write_inspection(dataset, loaded)
+        decided, _ = _decided(loaded, Store(loaded.workspace), console)
+        folder = _write_inspection(dataset, decided)
     console.print(f"data.json and contact-sheet.png: {folder}{os.sep}", highlight=False, soft_wrap=True)
 
 
@@ -163,8 +181,12 @@ for _stage in PIPELINE[1:]:
 def show_config(settings: Callable[..., Any]) -> None:
     """Print the effective settings as TOML, ready for --config."""
     from compress.config import to_toml
+    from compress.recipe.settle import lines, settle
+    from compress.store import Store
 
-    print(to_toml(settings()), end="")
+    loaded = settings()
+    config, decisions = settle(loaded, Store(loaded.workspace), lambda line: None)
+    print("".join(f"# {line}\n" for line in lines(decisions)) + to_toml(config), end="")
 
 
 @app.command()
@@ -172,12 +194,16 @@ def show_config(settings: Callable[..., Any]) -> None:
 def plan(settings: Callable[..., Any]) -> None:
     """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs none."""
     from compress.plan import plan_table
+    from compress.recipe.settle import lines
     from compress.store import Store
     from compress.terminal import terminal
 
     loaded = settings()
-    console = terminal()
-    console.print(plan_table(_planned(loaded, Store(loaded.workspace), console), console))
+    console, store = terminal(), Store(loaded.workspace)
+    config, decisions = _decided(loaded, store, console, quietly=True)
+    for line in lines(decisions):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(plan_table(_planned(config, store, console), console))
 
 
 @app.command()
@@ -194,7 +220,8 @@ def clean(
     loaded = settings()
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
-        kept = [] if everything else _planned(loaded, store, terminal())
+        console = terminal()
+        kept = [] if everything else _planned(_decided(loaded, store, console, quietly=True)[0], store, console)
         freed = store.clean({(step.stage.name, step.key) for step in kept})
     print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")
 

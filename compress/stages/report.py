@@ -88,7 +88,7 @@ def run(
     report = build_report(
         facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, description, context
     )
-    write_texts(folder, report, manifest, data, description, config.golden, context.config_toml)
+    write_texts(folder, report, manifest, data, description, config.golden, context.settings.toml)
     return Bundle(name=report.run.name, deployed=deployed, folder=folder)
 
 

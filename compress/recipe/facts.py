@@ -1,0 +1,65 @@
+"""What is known of the data before a run, from labels and the headers of images alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compress.artifacts import Split
+
+SAMPLE = 2_000  # images whose sizes are looked at, evenly spread over the data
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Counts and sizes of the images.
+
+    `counts` are images per class in the whole data, `undivided` those that the source gives to neither validation nor
+    test, `given` the splits that it has. `sizes` are width and height as stored, in pixels, of a sample of the images;
+    `channels` is 1 for grey or 3.
+    """
+
+    counts: tuple[int, ...]
+    undivided: tuple[int, ...]
+    given: frozenset[Split]
+    sizes: tuple[tuple[int, int], ...]
+    channels: int
+
+    def n_train(self, data: Any) -> int:
+        """Return how many images are left to train on, about, with the settings of the section `data`."""
+        from compress.data.splits import share_left
+
+        return max(1, round(sum(self.undivided) * share_left(self.given, validation=data.validation, test=data.test)))
+
+
+def facts_of(config: Any) -> Facts:
+    """Return the facts about the data of a run; raises `BadInputError` as the data's source does."""
+    import numpy as np
+
+    from compress.data.survey import channels_of
+
+    data = config.data
+    samples = data.source.function(data.source.name, data.group, **data.rooted)
+    splits = np.array(samples.splits or ["train"] * len(samples.images), object)
+    classes = len(samples.classes)
+    return Facts(
+        counts=tuple(np.bincount(samples.labels, minlength=classes).tolist()),
+        undivided=tuple(np.bincount(samples.labels[splits == "train"], minlength=classes).tolist()),
+        given=frozenset(splits.tolist()) if samples.splits else frozenset(),
+        sizes=_sizes(samples.images),
+        channels=channels_of(samples.images, config.image.color),
+    )
+
+
+def _sizes(images: Any) -> tuple[tuple[int, int], ...]:
+    """Return width and height of a sample of the images, those left out that cannot be read."""
+    from compress.data.decoding import UnreadableImageError
+
+    sizes = []
+    for i in range(0, len(images), max(1, len(images) // SAMPLE)):
+        try:
+            sizes.append(images.size(i))
+        except UnreadableImageError:  # which the data stage reports
+            continue
+    return tuple(sizes)

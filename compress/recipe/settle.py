@@ -1,0 +1,94 @@
+"""From a run's settings to the same with everything decided: plain values, which need no recipe any more.
+
+What the recipe has decided is remembered in the workspace, so that the next run comes to the same without looking.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from compress.config import given_keys, updated
+from compress.context import Decision
+from compress.files import sha256_json, write_file
+from compress.fingerprint import code_digest, library_versions
+from compress.recipe.facts import Facts, facts_of
+from compress.recipe.rules import RULES
+from compress.stages import data
+from compress.store import Store
+
+MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code the decisions depend on
+ELSEWHERE = {"workspace", "exported", "recipe"}  # settings that no decision depends on
+
+
+def settle(config: Any, store: Store, note: Callable[[str], None]) -> tuple[Any, tuple[Decision, ...]]:
+    """Return a run's settings without a recipe, and what the recipe has decided; `note` takes a line for each reason.
+
+    Nothing is noted of decisions that were remembered. Raises `BadInputError` as the data's source does.
+    """
+    if config.recipe == "none":
+        return config, ()
+    digest, known = _digest(config, store), _remembered(store.recipes)
+    if digest not in known:
+        known[digest] = decide(facts_of(config), config)
+        for line in lines(known[digest]):
+            note(line)
+        store.recipes.parent.mkdir(parents=True, exist_ok=True)
+        kept = {name: [dataclasses.asdict(made) for made in decisions] for name, decisions in known.items()}
+        write_file(store.recipes, json.dumps(kept, indent=1).encode())
+    return with_decisions(config, known[digest]), known[digest]
+
+
+def decide(facts: Facts, config: Any) -> tuple[Decision, ...]:
+    """Return a decision for each key that a rule knows and that is not given in the settings."""
+    given = given_keys(config)
+    decisions: list[Decision] = []
+    for rule in RULES:
+        made = [decision for decision in rule(facts, config) if not _is_given(decision.key, given)]
+        config = updated(config, {decision.key: decision.value for decision in made}, "the recipe")
+        decisions += made
+    return tuple(decisions)
+
+
+def with_decisions(config: Any, decisions: Iterable[Decision]) -> Any:
+    """Return settings as the recipe has decided them, without a recipe."""
+    return updated(config, {**{made.key: made.value for made in decisions}, "recipe": "none"}, "the recipe")
+
+
+def lines(decisions: Iterable[Decision]) -> list[str]:
+    """Return what to print: a line for each reason, with all that was decided for it."""
+    return [
+        f"recipe: {', '.join(f'{made.key} = {made.value}' for made in same)}: {reason}"
+        for reason, same in groupby(decisions, key=lambda made: made.reason)
+    ]
+
+
+def _is_given(key: str, given: frozenset[str]) -> bool:
+    return any(key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.") for other in given)
+
+
+def _digest(config: Any, store: Store) -> str:
+    """Return what decisions are remembered under: the data, what is given, and the code that decides."""
+    given = config.model_dump(mode="json", exclude_unset=True, exclude=ELSEWHERE | {"data"})
+    return sha256_json(
+        [
+            data.fingerprint(config.data, store.memo),
+            [config.data.key_settings(), sorted(given_keys(config.data))],
+            [given, config.seed],
+            code_digest(MODULES),
+            library_versions(MODULES),
+        ]
+    )
+
+
+def _remembered(file: Path) -> dict[str, tuple[Decision, ...]]:
+    try:
+        return TypeAdapter(Mapping[str, tuple[Decision, ...]]).validate_json(file.read_bytes())  # type: ignore[return-value]
+    except (OSError, ValueError):
+        return {}

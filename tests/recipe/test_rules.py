@@ -1,0 +1,134 @@
+"""Facts about some data, and what the recipe makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compress.artifacts import Split
+from compress.config import load
+from compress.recipe.facts import Facts
+from compress.recipe.settle import decide
+
+
+def facts(
+    per_class: int = 180,
+    classes: int = 10,
+    sizes: tuple[tuple[int, int], ...] = ((8, 8),),
+    channels: int = 1,
+    given: tuple[Split, ...] = (),
+) -> Facts:
+    counts = (per_class,) * classes
+    return Facts(counts, counts, frozenset(given), sizes, channels)
+
+
+def decided(known: Facts, *assignments: str) -> dict[str, Any]:
+    return {made.key: made.value for made in decide(known, load(assignments=assignments))}
+
+
+def test_digits_come_to_the_defaults() -> None:
+    config: Any = load()
+    for key, value in decided(facts()).items():
+        section, _, name = key.partition(".")
+        if name.startswith("student.options."):
+            assert {"width": 8, "blocks": 4}[name.rpartition(".")[2]] == value
+        else:
+            assert getattr(getattr(config, section), name) == value, key
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size"),
+    [
+        (((28, 28),), 32),
+        (((40, 40),), 32),
+        (((41, 41),), 64),
+        (((640, 480), (480, 640)), 64),  # of two shapes: a square
+        (((640, 480),), 64),
+        (((320, 40),), [32, 256]),
+        (((40, 320),), [256, 32]),
+        (((24, 8),), [32, 96]),
+        (((200, 100),), [48, 96]),
+        (((2000, 40),), [32, 256]),  # at most 8 times as long
+        (((200, 100),) * 8 + ((100, 100),) * 2, 64),  # not nearly all
+    ],
+)
+def test_images_are_seen_at_a_size_and_shape_of_their_own(
+    sizes: tuple[tuple[int, int], ...], size: int | list[int]
+) -> None:
+    assert decided(facts(sizes=sizes))["image.size"] == size
+
+
+def test_nothing_is_said_of_sizes_that_cannot_be_read() -> None:
+    assert "image.size" not in decided(facts(sizes=()))
+
+
+@pytest.mark.parametrize(
+    ("per_class", "batches", "rate"),
+    [(180, (32, 32, 64), 0.02), (1_000, (64, 64, 128), 0.04), (6_000, (128, 128, 256), 0.08)],
+)
+def test_more_images_take_larger_batches_and_the_rate_follows(
+    per_class: int, batches: tuple[int, ...], rate: float
+) -> None:
+    made = decided(facts(per_class))
+    assert tuple(made[f"{section}.batch_size"] for section in ("teacher", "prune", "distill")) == batches
+    assert made["teacher.learning_rate"] == pytest.approx(rate)
+
+
+def test_the_rate_follows_a_batch_that_is_given() -> None:
+    assert decided(facts(), "teacher.batch_size=64")["teacher.learning_rate"] == pytest.approx(0.04)
+    assert decided(facts(), "teacher.batch_size=1024")["teacher.learning_rate"] == pytest.approx(0.1)
+
+
+def test_adam_has_rates_of_its_own() -> None:
+    made = decided(facts(), "teacher.optimizer=adam", "distill.optimizer=adamw", "distill.batch_size=128")
+    assert made["teacher.learning_rate"] == pytest.approx(0.001)
+    assert made["distill.learning_rate"] == pytest.approx(0.002)
+    assert "prune.learning_rate" not in made
+
+
+@pytest.mark.parametrize(
+    ("per_class", "given", "held_out"),
+    [
+        (180, (), {}),
+        (6_000, (), {"data.validation": 0.06, "data.test": 0.06}),
+        (6_000, ("train", "test"), {"data.validation": 0.06}),
+        (200_000, ("train", "validation"), {"data.test": 0.01}),
+    ],
+)
+def test_no_more_is_held_out_than_a_figure_needs(
+    per_class: int, given: tuple[Split, ...], held_out: dict[str, float]
+) -> None:
+    made = decided(facts(per_class, given=given))
+    assert {key: value for key, value in made.items() if key.startswith("data.")} == held_out
+
+
+def test_colour_takes_more_epochs_and_a_wider_student() -> None:
+    grey, colour = decided(facts()), decided(facts(channels=3))
+    assert colour["teacher.epochs"] > grey["teacher.epochs"]
+    assert colour["distill.student.options.width"] > grey["distill.student.options.width"]
+
+
+@pytest.mark.parametrize("per_class", [10, 180, 2_000, 100_000])
+def test_a_student_sees_every_image_some_sixty_times(per_class: int) -> None:
+    made = decided(facts(per_class))
+    assert 60 <= made["distill.views"] * made["distill.epochs"] <= 80
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key"),
+    [
+        ("image.size=48", "image.size"),
+        ("teacher.epochs=6", "teacher.epochs"),
+        ("distill.student.options.width=8", "distill.student.options.width"),
+        ("distill.student={name='plain', options={blocks=3}}", "distill.student.options.blocks"),
+    ],
+)
+def test_what_is_given_is_not_decided(assignment: str, key: str) -> None:
+    assert key in decided(facts())
+    assert key not in decided(facts(), assignment)
+
+
+def test_later_rules_see_the_size_that_is_given() -> None:
+    assert decided(facts(sizes=((500, 500),)), "image.size=32")["distill.student.options.blocks"] == 4
+    assert decided(facts(sizes=((500, 500),)))["distill.student.options.blocks"] == 5

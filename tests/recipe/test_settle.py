@@ -1,0 +1,125 @@
+"""Settings with a recipe become settings without one, and the same again the next time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.config import given_keys, load, to_toml, updated
+from compress.context import Decision
+from compress.recipe import settle as recipe
+from compress.store import Store
+from tests.conftest import run_main
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "workspace")
+
+
+def settled(store: Store, *assignments: str) -> tuple[Any, list[str]]:
+    said: list[str] = []
+    config, _ = recipe.settle(load(assignments=assignments), store, said.append)
+    return config, said
+
+
+def test_what_is_settled_needs_no_recipe_and_says_so_in_its_settings(store: Store, tmp_path: Path) -> None:
+    config, said = settled(store, "teacher.batch_size=64")
+    assert config.recipe == "none"
+    assert config.teacher.batch_size == 64
+    assert config.teacher.learning_rate == 0.04  # which the default is not
+    assert "recipe: teacher.learning_rate = 0.04: 64 images per step" in said
+    (tmp_path / "printed.toml").write_text(to_toml(config))
+    assert load(tmp_path / "printed.toml") == config
+
+
+def test_what_was_decided_for_one_reason_is_said_in_one_line() -> None:
+    made = [Decision("a.b", 1, "one"), Decision("a.c", [1, 2], "one"), Decision("a.d", 2, "two")]
+    assert recipe.lines(made) == ["recipe: a.b = 1, a.c = [1, 2]: one", "recipe: a.d = 2: two"]
+
+
+def test_without_a_recipe_nothing_is_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(recipe, "facts_of")
+    config = load(assignments=["recipe=none"])
+    assert recipe.settle(config, store, print) == (config, ())
+
+
+def test_the_next_run_remembers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, said = settled(store)
+    assert said
+    monkeypatch.setattr(recipe, "facts_of", lambda config: pytest.fail("looks again"))
+    assert settled(store) == (first, [])
+
+
+@pytest.mark.parametrize("assignment", ["seed=1", "teacher.epochs=9", "data.test=0.3", "image.color=rgb"])
+def test_other_settings_are_decided_anew(store: Store, assignment: str) -> None:
+    settled(store)
+    assert settled(store, assignment)[1]
+
+
+def test_other_code_decides_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled(store)
+    monkeypatch.setattr(recipe, "code_digest", lambda modules: "other")
+    assert settled(store)[1]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": [{"key": 1}]}', "\0"])
+def test_a_damaged_memory_is_made_again(store: Store, content: str) -> None:
+    first, _ = settled(store)
+    store.recipes.write_text(content)
+    again, said = settled(store)
+    assert again == first
+    assert said
+    assert len(json.loads(store.recipes.read_text())) == 1
+
+
+def test_rectangles_are_remembered_as_they_were_decided(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = recipe.facts_of
+    monkeypatch.setattr(recipe, "facts_of", lambda config: dataclasses.replace(real(config), sizes=((320, 40),)))
+    first, _ = settled(store)
+    assert first.image.size == (32, 256)
+    assert settled(store) == (first, [])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "keys"),
+    [
+        ([], set()),
+        (["seed=0"], {"seed"}),
+        (["distill.student=plain"], {"distill.student.name"}),
+        (["distill.student.options.width=4"], {"distill.student.options.width"}),
+        (["teacher.weights=none", "teacher.phases=[]"], {"teacher.weights", "teacher.phases"}),
+        (["teacher.schedule.shape=cosine"], {"teacher.schedule.shape"}),
+        (["data.source=digits"], {"data.source.name"}),
+    ],
+)
+def test_which_keys_are_given(assignments: list[str], keys: set[str]) -> None:
+    config = load(assignments=assignments)
+    assert given_keys(config) == keys
+    assert given_keys(updated(config, {"image.size": 48}, "a test")) == {*keys, "image.size"}
+
+
+def test_config_prints_what_was_decided_ready_to_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, tmp_path, "config", "--set", "teacher.batch_size=64") == 0
+    printed = capsys.readouterr().out
+    assert "# recipe: teacher.learning_rate = 0.04: 64 images per step\n" in printed
+    (tmp_path / "printed.toml").write_text(printed)
+    loaded: Any = load(tmp_path / "printed.toml")
+    assert (loaded.recipe, loaded.teacher.learning_rate) == ("none", 0.04)
+
+
+def test_config_refuses_broken_data_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "images.npz").write_bytes(b"none")
+    assert run_main(monkeypatch, tmp_path, "config", "--data", "images.npz") == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.count("\n") == 1
+    assert "images.npz" in err
