@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from compress.files import sha256_json
+
 POLL_SECONDS = 0.5
 
 
@@ -78,3 +80,8 @@ class Context:
         """Return the context for a part of the stage's work, between two fractions of its progress."""
         progress = self.progress
         return replace(self, progress=lambda fraction, words: progress(begin + (end - begin) * fraction, words))
+
+
+def stage_seed(seed: int, section: str) -> int:
+    """Return the seed of a section's stages: they draw the same batches only if they share their settings."""
+    return int(sha256_json([seed, section])[:7], 16)

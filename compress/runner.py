@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from compress import artifacts, keys
-from compress.context import Context, Settings, StageRecord
+from compress.context import Context, Settings, StageRecord, stage_seed
 from compress.errors import BadInputError, LockedError, cannot_write
 from compress.files import sha256_json, write_file
 from compress.pipeline import Stage
@@ -177,7 +177,7 @@ def context_of(
     return Context(
         stage=stage.name,
         run_seed=seed,
-        seed=_stage_seed(seed, stage.section),
+        seed=stage_seed(seed, stage.section),
         checkpoint=work / "checkpoint",
         logs=store.logs / work.name,
         progress=progress.update,
@@ -186,8 +186,3 @@ def context_of(
         finished=finished,
         settings=settings,
     )
-
-
-def _stage_seed(seed: int, section: str) -> int:
-    """Return a seed for a section: stages draw the same batches only if they share their settings."""
-    return int(sha256_json([seed, section])[:7], 16)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from compress.data.decoding import ORIENTATION, identify, is_grey, open_image, read_file, tags
+from compress.data.decoding import MAX_BYTES, ORIENTATION, identify, is_grey, open_image, read_file, tags
 from compress.data.names import canonical, is_class_name
+from compress.digests import SHA256, file_digests
 from compress.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class RawImages(Protocol):
         """Return the decoded image, and the sha256 of it as it was given: of its file's bytes or its row of an array.
 
         Raises `UnreadableImageError` if it cannot be decoded.
+        """
+        ...
+
+    def digests(self, memo: Path) -> list[bytes | None]:
+        """Return the sha256 that `open` returns of each image, none decoded; None for a file that cannot be read.
+
+        `memo` is a file that keeps the digests of files from one call to the next.
         """
         ...
 
@@ -86,6 +94,11 @@ class Files:
         data = read_file(self.file(index))
         return open_image(data), hashlib.sha256(data).digest()
 
+    def digests(self, memo: Path) -> list[bytes | None]:
+        """Return the digests of the files."""
+        found = file_digests([self.file(i) for i in range(len(self))], memo, MAX_BYTES)
+        return [bytes.fromhex(digest) if len(digest) == SHA256 else None for digest in found]
+
     def take(self, indices: np.ndarray) -> Files:
         """Return some of the files."""
         return Files(self.root, [self.paths[i] for i in indices])
@@ -120,6 +133,10 @@ class Pixels:
         image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
         return image, hashlib.sha256(pixels.tobytes()).digest()
 
+    def digests(self, memo: Path) -> list[bytes | None]:
+        """Return the digests of the rows."""
+        return [hashlib.sha256(pixels.tobytes()).digest() for pixels in self.array]
+
     def take(self, indices: np.ndarray) -> Pixels:
         """Return some of the images; their names count from 0 again."""
         return Pixels(self.array[indices], self.what)
@@ -151,6 +168,10 @@ class Encoded:
     def open(self, index: int) -> tuple[Image.Image, bytes]:
         """Return the decoded image and the digest of its file."""
         return open_image(self.data[index]), hashlib.sha256(self.data[index]).digest()
+
+    def digests(self, memo: Path) -> list[bytes | None]:
+        """Return the digests of the files."""
+        return [hashlib.sha256(data).digest() for data in self.data]
 
     def take(self, indices: np.ndarray) -> Encoded:
         """Return some of the images; their names count from 0 again."""

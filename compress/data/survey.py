@@ -84,7 +84,7 @@ def _prepare_chunk(
             image, source = images.open(index)
             kind = f"{image.format or 'array'} {image.mode}"
             pixels[row] = prepare(image, **preparation)
-            content = _content(pixels[row])
+            content = content_of(pixels[row])
             looks.append(Look(content, source, image.size, kind, _brightest(image, pixels[row], preparation)))
         except UnreadableImageError as error:
             looks.append(Unreadable(images.name(index), str(error)))
@@ -99,8 +99,8 @@ def _brightest(image: Image.Image, pixels: np.ndarray, preparation: dict[str, An
     return int(pixels.max())
 
 
-def _content(pixels: np.ndarray) -> bytes:
-    """Return the sha256 of pixels, for grey ones the same whether they are in one channel or in three.
+def content_of(pixels: np.ndarray) -> bytes:
+    """Return the sha256 of an image's pixels, for grey ones the same whether they are in one channel or in three.
 
     Adding a colour image to grey ones makes all of them RGB, and must not change which of them are copies.
     """
