@@ -17,7 +17,7 @@ from compress.data.describe import warnings
 from compress.latency.statistics import percentile_ms, throughput_per_s
 from compress.metrics.cost import cost_of_onnx
 from compress.metrics.training import warnings as training_warnings
-from compress.report import schema
+from compress.report import making, schema
 from compress.report.scores import rounded, split_metrics, versus_teacher
 
 Probabilities = Mapping[str, np.ndarray]  # by split: (n, classes) float32
@@ -34,7 +34,7 @@ def run_facts(name: str, data: Dataset, timings: Timings, context: Context) -> s
         n_test=data.sizes["test"],
         seed=context.run_seed,
         versions=fingerprint.library_versions(["compress.pipeline"]),
-        host=schema.Host(**timings.host),
+        host=making.Host(**timings.host),
     )
 
 
@@ -78,7 +78,7 @@ def balance_report(method: str, teacher: schema.Measured, unbalanced: Unbalanced
     return schema.Balance(method=method, recall=rows)
 
 
-def trainings_of(networks: Sequence[Network]) -> dict[str, tuple[schema.Training, ...]]:
+def trainings_of(networks: Sequence[Network]) -> dict[str, tuple[making.Training, ...]]:
     """Return how each network was trained, by name; a network's trainings are in order of time."""
     return {
         network.name: tuple(_training(network, name, precision) for name, precision in network.precision.items())
@@ -91,7 +91,7 @@ def build_report(
     models: Sequence[schema.Model],
     deployed: str,
     balance: schema.Balance,
-    trainings: dict[str, tuple[schema.Training, ...]],
+    trainings: dict[str, tuple[making.Training, ...]],
     timings: Timings,
     description: Mapping[str, Any],
     context: Context,
@@ -104,19 +104,20 @@ def build_report(
         balance=balance,
         deployed=deployed,
         models=tuple(models),
-        skipped=tuple(schema.Skip(what=skip.what, why=skip.why) for skip in timings.skipped),
-        stages=tuple(schema.Stage(**dataclasses.asdict(record)) for record in context.finished),
+        skipped=tuple(making.Skip(what=skip.what, why=skip.why) for skip in timings.skipped),
+        stages=tuple(making.Stage(**dataclasses.asdict(record)) for record in context.finished),
         training=trainings,
+        recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
     )
 
 
-def _training(network: Network, name: str, precision: str) -> schema.Training:
+def _training(network: Network, name: str, precision: str) -> making.Training:
     history = [epoch for epoch in network.history if epoch.training == name]
-    return schema.Training(
+    return making.Training(
         name=name,
         precision=precision,
         history=tuple(
-            schema.Epoch(
+            making.Epoch(
                 epoch=epoch.epoch,
                 learning_rate=epoch.learning_rate,
                 loss=epoch.loss,

@@ -6,37 +6,18 @@ are between 0 and 1, intervals at 95 %; a figure that cannot be given is None.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from compress.onnx_tools.providers import CPU
+from compress.report.making import Decision, Host, Skip, Stage, Training
+from compress.report.part import Count, Fraction, Interval, Part, Positive
 
 SCHEMA: Final = 1
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Interval = tuple[Fraction, Fraction]
 
-
-class _Part(BaseModel, frozen=True, strict=True, allow_inf_nan=False, validate_by_name=True, serialize_by_alias=True):
-    """The base of every part: no number is NaN, and no type is converted."""
-
-
-class Host(_Part):
-    """The machine on which latencies were measured, as described by `machine.host`."""
-
-    processor: str
-    machine: str
-    cores: Count
-    memory_bytes: Count
-    system: str
-    device_class: str
-    gpu: str = ""
-
-
-class Run(_Part):
+class Run(Part):
     """The facts of a run: its data, seed, versions of libraries, and machine."""
 
     name: str
@@ -50,14 +31,14 @@ class Run(_Part):
     host: Host
 
 
-class LeftOut(_Part):
+class LeftOut(Part):
     """An image that could not be read, and why."""
 
     name: str
     why: str
 
 
-class Data(_Part):
+class Data(Part):
     """The part of data.json that matters for the figures; leaks are counts by pair of splits (`train/test`)."""
 
     warnings: tuple[str, ...]
@@ -66,7 +47,7 @@ class Data(_Part):
     group_leaks: dict[str, Count]
 
 
-class BalancedClass(_Part):
+class BalancedClass(Part):
     """The teacher's recall on a class with `train` training and `n` test images, without and with balancing."""
 
     name: str = Field(alias="class")
@@ -76,14 +57,14 @@ class BalancedClass(_Part):
     balanced: Fraction | None = Field(alias="with")
 
 
-class Balance(_Part):
+class Balance(Part):
     """How classes were balanced, and the effect on each class; no rows if they were not."""
 
     method: str
     recall: tuple[BalancedClass, ...]
 
 
-class ClassMetrics(_Part):
+class ClassMetrics(Part):
     """A model's scores on the `n` images of one class; None if there are no images."""
 
     n: Count
@@ -93,7 +74,7 @@ class ClassMetrics(_Part):
     recall_ci95: Interval | None
 
 
-class Metrics(_Part):
+class Metrics(Part):
     """A model's scores on a split's `n` images: macro averages, `log_loss` in nats, `confusion` rows by true class."""
 
     n: Count
@@ -115,7 +96,7 @@ class Metrics(_Part):
     confusion: tuple[tuple[Count, ...], ...] | None
 
 
-class PairedTest(_Part):
+class PairedTest(Part):
     """A model compared with the teacher image by image; `drop_ci95` is in percentage points."""
 
     only_teacher_right: Count
@@ -124,7 +105,7 @@ class PairedTest(_Part):
     drop_ci95: tuple[float, float]
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """How a model differs from the teacher: drop in points, share of changed answers, test (None for itself)."""
 
     drop_vs_teacher: float
@@ -136,7 +117,7 @@ class HeldOut(Comparison, Metrics):  # pydantic takes the fields of the last bas
     """A model's scores on a split that was not trained on, by themselves and compared with the teacher's."""
 
 
-class Latency(_Part):
+class Latency(Part):
     """A model's latency in one setting, over `runs` calls of `batch` images; percentiles of too few calls are None."""
 
     provider: str
@@ -149,7 +130,7 @@ class Latency(_Part):
     throughput_per_s: float
 
 
-class Measured(_Part):
+class Measured(Part):
     """A model with its cost, accuracy and latency, from which the one to deploy is chosen."""
 
     id: str
@@ -182,44 +163,7 @@ class Model(Measured):
     size_zstd_bytes: Count
 
 
-class Skip(_Part):
-    """A measurement that this machine could not make, and why."""
-
-    what: str
-    why: str
-
-
-class Stage(_Part):
-    """A stage: the key of its result, whether that came from the cache, and the time and memory of making it."""
-
-    name: str
-    key: str
-    cached: bool
-    seconds: float
-    peak_rss_bytes: int
-
-
-class Epoch(_Part):
-    """An epoch, from 1: learning rate at its end, mean training loss, validation scores (cross entropy in nats)."""
-
-    epoch: Count
-    learning_rate: float
-    loss: float
-    validation_accuracy: Fraction
-    validation_cross_entropy: float
-    validation_recall: Fraction | None = None  # the mean over classes
-
-
-class Training(_Part):
-    """One of a network's trainings: its precision, its epochs, and warnings about its course."""
-
-    name: str
-    precision: str
-    history: tuple[Epoch, ...]
-    warnings: tuple[str, ...]
-
-
-class Report(_Part):
+class Report(Part):
     """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -231,6 +175,7 @@ class Report(_Part):
     skipped: tuple[Skip, ...]
     stages: tuple[Stage, ...]
     training: dict[str, tuple[Training, ...]] = Field(default_factory=dict)
+    recipe: tuple[Decision, ...] = ()
 
     @property
     def teacher(self) -> Model:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from compress.onnx_tools.providers import CPU
-from compress.report import schema
+from compress.report import making, schema
 from compress.report.scores import split_metrics
 
-HOST = schema.Host(
+HOST = making.Host(
     processor="some", machine="x86_64", cores=2, memory_bytes=1 << 33, system="Linux 6", device_class="cpu"
 )
 ALIKE = schema.Comparison(drop_vs_teacher=0.0, flips_vs_teacher=0.0, vs_teacher=None)
@@ -83,5 +83,5 @@ def report(
         deployed=deployed,
         models=(model("teacher-fp32", classes, p50_ms=5.0), model("student-fp32", classes, student)),
         skipped=(),
-        stages=(schema.Stage(name="data", key="0" * 64, cached=False, seconds=1.0, peak_rss_bytes=1),),
+        stages=(making.Stage(name="data", key="0" * 64, cached=False, seconds=1.0, peak_rss_bytes=1),),
     )

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from compress.artifacts import EpochResult, Network
-from compress.report.build import trainings_of
+import pytest
+
+from compress.artifacts import EpochResult, Network, Timings
+from compress.context import Context, Decision, Settings
+from compress.report import build
+from compress.report.build import build_report, trainings_of
+from compress.report.file import read, to_text
+from tests.report.examples import report
 
 
 def epoch(training: str, number: int, learning_rate: float, loss: float) -> EpochResult:
@@ -33,3 +40,21 @@ def test_each_training_of_a_network_is_told_with_its_precision_epochs_and_warnin
     ]
     [warning] = all_layers.warnings
     assert warning.startswith("all: the loss rose from 1 after epoch 1 to 3 after epoch 3")
+
+
+def test_what_the_recipe_decided_stands_in_the_report_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = Decision("image.size", [32, 96], "images are stored at 90x30, of one long shape")
+    context = Context("report", 0, 0, tmp_path, tmp_path, lambda *_: None, print, settings=Settings(decisions=(size,)))
+    monkeypatch.setattr(build, "warnings", lambda description: [])
+    example = report()
+    nothing_found: dict[str, Any] = {"left_out": [], "leaks": {}, "group_leaks": {}}
+    made = build_report(
+        example.run, example.models, example.deployed, example.balance, {}, Timings({}, ()), nothing_found, context
+    )
+    (tmp_path / "report.json").write_text(to_text(made))
+
+    [decision] = read(tmp_path / "report.json").recipe
+
+    assert decision.model_dump() == {"key": size.key, "value": size.value, "reason": size.reason}

@@ -10,7 +10,7 @@ import pytest
 
 from compress import machine
 from compress.errors import BadInputError
-from compress.report import schema
+from compress.report import making
 from compress.report.file import MAX_BYTES, read, to_text
 from tests.report.examples import differing, report
 
@@ -99,7 +99,7 @@ def test_trainings_are_read_and_a_report_from_before_they_were_kept_has_none(tmp
 
 
 def test_the_host_in_the_report_is_all_that_is_known_of_the_machine() -> None:
-    assert list(schema.Host.model_fields) == list(machine.host())
+    assert list(making.Host.model_fields) == list(machine.host())
 
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
