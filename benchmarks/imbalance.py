@@ -26,6 +26,7 @@ from compress.report.schema import Report
 METHODS = ("class_weights", "oversample", "undersample", "smote")
 FREQUENT, RARE = 4000, 40
 SETTINGS = {
+    "recipe": "none",
     "teacher.architecture.options.width": 0.25,
     "teacher.epochs": 4,
     "prune.epochs": 2,

@@ -160,6 +160,7 @@ def test_a_row_more_runs_with_no_other_file_changed_and_its_model_is_exported(tm
             *(f"{stage}.augmentation.{name}=0" for stage in TRAINED for name in ("shift", "rotation", "zoom")),
             "quantize.images=8",
             "export.tolerance=0.1",
+            "train.precision=float32",
         ]
     )
     stages = with_prune_student()

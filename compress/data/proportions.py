@@ -29,7 +29,7 @@ def proportions(sizes: Sequence[tuple[int, int]], preparation: Mapping[str, Any]
     size = height_and_width(preparation["size"])
     shares = _shares(sizes, size)
     ratio = float(np.median([width / height for width, height in sizes]))
-    better = _size_of(ratio, min(size))
+    better = size_of(ratio, min(size))
     is_better = shares.mean() >= LEAST and _shares(sizes, better).mean() <= shares.mean() / 2
     return {
         "size": preparation["size"],
@@ -62,18 +62,18 @@ def misfit(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def size_of(width_to_height: float, shorter: int) -> tuple[int, int]:
+    """Return the height and width of a rectangle of about this ratio, with sides that can be halved several times."""
+    longer = max(width_to_height, 1 / width_to_height) * shorter
+    longer = max(shorter, min(LONGEST, round(longer / STEP) * STEP))
+    return (shorter, longer) if width_to_height > 1 else (longer, shorter)
+
+
 def _shares(sizes: Sequence[tuple[int, int]], size: tuple[int, int]) -> np.ndarray:
     """Return for each image the share that does not fit a height and width, whichever side has too much of it."""
     width, height = np.array(sizes, float).T
     ratios = width * size[0] / (height * size[1])
     return 1 - np.minimum(ratios, 1 / ratios)
-
-
-def _size_of(width_to_height: float, shorter: int) -> tuple[int, int]:
-    """Return the height and width of a rectangle of about this ratio, with sides that can be halved several times."""
-    longer = max(width_to_height, 1 / width_to_height) * shorter
-    longer = max(shorter, min(LONGEST, round(longer / STEP) * STEP))
-    return (shorter, longer) if width_to_height > 1 else (longer, shorter)
 
 
 def _in_words(width_to_height: float) -> str:

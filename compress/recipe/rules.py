@@ -12,9 +12,11 @@ from statistics import median
 from typing import Any
 
 from compress.context import Decision
+from compress.data.proportions import STEP, size_of
 from compress.recipe.facts import Facts
 
 SMALL_SIDE = 40  # pixels; images stored no larger are seen at 32
+LONGEST = 8  # times as long as wide, at most
 MEASURED = 4_000  # held-out images that measure an accuracy of 0.9 to half a point, one standard error
 FEW, MANY = 4_000, 16_000  # training images
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
@@ -44,8 +46,9 @@ def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
     if alike < 0.9 or 2 / 3 < aspect < 1.5:
         yield Decision("image.size", side, stored)
         return
-    short, long = _sides(side, max(aspect, 1 / aspect))
-    yield Decision("image.size", [short, long] if aspect > 1 else [long, short], f"{stored}, of one long shape")
+    ratio = min(LONGEST, max(1 / LONGEST, aspect))
+    shorter = max(32, STEP * round(side / math.sqrt(max(ratio, 1 / ratio)) / STEP))  # for about the square's area
+    yield Decision("image.size", list(size_of(ratio, shorter)), f"{stored}, of one long shape")
 
 
 def batch_sizes(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -111,12 +114,6 @@ RULES: tuple[Callable[[Facts, Any], Iterator[Decision]], ...] = (
     student,
 )
 """In the order in which they decide."""
-
-
-def _sides(side: int, ratio: float) -> tuple[int, int]:
-    """Return the sides of a rectangle of about the area of a square, multiples of 16 and at least 32 pixels."""
-    short = max(32, 16 * round(side / math.sqrt(ratio) / 16))
-    return short, max(short, 16 * round(short * min(ratio, 8) / 16))
 
 
 def _height_and_width(config: Any) -> tuple[int, int]:

@@ -110,7 +110,7 @@ class Engine(BaseModel):
         "TF_CONFIG or Slurm's variables name.",
     )
     precision: Precision = Field(
-        "float32",
+        "auto",
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
         "for each stage the one whose steps are measured to be faster. Weights and losses are float32.",
     )

@@ -37,7 +37,9 @@ def test_a_teacher_is_trained_without_balance_and_scored_on_the_test_images_of_e
 
     monkeypatch.setattr(teacher, "fit_teacher", fit_teacher)
 
-    result = unbalanced.run(unbalanced.Config(), Balance(method="oversample"), Engine(), data, tmp_path, context)
+    result = unbalanced.run(
+        unbalanced.Config(), Balance(method="oversample"), Engine(precision="float32"), data, tmp_path, context
+    )
 
     labels = data.labels("test")
     right = logits_of(forward_of(networks.load(network)), images_of(data, "test")).argmax(axis=1) == labels

@@ -226,7 +226,8 @@ def test_mirrored_without_two_gpus_is_refused(
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
 
-    assert run_main(monkeypatch, tmp_path, "teacher", "--set", "train.strategy=mirrored") == 2
+    settings = ("--set", "train.strategy=mirrored", "--set", "train.precision=float32")
+    assert run_main(monkeypatch, tmp_path, "teacher", *settings) == 2
     assert capsys.readouterr().err == (
         "error: train.strategy = 'mirrored': needs two GPUs, this machine has 0; should be 'none'\n"
     )
