@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future, TimeoutError
+from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
+from urllib.request import Request, urlopen
 
 from compress.errors import MachineError, first_line
 
@@ -33,6 +37,25 @@ def fetched(files: Mapping[str, str], url: str, folder: Path) -> list[Path]:
             f"{', '.join(missing)}: cannot be downloaded: {reason}; download from {url} by hand and put into {folder}"
         ) from error
     return [folder / name for name in files]
+
+
+def out_of_reach(url: str, seconds: float) -> str:
+    """Return in a few words why a file cannot be downloaded, empty if its server answers within some seconds."""
+    asked: Future[str] = Future()
+    # Not a pool, which would wait for its thread: looking up a name has no limit of time
+    Thread(target=lambda: asked.set_result(_asked(url, seconds)), daemon=True).start()
+    try:
+        return asked.result(seconds)
+    except TimeoutError:
+        return f"no answer within {seconds:g} s"
+
+
+def _asked(url: str, seconds: float) -> str:
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=seconds):
+            return ""
+    except (OSError, HTTPException) as error:
+        return str(getattr(error, "reason", error))
 
 
 def _download(url: str, file: Path, digest: str) -> None:

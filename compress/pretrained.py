@@ -16,6 +16,7 @@ from compress.weight_files import Arrays
 if TYPE_CHECKING:
     import numpy as np
 
+ANSWERS_SECONDS = 3.0
 IMAGENET, NONE = "imagenet", "none"
 KERNEL, NEW_LAYER = 4, (2, 4)  # dimensions of a convolution's kernel; of any kernel, which numbered arrays begin with
 NUMBERED = re.compile(r"(arr_)?\d+")
@@ -38,13 +39,31 @@ def file_of(weights: str, teacher: Any) -> Path:
     """
     if weights != IMAGENET:
         return Path(weights)
-    from compress.downloads import fetched, keras_folder
+    from compress.downloads import fetched
 
     source = teacher.IMAGENET
-    [file] = fetched({source["file"]: source["md5"]}, source["url"], keras_folder().parent / "models")
+    [file] = fetched({source["file"]: source["md5"]}, source["url"], _models())
     if hashlib.md5(file.read_bytes()).hexdigest() != source["md5"]:
         raise BadInputError(f"{file}: is not the published file; delete it, and it is downloaded again")
     return file
+
+
+def why_not(teacher: Any) -> str:
+    """Return why a teacher's published weights cannot be had, empty if their file is there or can be downloaded."""
+    from compress.downloads import out_of_reach
+
+    source = teacher.IMAGENET
+    if (_models() / source["file"]).is_file():
+        return ""
+    reason = out_of_reach(source["url"] + source["file"], ANSWERS_SECONDS)
+    return reason and f"{_models() / source['file']} is not there, and cannot be downloaded: {reason}"
+
+
+def _models() -> Path:
+    """Return the folder in which Keras keeps published weights."""
+    from compress.downloads import keras_folder
+
+    return keras_folder().parent / "models"
 
 
 def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from compress.downloads import fetched
+from compress import downloads, pretrained
+from compress.downloads import fetched, out_of_reach
 from compress.errors import MachineError
 from compress.tensorflow import keras
+from teachers import vgg16
 
 
 def folder(path: Path, name: str, content: bytes) -> Path:
@@ -45,3 +48,28 @@ def test_a_download_with_another_digest_is_refused(tmp_path: Path) -> None:
         fetched({"bad.bin": "8d777f385d3dfec8815d20f7496026dc"}, f"{origin.as_uri()}/", tmp_path / "here")
 
     assert not (tmp_path / "here" / "bad.bin").exists()
+
+
+def test_what_can_be_downloaded_is_asked_for_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = folder(tmp_path / "origin", "good.bin", b"data")
+    assert out_of_reach(f"{origin.as_uri()}/good.bin", 60) == ""
+    assert "No such file" in out_of_reach(f"{origin.as_uri()}/none.bin", 60)
+    monkeypatch.setattr(downloads, "_asked", lambda url, seconds: str(Event().wait()))
+    assert out_of_reach("https://example.org", 0.01) == "no answer within 0.01 s"
+
+
+def test_published_weights_are_there_can_be_had_or_it_is_said_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(downloads, "out_of_reach", lambda url, seconds: "refused")
+    file = tmp_path / "models" / vgg16.IMAGENET["file"]
+    assert pretrained.why_not(vgg16) == f"{file} is not there, and cannot be downloaded: refused"
+    file.parent.mkdir()
+    file.touch()
+    assert pretrained.why_not(vgg16) == ""
+    file.unlink()
+    monkeypatch.setattr(downloads, "out_of_reach", lambda url, seconds: "")
+    assert pretrained.why_not(vgg16) == ""
