@@ -84,8 +84,9 @@ class Trial:
 class Network:
     """A Keras network as code and weights: the architecture is built from teachers/ or students/, then loaded.
 
-    `history` is the course of its trainings, `precision` is `{training: precision it was computed in}`. `widths` is
-    `{layer: channels}` for the layers that have fewer channels than the code gives them.
+    `history` is the course of its trainings, `precision` is `{training: precision it was computed in}`, `limits` is
+    `{training: the most epochs that it could take}`. `widths` is `{layer: channels}` for the layers that have fewer
+    channels than the code gives them.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Network:
     weights: StoredFile
     history: tuple[EpochResult, ...] = ()
     precision: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
 

@@ -114,7 +114,7 @@ def _show(console: Any, bundle: Any, exported: Path) -> None:
     target = publish(bundle, exported)
     report = read(target / FILE)
     console.print(report_table(report))
-    for line in (*comparison_lines(report), *report.data.warnings, *balance_lines(report)):
+    for line in (*comparison_lines(report), *report.data.warnings, *balance_lines(report), *report.advice):
         console.print(line, highlight=False, soft_wrap=True)
     for skip in report.skipped:
         console.print(f"skipped {skip.what}: {skip.why}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Trainings that went wrong although all their numbers are finite."""
+"""Trainings that went wrong although all their numbers are finite, and trainings that were too short."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from compress.artifacts import EpochResult
 
 EPOCHS = 2  # in a row: a rise in one can be chance, or a pruning step
 RISE = 1.1  # times the loss at the start of the rise
+TREND = 4  # epochs at least that show one; four in a row that rise are chance in 1 of 24 cases
 
 
 def warnings(history: Sequence[EpochResult]) -> list[str]:
@@ -24,6 +25,25 @@ def warnings(history: Sequence[EpochResult]) -> list[str]:
                 "'float32', may help"
             )
     return lines
+
+
+def still_rose(scores: Sequence[float], learning_rates: Sequence[float]) -> bool:
+    """Tell whether a training was too short: validation scores, one per epoch, still rose before the rate fell.
+
+    They rise during the fall of the rate whether the training was long enough or not. So the epochs at the highest rate
+    count or, if these are too few to show a trend, those at half of it and more: the later half of them has to rise by
+    Mann's test of a trend (1945), one-sided at 5 %. If these are too few as well, the last epoch of all has to be the
+    best.
+    """
+    from scipy.stats import kendalltau
+
+    peak = max(learning_rates)
+    for share in (0.99, 0.5):
+        chosen = [score for score, rate in zip(scores, learning_rates, strict=True) if rate >= share * peak]
+        if len(chosen) >= TREND:
+            late = chosen[-max(TREND, len(chosen) // 2) :]
+            return bool(kendalltau(range(len(late)), late, alternative="greater").pvalue < 0.05)
+    return scores[-1] > max(scores[:-1], default=0.0)
 
 
 def _largest_rise(epochs: Sequence[EpochResult]) -> tuple[EpochResult, EpochResult] | None:

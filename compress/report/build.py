@@ -18,6 +18,7 @@ from compress.latency.statistics import percentile_ms, throughput_per_s
 from compress.metrics.cost import cost_of_onnx
 from compress.metrics.training import warnings as training_warnings
 from compress.report import making, schema
+from compress.report.advice import advice
 from compress.report.scores import rounded, split_metrics, versus_teacher
 
 Probabilities = Mapping[str, np.ndarray]  # by split: (n, classes) float32
@@ -97,7 +98,7 @@ def build_report(
     context: Context,
 ) -> schema.Report:
     """Return the whole report; `deployed` is the id of the model that was chosen, `description` is data.json's."""
-    return schema.Report(
+    report = schema.Report(
         schema_=schema.SCHEMA,
         run=run,
         data=_data_summary(description),
@@ -109,6 +110,7 @@ def build_report(
         training=trainings,
         recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
     )
+    return report.model_copy(update={"advice": advice(report)})
 
 
 def _training(network: Network, name: str, precision: str) -> making.Training:
@@ -116,6 +118,7 @@ def _training(network: Network, name: str, precision: str) -> making.Training:
     return making.Training(
         name=name,
         precision=precision,
+        limit=network.limits.get(name, 0),
         history=tuple(
             making.Epoch(
                 epoch=epoch.epoch,

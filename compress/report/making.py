@@ -48,10 +48,11 @@ class Epoch(Part):
 
 
 class Training(Part):
-    """One of a network's trainings: its precision, its epochs, and warnings about its course."""
+    """One of a network's trainings: its precision, its epochs, of at most `limit` (0: not known), and warnings."""
 
     name: str
     precision: str
+    limit: Count = 0
     history: tuple[Epoch, ...]
     warnings: tuple[str, ...]
 

@@ -164,7 +164,10 @@ class Model(Measured):
 
 
 class Report(Part):
-    """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time."""
+    """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time.
+
+    `advice` has a line for each thing that would probably have helped.
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     run: Run
@@ -176,6 +179,7 @@ class Report(Part):
     stages: tuple[Stage, ...]
     training: dict[str, tuple[Training, ...]] = Field(default_factory=dict)
     recipe: tuple[Decision, ...] = ()
+    advice: tuple[str, ...] = ()
 
     @property
     def teacher(self) -> Model:

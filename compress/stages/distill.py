@@ -97,6 +97,7 @@ def run(
         weights=out / "weights.npz",
         history=fitted.history,
         precision={fitted.name: fitted.precision},
+        limits={fitted.name: fitted.limit},
     )
 
 

@@ -69,5 +69,6 @@ def run(
         weights=out / "weights.npz",
         history=fitted.history,
         precision={fitted.name: fitted.precision},
+        limits={fitted.name: fitted.limit},
         trials=(),
     )

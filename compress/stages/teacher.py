@@ -122,6 +122,7 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
         weights=out / "weights.npz",
         history=tuple(epoch for fitted in trainings for epoch in fitted.history),
         precision={fitted.name: fitted.precision for fitted in trainings},
+        limits={fitted.name: fitted.limit for fitted in trainings},
     )
 
 

@@ -28,12 +28,15 @@ from compress.training.trainer import Training
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a training went: its epochs, what it was computed in, and how many epochs this process has trained."""
+    """How a training went: its epochs, what it was computed in, how many of them this process has trained, and the most
+    that there could have been.
+    """
 
     name: str
     history: tuple[EpochResult, ...]
     precision: precision.Dtype
     epochs: int
+    limit: int
 
 
 def fit(
@@ -94,4 +97,4 @@ def fit(
         context.note(f"{context.stage}: {training.told(state.best_result[0])}, {which}")
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")
-    return Fitted(name, results, dtype, state.epoch - training.begun)
+    return Fitted(name, results, dtype, state.epoch - training.begun, settings.epochs)
