@@ -93,8 +93,8 @@ def _decided(config: Any, store: Any, console: Any, quietly: bool = False) -> An
         if not quietly:
             console.print(line, highlight=False, soft_wrap=True)
 
-    with console.status("looking at the data"):
-        return settle(config, store, note)
+    with console.status("looking at the data") as status:
+        return settle(config, store, note, status.update)
 
 
 def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any) -> Any:
@@ -185,7 +185,7 @@ def show_config(settings: Callable[..., Any]) -> None:
     from compress.store import Store
 
     loaded = settings()
-    config, decisions = settle(loaded, Store(loaded.workspace), lambda line: None)
+    config, decisions = settle(loaded, Store(loaded.workspace), lambda line: None, lambda line: None)
     print("".join(f"# {line}\n" for line in lines(decisions)) + to_toml(config), end="")
 
 

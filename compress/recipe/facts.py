@@ -1,12 +1,15 @@
-"""What is known of the data before a run, from labels and the headers of images alone."""
+"""What is known of the data before a run: from labels and the headers of images, and from short trainings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.recipe.trials import Learned
+
 if TYPE_CHECKING:
     from compress.artifacts import Split
+    from compress.data.samples import Samples
 
 SAMPLE = 2_000  # images whose sizes are looked at, evenly spread over the data
 
@@ -17,7 +20,7 @@ class Facts:
 
     `counts` are images per class in the whole data, `undivided` those that the source gives to neither validation nor
     test, `given` the splits that it has. `sizes` are width and height as stored, in pixels, of a sample of the images;
-    `channels` is 1 for grey or 3.
+    `channels` is 1 for grey or 3. `learned` is what short trainings have told, None if nothing was tried.
     """
 
     counts: tuple[int, ...]
@@ -25,6 +28,7 @@ class Facts:
     given: frozenset[Split]
     sizes: tuple[tuple[int, int], ...]
     channels: int
+    learned: Learned | None = None
 
     def n_train(self, data: Any) -> int:
         """Return how many images are left to train on, about, with the settings of the section `data`."""
@@ -33,14 +37,18 @@ class Facts:
         return max(1, round(sum(self.undivided) * share_left(self.given, validation=data.validation, test=data.test)))
 
 
-def facts_of(config: Any) -> Facts:
-    """Return the facts about the data of a run; raises `BadInputError` as the data's source does."""
+def samples_of(config: Any) -> Samples:
+    """Return the labelled images of a run, not decoded; raises `BadInputError` as the data's source does."""
+    data = config.data
+    return data.source.function(data.source.name, data.group, **data.rooted)
+
+
+def facts_of(samples: Samples, config: Any) -> Facts:
+    """Return the facts about labelled images that can be had without decoding them."""
     import numpy as np
 
     from compress.data.survey import channels_of
 
-    data = config.data
-    samples = data.source.function(data.source.name, data.group, **data.rooted)
     splits = np.array(samples.splits or ["train"] * len(samples.images), object)
     classes = len(samples.classes)
     return Facts(

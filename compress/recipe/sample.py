@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from compress.context import stage_seed
 if TYPE_CHECKING:
     import numpy as np
 
-    from compress.artifacts import Split
     from compress.data.samples import RawImages, Samples
 
 Size = int | tuple[int, int]  # a side, or height and width
@@ -26,7 +26,7 @@ class Sample:
     """Images at several sizes, and which of them to train on and which to tell.
 
     `pixels` holds `(n, height, width, channels) uint8` for each size; `labels`, `(n,) int64`, are indices into
-    `classes`. `train` and `held_out` are indices of images that the data stage will put into train and validation.
+    `classes`. `train` and `held_out` are indices of images that the data stage will put into train or validation.
     """
 
     pixels: dict[Size, np.ndarray]
@@ -41,11 +41,12 @@ def sample_of(samples: Samples, config: Any, channels: int, sizes: Sequence[Size
 
     They are those with the smallest digests, which are a random sample. Of copies, the one with the smallest digest
     decides which split all are in (see `divide`); so no copy outside the sample can put an image of it into test.
-    Images that are the same at one size may differ at another: only those are used that are in one split at all of
-    them. What a sample cannot tell is whether an image outside it ties two groups together.
+    Images that are the same at one size may differ at another: only those are used that are not in test at any. What a
+    sample cannot tell is whether an image outside it ties two groups together.
 
-    `config` is the run's, `memo` a file that keeps the digests of files. Images that cannot be read are left out.
-    Raises `BadInputError` as `divide` does.
+    A quarter of the images is held out, at random, but copies together, or groups if there are any. `config` is the
+    run's, `memo` a file that keeps the digests of files. Images that cannot be read are left out. Raises
+    `BadInputError` as `divide` does.
     """
     import numpy as np
 
@@ -62,7 +63,7 @@ def sample_of(samples: Samples, config: Any, channels: int, sizes: Sequence[Size
     left_out = {i for i, is_seen in zip(looked, seen, strict=True) if not is_seen}
     kept = [i for i in readable if i not in left_out]
     rows = {i: row for row, i in enumerate(looked)}
-    splits: dict[Split, set[int]] = {"train": set(rows.values()), "validation": set(rows.values())}
+    not_in_test = set(rows.values())
     for images in pixels:
         division = divide(
             [readable[i] for i in kept],
@@ -75,10 +76,19 @@ def sample_of(samples: Samples, config: Any, channels: int, sizes: Sequence[Size
             given=None if given is None else [given[i] for i in kept],
             groups=None if samples.groups is None else [samples.groups[i] for i in kept],
         )
-        for split, same in splits.items():
-            same &= {rows[kept[i]] for i in division.indices[split] if kept[i] in rows}
-    train, held_out = (np.array(sorted(same), np.int64) for same in splits.values())
-    return Sample(dict(zip(sizes, pixels, strict=True)), samples.labels[looked], samples.classes, train, held_out)
+        in_test = {rows.get(kept[i]) for i in division.indices["test"]}
+        not_in_test -= in_test | {rows[i] for i in left_out}
+    tried = np.array(sorted(not_in_test), np.int64)
+    groups = None if samples.groups is None else [samples.groups[i] for i in looked]
+    held_out = np.array([_is_held_out(groups[row] if groups else content_of(pixels[0][row])) for row in tried], bool)
+    by_size = dict(zip(sizes, pixels, strict=True))
+    return Sample(by_size, samples.labels[looked], samples.classes, tried[~held_out], tried[held_out])
+
+
+def _is_held_out(unit: str | bytes) -> bool:
+    """Tell whether a group, or an image of this content, is in the quarter that is held out."""
+    name = unit.encode("utf-8", "surrogateescape") if isinstance(unit, str) else unit
+    return hashlib.sha256(b"held out" + name).digest()[0] < 64
 
 
 def _prepared(images: RawImages, preparations: list[dict[str, Any]]) -> list[np.ndarray]:

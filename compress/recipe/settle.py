@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from compress.config import given_keys, updated
-from compress.context import Decision
+from compress.context import Decision, stage_seed
 from compress.files import sha256_json, write_file
 from compress.fingerprint import code_digest, library_versions
-from compress.recipe.facts import Facts, facts_of
-from compress.recipe.rules import RULES
+from compress.recipe.facts import Facts, facts_of, samples_of
+from compress.recipe.rules import RULES, Rule, sizes_to_try, splits
+from compress.recipe.sample import sample_of
+from compress.recipe.trials import learn
 from compress.stages import data
 from compress.store import Store
 
@@ -27,16 +29,19 @@ MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code the d
 ELSEWHERE = {"workspace", "exported", "recipe"}  # settings that no decision depends on
 
 
-def settle(config: Any, store: Store, note: Callable[[str], None]) -> tuple[Any, tuple[Decision, ...]]:
-    """Return a run's settings without a recipe, and what the recipe has decided; `note` takes a line for each reason.
+def settle(
+    config: Any, store: Store, note: Callable[[str], None], status: Callable[[str], None]
+) -> tuple[Any, tuple[Decision, ...]]:
+    """Return a run's settings without a recipe, and what the recipe has decided.
 
-    Nothing is noted of decisions that were remembered. Raises `BadInputError` as the data's source does.
+    `note` takes a line for each reason, but none for decisions that were remembered, and `status` what is being tried.
+    Raises `BadInputError` as the data's source and `divide` do.
     """
     if config.recipe == "none":
         return config, ()
     digest, known = _digest(config, store), _remembered(store.recipes)
     if digest not in known:
-        known[digest] = decide(facts_of(config), config)
+        known[digest] = decide(look(config, store.memo, status), config)
         for line in lines(known[digest]):
             note(line)
         store.recipes.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +50,23 @@ def settle(config: Any, store: Store, note: Callable[[str], None]) -> tuple[Any,
     return with_decisions(config, known[digest]), known[digest]
 
 
-def decide(facts: Facts, config: Any) -> tuple[Decision, ...]:
+def look(config: Any, memo: Path, status: Callable[[str], None]) -> Facts:
+    """Return the facts about the data of a run, with what short trainings tell where that matters."""
+    samples = samples_of(config)
+    facts = facts_of(samples, config)
+    sizes = sizes_to_try(facts, config, given_keys(config))
+    if not sizes:
+        return facts
+    divided = with_decisions(config, decide(facts, config, (splits,)))
+    sample = sample_of(samples, divided, facts.channels, sizes, memo)
+    return dataclasses.replace(facts, learned=learn(sample, stage_seed(config.seed, "recipe"), status))
+
+
+def decide(facts: Facts, config: Any, rules: Sequence[Rule] = RULES) -> tuple[Decision, ...]:
     """Return a decision for each key that a rule knows and that is not given in the settings."""
     given = given_keys(config)
     decisions: list[Decision] = []
-    for rule in RULES:
+    for rule in rules:
         made = [decision for decision in rule(facts, config) if not _is_given(decision.key, given)]
         config = updated(config, {decision.key: decision.value for decision in made}, "the recipe")
         decisions += made

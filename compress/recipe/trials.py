@@ -16,8 +16,7 @@ from compress.recipe.short_training import Answers, answers
 
 Flip = Literal["none", "horizontal", "vertical", "both"]
 
-SIDES = (32, 48, 64, 96, 128)  # pixels; a training takes about twice as long at each as at the one before
-DEFAULT_SIDE = 64  # where trials cannot tell
+DEFAULT_AREA = 5_000  # pixels, where trials cannot tell: a square of 64, or a rectangle of about its area
 MIN_PER_CLASS = 10  # images; with fewer, trials cannot tell
 LEARNED = 0.2  # of the way from guessing to telling all images; below, trials cannot tell
 SURE = 3.0  # standard errors by which a network has to be better than guessing
@@ -56,7 +55,7 @@ def learn(sample: Sample, seed: int, status: Callable[[str], None]) -> Learned:
 
     It works in a process of its own. `status` takes a line on what is tried. Raises `MachineError` if memory is short.
     """
-    sizes = sorted(sample.pixels, key=lambda size: math.prod(height_and_width(size)))
+    sizes = sorted(sample.pixels, key=area_of)
     labels, classes = sample.labels[sample.held_out], sample.classes
     n = len(sample.train) + len(sample.held_out)
     if len(classes) < 2 or n < MIN_PER_CLASS * len(classes):
@@ -111,23 +110,23 @@ def mirrored(told: Answers, labels: np.ndarray, classes: Sequence[str]) -> tuple
     network tells better than by guessing, most is told of mirrored images, and if no class loses half of its recall:
     where two classes are each other's mirror image, these lose all, whatever the others keep.
     """
-    plain = told.plain == labels
+    plain, chance = told.plain == labels, 1 / len(classes)
+    said = [f"a short training tells {recall_of(plain, labels):.3f} of the images held out"]
     if not is_learned(plain, labels, len(classes)):
-        return "none", f"a short training tells {recall_of(plain, labels):.3f} of the images, too little to try it"
-    chance, said = 1 / len(classes), list[str]()
+        return "none", f"{said[0]}, too little to try mirrored ones"
     kept: list[Literal["horizontal", "vertical"]] = []
     for direction in ("horizontal", "vertical"):
         right = getattr(told, direction) == labels
-        lost = next((i for i in range(len(classes)) if _is_lost(plain[labels == i], right[labels == i])), None)
-        ratio = (recall_of(right, labels) - chance) / (recall_of(plain, labels) - chance)
-        words = f"{recall_of(right, labels):.3f} mirrored {direction}ly"
-        if lost is not None:
-            words += f", {right[labels == lost].mean():.3f} of {classes[lost]!r}"
-        elif ratio >= KEPT:
+        recall, lost = recall_of(right, labels), _lost(plain, right, labels)
+        said.append(f"{recall:.3f} mirrored {direction}ly")
+        if recall - chance < KEPT * (recall_of(plain, labels) - chance):
+            continue
+        if lost is None:
             kept.append(direction)
-        said.append(words)
+        else:
+            said[-1] += f" but {right[labels == lost].mean():.3f} of {classes[lost]!r}"
     flip: Flip = "both" if len(kept) == 2 else kept[0] if kept else "none"
-    return flip, f"a short training tells {recall_of(plain, labels):.3f} of the images, {'; '.join(said)}"
+    return flip, ", ".join(said)
 
 
 def is_learned(right: np.ndarray, labels: np.ndarray, classes: int) -> bool:
@@ -143,8 +142,13 @@ def recall_of(right: np.ndarray, labels: np.ndarray) -> float:
 
 
 def default_size(sizes: Sequence[Size]) -> Size:
-    """Return the largest of some sizes, small to large, whose shorter side is no more than the default."""
-    return next((size for size in reversed(sizes) if min(height_and_width(size)) <= DEFAULT_SIDE), sizes[0])
+    """Return the largest of some sizes, small to large, that has no more pixels than the default."""
+    return next((size for size in reversed(sizes) if area_of(size) <= DEFAULT_AREA), sizes[0])
+
+
+def area_of(size: Size) -> int:
+    """Return how many pixels an image of a size has."""
+    return math.prod(height_and_width(size))
 
 
 def in_words(size: Size) -> str:
@@ -168,8 +172,17 @@ def _is_worth(small: np.ndarray, large: np.ndarray, steps: int, labels: np.ndarr
     return gains.sum() > max(WORTH * steps, BETTER * math.sqrt((gains**2).sum()))
 
 
-def _is_lost(plain: np.ndarray, right: np.ndarray) -> bool:
-    return plain.sum() >= MIN_TOLD and right.sum() < HALF * plain.sum()
+def _lost(plain: np.ndarray, mirrored: np.ndarray, labels: np.ndarray) -> int | None:
+    """Return the class of which least is left of what was told, if that is less than half; None if there is none."""
+    left = {label: mirrored[labels == label].sum() / told for label, told in _told(plain, labels).items()}
+    worst = min(left, key=lambda label: left[label], default=None)
+    return worst if worst is not None and left[worst] < HALF else None
+
+
+def _told(right: np.ndarray, labels: np.ndarray) -> dict[int, int]:
+    """Return how many images were told of each class, those left out of which it is too few to judge by."""
+    counts = np.bincount(labels[right])
+    return {label: int(told) for label, told in enumerate(counts) if told >= MIN_TOLD}
 
 
 def _weights(labels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from compress.artifacts import Split
 from compress.config import load
 from compress.recipe.facts import Facts
+from compress.recipe.rules import TRAININGS, sizes_to_try
+from compress.recipe.sample import Size
 from compress.recipe.settle import decide
+from compress.recipe.trials import Learned
 
 
 def facts(
@@ -42,7 +46,8 @@ def test_digits_come_to_the_defaults() -> None:
     [
         (((28, 28),), 32),
         (((40, 40),), 32),
-        (((41, 41),), 64),
+        (((47, 50),), 32),  # no larger than stored
+        (((50, 48),), 48),
         (((640, 480), (480, 640)), 64),  # of two shapes: a square
         (((640, 480),), 64),
         (((320, 40),), [32, 256]),
@@ -57,6 +62,41 @@ def test_images_are_seen_at_a_size_and_shape_of_their_own(
     sizes: tuple[tuple[int, int], ...], size: int | list[int]
 ) -> None:
     assert decided(facts(sizes=sizes))["image.size"] == size
+
+
+def test_short_trainings_decide_on_size_and_flips_where_there_is_a_choice() -> None:
+    learned = Learned(48, "48 is enough", "horizontal", "mirrored images are told")
+    large, small = (
+        {made.key: (made.value, made.reason) for made in decide(replace(known, learned=learned), load())}
+        for known in (facts(sizes=((640, 480),)), facts())
+    )
+    assert large["image.size"] == (48, "images are stored at 640x480; 48 is enough")
+    assert small["image.size"] == (32, "images are stored at 8x8")
+    for made in (large, small):
+        for section in TRAININGS:
+            assert made[f"{section}.augmentation.flip"] == ("horizontal", "mirrored images are told")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tried"),
+    [
+        (((8, 8),), [32]),
+        (((72, 72),), [32, 48, 64]),
+        (((640, 480),), [32, 48, 64, 96, 128]),
+        (((320, 40),), [(32, 256)]),
+        (((200, 100),), [(32, 64), (48, 96), (64, 128), (96, 192)]),
+    ],
+)
+def test_no_size_is_tried_that_is_larger_than_images_are_stored(
+    sizes: tuple[tuple[int, int], ...], tried: list[Size]
+) -> None:
+    assert sizes_to_try(facts(sizes=sizes), load(), ()) == tried
+
+
+def test_nothing_is_tried_where_the_data_stage_will_refuse_the_data() -> None:
+    assert sizes_to_try(facts(classes=1), load(), ()) == []
+    assert sizes_to_try(facts(per_class=0), load(), ()) == []
+    assert sizes_to_try(facts(sizes=()), load(), ()) == []
 
 
 def test_nothing_is_said_of_sizes_that_cannot_be_read() -> None:

@@ -55,12 +55,12 @@ def test_no_image_is_tried_that_will_be_in_test_whatever_the_size(
 
     sample = taken(config, tmp_path)
 
-    assert 100 < len(sample.train) < 200
-    assert 20 < len(sample.held_out) < 80
+    used = np.concatenate([sample.train, sample.held_out])
+    assert 150 < len(used) < 220
+    assert len(used) / 6 < len(sample.held_out) < len(used) / 3
     for size in SIZES:
-        dataset = divided(config, size, tmp_path / f"{size}")
-        assert in_sample(sample, sample.train, size) <= in_split(dataset, "train")
-        assert in_sample(sample, sample.held_out, size) <= in_split(dataset, "validation")
+        assert not in_sample(sample, used, size) & in_split(divided(config, size, tmp_path / f"{size}"), "test")
+        assert not in_sample(sample, sample.train, size) & in_sample(sample, sample.held_out, size)
 
 
 def test_splits_that_are_given_are_kept(tmp_path: Path) -> None:

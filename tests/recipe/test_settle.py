@@ -12,8 +12,24 @@ import pytest
 from compress.config import given_keys, load, to_toml, updated
 from compress.context import Decision
 from compress.recipe import settle as recipe
+from compress.recipe.rules import TRAININGS
+from compress.recipe.sample import Sample
+from compress.recipe.trials import Learned
 from compress.store import Store
 from tests.conftest import run_main
+
+
+@pytest.fixture(autouse=True)
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """In place of short trainings: what they were to try; they tell that images may be mirrored."""
+    tried: list[Sample] = []
+
+    def learn(sample: Sample, seed: int, status: Any) -> Learned:
+        tried.append(sample)
+        return Learned(min(sample.pixels), "the size is told", "horizontal", "flips are told")
+
+    monkeypatch.setattr(recipe, "learn", learn)
+    return tried
 
 
 @pytest.fixture
@@ -23,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 
 def settled(store: Store, *assignments: str) -> tuple[Any, list[str]]:
     said: list[str] = []
-    config, _ = recipe.settle(load(assignments=assignments), store, said.append)
+    config, _ = recipe.settle(load(assignments=assignments), store, said.append, print)
     return config, said
 
 
@@ -45,13 +61,13 @@ def test_what_was_decided_for_one_reason_is_said_in_one_line() -> None:
 def test_without_a_recipe_nothing_is_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(recipe, "facts_of")
     config = load(assignments=["recipe=none"])
-    assert recipe.settle(config, store, print) == (config, ())
+    assert recipe.settle(config, store, print, print) == (config, ())
 
 
 def test_the_next_run_remembers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first, said = settled(store)
     assert said
-    monkeypatch.setattr(recipe, "facts_of", lambda config: pytest.fail("looks again"))
+    monkeypatch.setattr(recipe, "samples_of", lambda config: pytest.fail("looks again"))
     assert settled(store) == (first, [])
 
 
@@ -79,10 +95,36 @@ def test_a_damaged_memory_is_made_again(store: Store, content: str) -> None:
 
 def test_rectangles_are_remembered_as_they_were_decided(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     real = recipe.facts_of
-    monkeypatch.setattr(recipe, "facts_of", lambda config: dataclasses.replace(real(config), sizes=((320, 40),)))
+    monkeypatch.setattr(recipe, "facts_of", lambda *given: dataclasses.replace(real(*given), sizes=((320, 40),)))
     first, _ = settled(store)
     assert first.image.size == (32, 256)
     assert settled(store) == (first, [])
+
+
+def test_what_is_tried_decides_and_is_never_an_image_that_will_be_in_test(store: Store, tried: list[Sample]) -> None:
+    config, said = settled(store, "data.test=0.5")
+    [sample] = tried
+    assert config.image.size == 32
+    assert {getattr(config, section).augmentation.flip for section in TRAININGS} == {"horizontal"}
+    assert any(line.endswith("= horizontal: flips are told") for line in said)
+    assert 0.45 < (len(sample.train) + len(sample.held_out)) / len(sample.labels) < 0.55
+
+
+@pytest.mark.parametrize(
+    ("assignments", "sizes"),
+    [
+        ([], {32}),
+        (["image.size=16"], {16}),
+        (["image.size=224"], {32}),
+        (["image.size=16", *(f"{section}.augmentation.flip=none" for section in TRAININGS)], None),
+        ([f"{section}.augmentation.flip=none" for section in TRAININGS], None),  # images are stored too small for more
+    ],
+)
+def test_only_what_is_not_given_is_tried(
+    assignments: list[str], sizes: set[int] | None, store: Store, tried: list[Sample]
+) -> None:
+    settled(store, *assignments)
+    assert [set(sample.pixels) for sample in tried] == ([sizes] if sizes else [])
 
 
 @pytest.mark.parametrize(

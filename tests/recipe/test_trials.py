@@ -117,7 +117,7 @@ def test_a_class_that_mirroring_makes_another_is_enough_to_forbid_it() -> None:
     flip, reason = mirrored(Answers(labels, swapped, labels), labels, ["left", "right", *"abcdefghijklmnopqr"])
 
     assert flip == "vertical"
-    assert "0.000 of 'left'" in reason
+    assert "0.900 mirrored horizontally but 0.000 of 'left'" in reason
 
 
 def test_what_hardly_learned_tells_nothing_about_mirrored_images() -> None:
