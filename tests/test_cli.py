@@ -46,6 +46,7 @@ BAD_INPUT = [
     ),
     ("wrong type", ["all", "--set", "prune.epochs=many"], "prune.epochs = 'many': should be a valid integer"),
     ("out of bounds", ["all", "--set", "prune.sparsity=1.5"], "prune.sparsity = 1.5: should be less than 1"),
+    ("unknown recipe", ["all", "--set", "recipe=best"], "recipe = 'best': should be 'auto' or 'none'"),
     ("negative seed", ["all", "--set", "seed=-1"], "seed = -1"),
     ("a value where a section is", ["all", "--set", "teacher=3"], "teacher = 3: should be a section"),
     ("unknown fit", ["all", "--set", "image.fit=squash"], "image.fit = 'squash': should be 'crop', 'pad' or 'stretch'"),

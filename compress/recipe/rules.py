@@ -99,7 +99,7 @@ def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
 
 
 def student(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Give the plain student more filters for colour and more classes, and a block more for larger images."""
+    """Give the plain student more filters for colour and more classes, and as many blocks as images can be halved."""
     if config.distill.student.name != "plain":
         return
     classes = len(facts.counts)
@@ -109,7 +109,8 @@ def student(facts: Facts, config: Any) -> Iterator[Decision]:
     width = width if classes <= 100 else 24
     what = f"{classes} classes, {'grey' if facts.channels == 1 else 'colour'}, {_shape(config)}"
     yield Decision("distill.student.options.width", width, what)
-    yield Decision("distill.student.options.blocks", 5 if min(_height_and_width(config)) >= 64 else 4, what)
+    shorter = min(_height_and_width(config))
+    yield Decision("distill.student.options.blocks", 5 if shorter >= 64 else min(4, int(math.log2(shorter))), what)
 
 
 def sizes_to_choose_from(facts: Facts) -> list[Size]:

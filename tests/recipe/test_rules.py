@@ -170,5 +170,6 @@ def test_what_is_given_is_not_decided(assignment: str, key: str) -> None:
 
 
 def test_later_rules_see_the_size_that_is_given() -> None:
+    assert decided(facts(), "image.size=8")["distill.student.options.blocks"] == 3
     assert decided(facts(sizes=((500, 500),)), "image.size=32")["distill.student.options.blocks"] == 4
     assert decided(facts(sizes=((500, 500),)))["distill.student.options.blocks"] == 5
