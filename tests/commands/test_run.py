@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from compress.artifacts import Bundle
+from compress.commands.run import _show
+from tests.report.examples import differing, report
+
+
+def test_a_run_ends_with_what_would_have_helped_and_where_the_bundle_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advice = ("teacher: too short: --set teacher.epochs=12 may help", "the teacher is hardly better than guessing")
+    whole = report(student=differing(0.1, 0.5)).model_copy(update={"advice": advice})
+    monkeypatch.setattr("compress.bundle.publish.publish", lambda bundle, exported: tmp_path)
+    monkeypatch.setattr("compress.report.file.read", lambda path: whole)
+    console = Console(file=io.StringIO(), width=60)
+
+    _show(console, Bundle("toy", "student-fp32", tmp_path), tmp_path)
+
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines[-3:-1] == list(advice)
+    assert lines[-1].startswith("bundle: ")
