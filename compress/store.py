@@ -8,7 +8,7 @@ itself sealed by a digest. The folder is published by one rename, so that a read
     WORKSPACE/logs/STAGE-KEY/    the course of a training: history.csv, TensorBoard's event files; not a result
     WORKSPACE/cluster/           what processes that train together tell one another
     WORKSPACE/precisions.json    which precision is faster, by training and kind of machine; may be deleted
-    WORKSPACE/recipes.json       what the recipe has decided, by data and settings; may be deleted
+    WORKSPACE/recipes.json       what the recipe has seen and decided, by data and settings; may be deleted
     WORKSPACE/digests.json       digests of files that have not changed since; may be deleted
 """
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.artifacts import Split
 from compress.recipe.trials import Learned
 
 if TYPE_CHECKING:
-    from compress.artifacts import Split
     from compress.data.samples import Samples
 
 SAMPLE = 2_000  # images whose sizes are looked at, evenly spread over the data

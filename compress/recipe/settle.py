@@ -6,8 +6,8 @@ What the recipe has decided is remembered in the workspace, so that the next run
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,19 @@ from compress.recipe.trials import learn
 from compress.stages import data
 from compress.store import Store
 
-MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code the decisions depend on
+MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code facts and decisions depend on
 ELSEWHERE = {"workspace", "exported", "recipe"}  # settings that no decision depends on
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What earlier runs have seen of their data, and decided, each by a digest of all that it depends on.
+
+    What was seen took trainings, and hangs on fewer settings: another pruning is decided anew, from the same facts.
+    """
+
+    facts: dict[str, Facts] = field(default_factory=dict)
+    decisions: dict[str, tuple[Decision, ...]] = field(default_factory=dict)
 
 
 def settle(
@@ -39,15 +50,17 @@ def settle(
     """
     if config.recipe == "none":
         return config, ()
-    digest, known = _digest(config, store), _remembered(store.recipes)
-    if digest not in known:
-        known[digest] = decide(look(config, store.memo, status), config)
-        for line in lines(known[digest]):
+    memory = _remembered(store.recipes)
+    seen, asked = _digests(config, store)
+    if asked not in memory.decisions:
+        if seen not in memory.facts:
+            memory.facts[seen] = look(config, store.memo, status)
+        memory.decisions[asked] = decide(memory.facts[seen], config)
+        for line in lines(memory.decisions[asked]):
             note(line)
         store.recipes.parent.mkdir(parents=True, exist_ok=True)
-        kept = {name: [dataclasses.asdict(made) for made in decisions] for name, decisions in known.items()}
-        write_file(store.recipes, json.dumps(kept, indent=1).encode())
-    return with_decisions(config, known[digest]), known[digest]
+        write_file(store.recipes, MEMORY.dump_json(memory))
+    return with_decisions(config, memory.decisions[asked]), memory.decisions[asked]
 
 
 def look(config: Any, memo: Path, status: Callable[[str], None]) -> Facts:
@@ -90,22 +103,29 @@ def _is_given(key: str, given: frozenset[str]) -> bool:
     return any(key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.") for other in given)
 
 
-def _digest(config: Any, store: Store) -> str:
-    """Return what decisions are remembered under: the data, what is given, and the code that decides."""
-    given = config.model_dump(mode="json", exclude_unset=True, exclude=ELSEWHERE | {"data"})
-    return sha256_json(
+def _digests(config: Any, store: Store) -> tuple[str, str]:
+    """Return what facts and decisions are remembered under: the data, what is given, and the code that decides."""
+    keys = given_keys(config)
+    seen = sha256_json(
         [
             data.fingerprint(config.data, store.memo),
-            [config.data.key_settings(), sorted(given_keys(config.data))],
-            [given, config.seed],
+            config.data.key_settings(),
+            config.image.model_dump(mode="json"),
+            sorted(key for key in keys if key.startswith(("data.", "image.")) or key.endswith(".flip")),
+            config.seed,
             code_digest(MODULES),
             library_versions(MODULES),
         ]
     )
+    given = config.model_dump(mode="json", exclude_unset=True, exclude=ELSEWHERE | {"data"})
+    return seen, sha256_json([seen, given])
 
 
-def _remembered(file: Path) -> dict[str, tuple[Decision, ...]]:
+MEMORY = TypeAdapter(Memory)
+
+
+def _remembered(file: Path) -> Memory:
     try:
-        return TypeAdapter(Mapping[str, tuple[Decision, ...]]).validate_json(file.read_bytes())  # type: ignore[return-value]
+        return MEMORY.validate_json(file.read_bytes())
     except (OSError, ValueError):
-        return {}
+        return Memory()

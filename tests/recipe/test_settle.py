@@ -71,10 +71,24 @@ def test_the_next_run_remembers(store: Store, monkeypatch: pytest.MonkeyPatch) -
     assert settled(store) == (first, [])
 
 
-@pytest.mark.parametrize("assignment", ["seed=1", "teacher.epochs=9", "data.test=0.3", "image.color=rgb"])
-def test_other_settings_are_decided_anew(store: Store, assignment: str) -> None:
+@pytest.mark.parametrize(
+    ("assignment", "looks"),
+    [
+        ("seed=1", 2),
+        ("data.test=0.3", 2),
+        ("image.color=rgb", 2),
+        ("image.size=64", 2),
+        ("teacher.augmentation.flip=none", 2),
+        ("teacher.epochs=9", 1),
+        ("prune.sparsity=0.9", 1),
+    ],
+)
+def test_other_settings_are_decided_anew_but_what_was_tried_is_remembered_where_it_would_be_the_same(
+    store: Store, assignment: str, looks: int, tried: list[Sample]
+) -> None:
     settled(store)
     assert settled(store, assignment)[1]
+    assert len(tried) == looks
 
 
 def test_other_code_decides_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,14 +97,14 @@ def test_other_code_decides_anew(store: Store, monkeypatch: pytest.MonkeyPatch) 
     assert settled(store)[1]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": [{"key": 1}]}', "\0"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"decisions": {"a": [{"key": 1}]}}', "\0"])
 def test_a_damaged_memory_is_made_again(store: Store, content: str) -> None:
     first, _ = settled(store)
     store.recipes.write_text(content)
     again, said = settled(store)
     assert again == first
     assert said
-    assert len(json.loads(store.recipes.read_text())) == 1
+    assert [len(kept) for kept in json.loads(store.recipes.read_text()).values()] == [1, 1]
 
 
 def test_rectangles_are_remembered_as_they_were_decided(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
