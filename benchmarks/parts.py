@@ -47,7 +47,7 @@ def measure(batch: int, size: int, parts: int) -> None:
     settings = TrainingSettings()
     model = networks.build("teachers", "vgg16", {}, (size, size, 3), CLASSES)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    trained = compiled(model, loss, settings, Rate(1e-3, 100, settings.schedule), "float32")
+    trained = compiled(model, loss, settings, Rate(1e-3, 1, 100, settings.schedule), "float32")
     trained.parts = parts
     random = np.random.default_rng(0)
     images = tf.constant(random.integers(0, 256, (batch, size, size, 3)), tf.float32)

@@ -52,7 +52,7 @@ def answers(images: np.ndarray, labels: np.ndarray, held_out: np.ndarray, classe
         weights=image_weights(labels, "class_weights"),
     )
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    rate = Rate(settings.learning_rate, batches.steps, settings.schedule)
+    rate = Rate(settings.learning_rate, 1, batches.steps, settings.schedule)
     with memory.named("recipe"):
         compiled(model, loss, settings, rate, "float32").fit(batches.epoch(0), verbose=0)
     forward = forward_of(model)

@@ -24,7 +24,13 @@ class Config(LabelSettings):
         "if no batch normalization follows it.",
     )
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
-    ramp: float = Field(0.33, gt=0, le=1, description="Fraction of the epochs during which the sparsity rises.")
+    ramp: float = Field(
+        0.33,
+        gt=0,
+        le=1,
+        description="Fraction of the epochs, with wsd of those of the shortest training, during which the sparsity "
+        "rises.",
+    )
     updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
 
@@ -37,11 +43,12 @@ def run(
 
     from compress import networks, pruning
     from compress.tensorflow import start_afresh
+    from compress.training.fall import shortest
     from compress.training.supervised import fit_to_labels, label_batches
 
     start_afresh(context.seed)
     batches = label_batches(data, config, balance, context.seed)
-    ramp_epochs = math.ceil(config.epochs * config.ramp)
+    ramp_epochs = math.ceil(shortest(config.schedule, config.epochs, batches.steps) * config.ramp)
     model = pruning.with_masks(
         networks.load(network),
         config.sparsity,

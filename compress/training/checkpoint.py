@@ -13,6 +13,7 @@ import numpy as np
 
 from compress.arrays import load_arrays, save_arrays
 from compress.training import history
+from compress.training.fall import Fall
 from compress.training.schedules import NO_PLATEAU
 
 STATE = "state_json"
@@ -31,6 +32,7 @@ class State:
     best_result: tuple[float, float] = (-1.0, 0.0)
     parts: int = 1
     plateau: tuple[float, float, int] = NO_PLATEAU
+    fall: Fall | None = None
     rows: list[history.Row] = field(default_factory=list)
 
 

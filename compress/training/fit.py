@@ -93,7 +93,7 @@ def fit(
     model.set_weights(training.best_weights)
     state, results = training.state, history.results(name, training.state.rows)
     if shared.is_chief:
-        which = "as it began" if state.best == START else f"after epoch {state.best + 1} of {settings.epochs}"
+        which = "as it began" if state.best == START else f"after epoch {state.best + 1} of {training.length.epochs}"
         context.note(f"{context.stage}: {training.told(state.best_result[0])}, {which}")
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")

@@ -10,7 +10,7 @@ from compress import machine
 from compress.data.augmentation import Augmentation, Mixing
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
-Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau"]
+Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau", "wsd"]
 Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -24,9 +24,15 @@ class Schedule(BaseModel):
         "one_cycle",
         description="constant; step: times `factor` after each `every`; exponential, polynomial (of `power`), cosine: "
         "down to `final`; one_cycle: straight down to 0; plateau: times `factor` after `patience` epochs without a "
-        "better validation cross-entropy.",
+        "better validation cross-entropy; wsd: constant until validation is no better, then down to 0.",
     )
-    warmup: float = Field(0.25, ge=0, lt=1, description="Fraction of the steps in which the rate rises to its peak.")
+    warmup: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        description="Fraction of the steps, with wsd of those of the shortest training, in which the rate rises to its "
+        "peak.",
+    )
     factor: float = Field(0.1, gt=0, lt=1, description="What step and plateau multiply the rate by.")
     every: float = Field(0.3, gt=0, lt=1, description="step: fraction of the steps after warm-up between drops.")
     patience: int = Field(2, ge=1, description="plateau: epochs without improvement before a drop.")
@@ -34,6 +40,8 @@ class Schedule(BaseModel):
     final: float = Field(
         0.01, gt=0, lt=1, description="exponential, polynomial, cosine: rate at the end, as a fraction of the peak."
     )
+    least: int = Field(100, ge=1, le=1_000_000, description="wsd: steps before the fall, unless `epochs` has fewer.")
+    fall: float = Field(0.3, gt=0, lt=1, description="wsd: fraction of all steps in which the rate falls.")
 
 
 def _norm(value: Any) -> Any:
@@ -71,7 +79,12 @@ class TrainingSettings(BaseModel):
     ema: float = Field(
         0.0, ge=0, lt=1, description="Momentum of a moving average of the weights, which is then the result; 0: none."
     )
-    patience: int = Field(5, ge=1, description="Epochs without a better validation result before training stops.")
+    patience: int = Field(
+        5,
+        ge=1,
+        description="Epochs without a better validation result before training stops, or with wsd before the rate "
+        "falls.",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Fraction of a label that is spread over all classes.")
     augmentation: Augmentation = Field(Augmentation(), description="Random changes of training images.")
 

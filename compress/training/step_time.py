@@ -45,7 +45,7 @@ def seconds_per_step(
 
     The steps are those of the first epoch, augmenting included. Infinity if they do not fit into memory.
     """
-    trained = compiled(model, loss, settings, Rate(settings.learning_rate, MAX_STEPS, settings.schedule), dtype)
+    trained = compiled(model, loss, settings, Rate(settings.learning_rate, 1, MAX_STEPS, settings.schedule), dtype)
     clock = _Clock()
     try:
         with precision.computing_in(dtype):

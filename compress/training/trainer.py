@@ -16,12 +16,14 @@ from compress.data.balance import Metric
 from compress.data.batches import Batches
 from compress.data.images import Images
 from compress.errors import CompressError, MachineError
+from compress.plural import counted
 from compress.tensorflow import seed_random_layers, tf
 from compress.training import checkpoint, history, memory, precision
 from compress.training.checkpoint import START, Groups, State, groups_of, restore
 from compress.training.distribution import Distribution
-from compress.training.epoch_progress import EpochProgress
+from compress.training.epoch_progress import EpochProgress, Length
 from compress.training.evaluation import Result, evaluate, forward_of
+from compress.training.fall import begins
 from compress.training.normalization import estimator_of
 from compress.training.schedules import Rate, after_epoch
 from compress.training.settings import TrainingSettings
@@ -58,13 +60,13 @@ class Training:
         self.path = context.checkpoint / f"{name}.npz"
         self.twin = shared.twin(model)
         with shared.scope():
-            self.rate = Rate(settings.learning_rate, settings.epochs * batches.steps, settings.schedule)
+            self.rate = Rate(settings.learning_rate, settings.epochs, batches.steps, settings.schedule)
             self.trained = compiled(self.twin, loss, settings, self.rate, dtype)
         self.optimizer = self.trained.optimizer
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         self.take_average = inner.finalize_variable_values
         inner.finalize_variable_values = lambda variables: None  # Keras would overwrite the weights with it each epoch
-        self.progress = EpochProgress(context, settings.epochs, self._check_finite)
+        self.progress = EpochProgress(context, self._check_finite)
         self.callbacks = [*callbacks, self.progress]
         if shared.has_servers:
             # with servers, Keras refuses callbacks for single batches, unless late figures are good enough for them
@@ -73,6 +75,7 @@ class Training:
         self.forward, self.estimate_statistics = forward_of(model), estimator_of(model)
         self.state, self.groups = State(), groups_of(self.twin, self.optimizer)
         self._begin()
+        self._let_fall()
 
     def _begin(self) -> None:
         """Go on from the checkpoint, if there is one; else evaluate the initial weights, if they may be the result."""
@@ -81,7 +84,7 @@ class Training:
             self.groups, self.state = found
             restore(self.twin, self.optimizer, self.groups)
             context.note(f"{context.stage}: goes on after epoch {self.state.epoch}")
-            context.progress(self._done, f"epoch {self.state.epoch}/{self.settings.epochs}")
+            context.progress(self.length.share(self.state.epoch), self.length.words(self.state.epoch))
         elif is_chief:
             shutil.rmtree(context.logs / self.name, ignore_errors=True)  # of an earlier training
         self.begun = self.state.epoch
@@ -93,16 +96,23 @@ class Training:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there are epochs left, and patience has not run out."""
+        """Whether there are epochs left, and patience has not run out, which with wsd makes the rate fall instead."""
         epoch, best = self.state.epoch, max(self.state.best, self.may_stop_from - 1)
-        return epoch < self.settings.epochs and epoch <= best + self.settings.patience
+        waits = self.settings.schedule.shape == "wsd" or epoch <= best + self.settings.patience
+        return epoch < self.length.epochs and waits
+
+    @property
+    def length(self) -> Length:
+        """How many epochs the training takes, or may take while that is not known."""
+        epochs, fall = self.settings.epochs, self.state.fall
+        return Length(fall[1] if fall else epochs, is_known=bool(fall) or self.settings.schedule.shape != "wsd")
 
     def epoch(self) -> float | None:
         """Train an epoch; return its mean loss, or None if memory was too small and it has to start again."""
         epoch, batches = self.state.epoch, self.batches
-        self.progress.epoch = epoch
+        self.progress.begin(epoch, self.length)
         self.trained.parts = self.state.parts
-        self.rate.rescale(self.state.plateau)
+        self.rate.follow(self.state.plateau, self.state.fall)
         seed_random_layers(self.twin, batches.seed, epoch)
         try:
             with precision.computing_in(self.dtype), batches.being_read():
@@ -148,6 +158,7 @@ class Training:
                 "images_per_second": round(self.batches.size / seconds, 1),
             }
         )
+        self._let_fall()
 
     def save(self) -> None:
         """Write history and checkpoint, if this is the chief; the other processes read them once they are there."""
@@ -163,8 +174,8 @@ class Training:
         if self.shared.is_chief:
             row = self.state.rows[-1]
             self.context.progress(
-                self._done,
-                f"epoch {row['epoch']}/{self.settings.epochs}, loss {row['loss']:.4f}, "
+                self.length.share(self.state.epoch),
+                f"{self.length.words(self.state.epoch)}, loss {row['loss']:.4f}, "
                 f"{self.told(row[f'validation_{self.metric}'])}, {seconds:.1f} s",  # type: ignore[literal-required]
             )
 
@@ -185,9 +196,18 @@ class Training:
         """Return what is larger for a better epoch: the metric and, among equals, minus the cross-entropy."""
         return (result.recall if self.metric == "recall" else result.accuracy), -result.cross_entropy
 
-    @property
-    def _done(self) -> float:
-        return self.state.epoch / self.settings.epochs
+    def _let_fall(self) -> None:
+        """Let the rate of wsd fall from the next epoch on, if it is time."""
+        state, stage = self.state, self.context.stage
+        if state.fall:
+            return
+        found = begins(self.settings, self.batches.steps, state.rows, self.metric, self.may_stop_from)
+        if found:
+            state.fall, reason = found
+            first, end = state.fall
+            if self.shared.is_chief:
+                more = counted(end - first, "more epoch")
+                self.context.note(f"{stage}: {reason}: the rate falls from epoch {first + 1} on, {more}")
 
     def _check_finite(self, name: str, value: float, where: str = "") -> None:
         if not math.isfinite(value):

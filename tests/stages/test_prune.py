@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.stages import prune
-from compress.training.settings import Engine
+from compress.training.settings import Engine, Schedule
 
 
 def test_the_same_architecture_comes_out_with_zeros_and_the_network_that_came_in_is_left_as_it_was(
@@ -26,3 +27,24 @@ def test_the_same_architecture_comes_out_with_zeros_and_the_network_that_came_in
     assert len(kernels) == 7
     for kernel in kernels:
         assert np.count_nonzero(kernel) == int(0.25 * kernel.size)
+
+
+def test_with_wsd_the_ramp_does_not_depend_on_how_many_epochs_there_may_be(
+    network: Network,
+    data: Dataset,
+    context: Context,
+    notes: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Noise cannot be learned, and so the fall begins as soon as it may: after the ramp of one epoch."""
+    monkeypatch.setattr("compress.training.fall.STEPS_TO_TELL", 1)
+    schedule = Schedule(shape="wsd", least=6)
+    config = prune.Config(epochs=90, batch_size=4, sparsity=0.75, schedule=schedule, patience=1)
+
+    pruned = prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+
+    assert len(pruned.history) < 0.33 * 90
+    assert "validation no better for" in notes[0]
+    kernels = [layer.kernel.numpy() for layer in networks.load(pruned).layers if hasattr(layer, "kernel")]
+    assert [np.count_nonzero(kernel) for kernel in kernels] == [int(0.25 * kernel.size) for kernel in kernels]

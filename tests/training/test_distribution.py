@@ -38,6 +38,7 @@ source = "images.npz"
 epochs = 3
 batch_size = 16
 learning_rate = 0.01
+schedule = { shape = "wsd" }  # the chief decides when the rate falls
 architecture = { name = "vgg11", options = { width = 0.05, batch_norm = false } }
 # Nothing moves: each process would compile that anew
 augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
@@ -143,6 +144,9 @@ def test_two_workers_train_what_one_process_would_even_if_one_is_killed_and_come
     assert "another process of the cluster is gone" in log(folder, "worker0")
     assert "starts again, and goes on from the last checkpoint" in log(folder, "worker0")
     assert "teacher: goes on after epoch" in log(folder, "worker0")
+    falls = "teacher: 3 epochs are the most there may be: the rate falls from epoch 3 on, 1 more epoch"
+    assert falls in log(folder, "worker0")
+    assert falls not in log(folder, "worker1")
     assert "bundle: exported/images/" in log(folder, "worker0")
     assert "bundle" not in log(folder, "worker1")
     assert (folder / "exported" / "images" / "model.onnx").exists()

@@ -97,6 +97,7 @@ KINDS = {
     "adam, moving average, clipped": {"optimizer": "adam", "ema": 0.9, "clip_norm": 0.1, "l2": 1e-3},
     "plateau": {"schedule": Schedule(shape="plateau", patience=1, factor=0.5), "optimizer": "rmsprop"},
 }
+WSD = {"schedule": Schedule(shape="wsd", least=6), "patience": 3, "epochs": 9}
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,60 @@ def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(
     one, other = ([line.rpartition(",")[0] for line in log.read_text().splitlines()] for log in logs)
     assert one == other, "all but images a second"
     assert len(one) == 5
+
+
+def telling(folder: Path, kill_at: str = "") -> tuple[Context, list[str]]:
+    """A context that kills the training once something with these words is told; and all that is told."""
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if kill_at and kill_at in line:
+            raise Killed
+
+    return Context("stage", 0, 0, folder, folder / "logs", lambda fraction, words: tell(words), tell), lines
+
+
+@pytest.fixture
+def hardly_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have validation results that differ too little to count as better, in epochs of few steps."""
+
+    def flat(*arguments: Any) -> Result:
+        return Result(0.5, 0.5, 1.0 + evaluate(*arguments).cross_entropy / 1000)
+
+    monkeypatch.setattr("compress.training.trainer.evaluate", flat)
+    monkeypatch.setattr("compress.training.fall.STEPS_TO_TELL", 1)
+
+
+@pytest.mark.usefixtures("hardly_better")
+def test_wsd_killed_in_the_constant_phase_in_the_fall_and_between_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update=WSD)
+    whole, lines = telling(folder(tmp_path / "whole"))
+    expected = train(whole, settings)
+    (tmp_path / "killed").mkdir()
+    begun = []
+    for kill_at in (
+        "epoch 3 of at most 9",
+        "the rate falls",  # which is decided, and not written yet
+        "epoch 4/6",
+        "epoch 5/6",
+        "epoch 6/6",
+    ):
+        killed, told = telling(tmp_path / "killed", kill_at)
+        with pytest.raises(Killed):
+            train(killed, settings)
+        begun.append(told[0])
+    resumed, told = telling(tmp_path / "killed")
+    weights = train(resumed, settings)
+
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in expected]
+    assert "stage: validation no better for 3 epochs: the rate falls from epoch 5 on, 2 more epochs" in lines
+    assert lines[-1].endswith("after epoch 6 of 6")
+    assert {line.partition(",")[0] for line in lines if line.startswith("epoch")} == {
+        *(f"epoch {epoch} of at most 9" for epoch in (1, 2, 3, 4)),
+        *(f"epoch {epoch}/6" for epoch in (4, 5, 6)),
+    }
+    assert [*begun[1:], told[0]] == [f"stage: goes on after epoch {epoch}" for epoch in (2, 3, 4, 4, 5)]
 
 
 def test_a_resumed_training_does_not_repeat_finished_epochs(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_the_moving_average_is_of_the_weights_after_each_step_and_forgets_the_fi
 
 
 def rates(steps: int, **schedule: Any) -> list[float]:
-    rate = Rate(0.8, steps, Schedule(**schedule))
+    rate = Rate(0.8, 1, steps, Schedule(**schedule))
     return [float(rate(step)) / 0.8 for step in range(steps)]
 
 
@@ -174,13 +174,27 @@ def test_a_schedule_gives_the_rates_worked_by_hand(schedule: dict[str, Any], exp
     assert rates(7, **schedule) == pytest.approx(expected, rel=1e-5)
 
 
+def test_wsd_holds_its_rate_until_the_fall_which_ends_near_0() -> None:
+    """4 epochs of 2 steps; the shortest training takes 2, so that half of it are 2 steps of warm-up."""
+    schedule = Schedule(shape="wsd", least=2, fall=0.3, warmup=0.5)
+    rate = Rate(0.8, 4, 2, schedule)
+    constant = [float(rate(step)) / 0.8 for step in range(8)]
+    rate.follow(NO_PLATEAU, (2, 4))
+
+    assert constant == pytest.approx([0.5, *[1] * 7])
+    falling = [1 - np.sqrt(i / 5) for i in range(1, 5)]
+    assert [float(rate(step)) / 0.8 for step in range(8)] == pytest.approx([0.5, 1, 1, 1, *falling], rel=1e-5)
+    again = Rate.from_config(rate.get_config() | {"schedule": schedule})
+    assert float(again(0)) == float(rate(0))
+
+
 def test_plateau_lowers_the_rate_after_epochs_without_improvement() -> None:
     schedule = Schedule(shape="plateau", patience=2, factor=0.5, warmup=0.0)
-    rate = Rate(0.8, 10, schedule)
+    rate = Rate(0.8, 1, 10, schedule)
     state, seen = NO_PLATEAU, []
     for cross_entropy in (1.0, 0.9, 0.95, 0.9, 0.91, 0.92, 0.5):
         state = after_epoch(state, cross_entropy, schedule)
-        rate.rescale(state)
+        rate.follow(state, None)
         seen.append(float(rate(0)))
 
     assert seen == pytest.approx([0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2])
@@ -260,6 +274,9 @@ def test_parts_of_no_image_leave_batch_normalization_alone() -> None:
         {"schedule": {"warmup": 1.0}},
         {"schedule": {"factor": 1.0}},
         {"schedule": {"final": 0.0}},
+        {"schedule": {"fall": 0.0}},
+        {"schedule": {"fall": 1.0}},
+        {"schedule": {"least": 0}},
         {"l1": -1},
         {"clip_norm": -1},
         {"clip_norm": "always"},

@@ -172,7 +172,11 @@ def test_views_as_one_array() -> None:
     np.testing.assert_array_equal(views[1:4], [[2, 3], [4, 5], [6, 7]])
 
 
-PHASES = ("phases=[{epochs=2}, {blocks=1, epochs=2, learning_rate=0.005}]", "architecture.options.dropout=0.2")
+PHASES = (
+    "phases=[{epochs=2}, {blocks=1, epochs=2, learning_rate=0.005}]",
+    "architecture.options.dropout=0.2",
+    "schedule.shape=wsd",  # each phase with a fall of its own
+)
 
 
 @pytest.fixture(scope="module")

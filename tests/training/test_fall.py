@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from compress.data.balance import Metric
+from compress.training.fall import Fall, begins, shortest
+from compress.training.history import Row
+from compress.training.settings import Schedule, TrainingSettings
+
+BETTER = [0.5, 0.6, 0.7, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97]
+
+
+def rows(accuracies: Sequence[float], cross_entropies: Sequence[float] = ()) -> list[Row]:
+    return [
+        Row(
+            epoch=i + 1,
+            learning_rate=0.1,
+            loss=1.0,
+            validation_accuracy=accuracy,
+            validation_recall=0.1,
+            validation_cross_entropy=cross_entropies[i] if cross_entropies else 1.0,
+            images_per_second=1.0,
+        )
+        for i, accuracy in enumerate(accuracies)
+    ]
+
+
+def settings(epochs: int = 30, patience: int = 2, **schedule: Any) -> TrainingSettings:
+    return TrainingSettings(epochs=epochs, patience=patience, schedule=Schedule(shape="wsd", **schedule))
+
+
+def begun(
+    accuracies: Sequence[float],
+    settings: TrainingSettings,
+    cross_entropies: Sequence[float] = (),
+    *,
+    steps: int = 100,
+    metric: Metric = "accuracy",
+    may_stop_from: int = 0,
+) -> tuple[Fall, str] | None:
+    """Return the fall, and why it begins, in a training that goes on until it does or until results are used up."""
+    history = rows(accuracies, cross_entropies)
+    found = (begins(settings, steps, history[:n], metric, may_stop_from) for n in range(len(history) + 1))
+    return next((fall for fall in found if fall), None)
+
+
+def test_the_fall_begins_after_epochs_that_were_no_better_and_takes_its_part_of_all_epochs() -> None:
+    fall, reason = begun([*BETTER[:5], *[0.85] * 9], settings()) or (None, "")
+
+    # the median of three is at 0.85 after the sixth epoch: two epochs later, 8 of 12 are done
+    assert fall == (8, 12)
+    assert reason == "validation no better for 2 epochs"
+
+
+def test_as_long_as_validation_gets_better_the_fall_begins_so_that_it_ends_within_the_epochs() -> None:
+    assert begun(BETTER, settings(epochs=10)) == ((7, 10), "10 epochs are the most there may be")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "fall"), [(1, (0, 1)), (2, (1, 2)), (3, (2, 3)), (4, (2, 4)), (6, (4, 6)), (9, (6, 9))]
+)
+def test_few_epochs_end_with_a_fall_too(epochs: int, fall: Fall) -> None:
+    assert (begun(BETTER, settings(epochs)) or (None,))[0] == fall
+
+
+def test_a_cross_entropy_that_sinks_is_better_too() -> None:
+    sinking = [0.9**i for i in range(12)]
+
+    assert begun([0.9] * 12, settings(), sinking) is None
+    assert begun([0.9] * 12, settings(), [1.0] * 12) is not None
+
+
+def test_mistakes_that_get_fewer_are_better_too_while_the_cross_entropy_rises() -> None:
+    assert begun(BETTER, settings(), [1.0 + i for i in range(12)]) is None
+
+
+def test_a_cross_entropy_that_creeps_is_no_better() -> None:
+    assert begun([0.9] * 12, settings(), [1.0 - 0.001 * i for i in range(12)]) is not None
+
+
+@pytest.mark.parametrize("chance", [0.99, 0.2])
+def test_one_lucky_or_bad_epoch_does_not_end_the_constant_rate(chance: float) -> None:
+    assert begun([*BETTER[:3], chance, *BETTER[4:]], settings()) is None
+
+
+def test_mean_recall_counts_where_the_best_epoch_is_chosen_by_it() -> None:
+    assert begun(BETTER, settings(), metric="recall") is not None
+
+
+def test_the_fall_waits_for_the_least_steps() -> None:
+    fall, _ = begun([0.9] * 12, settings(least=1000), steps=100) or (None, "")
+
+    assert fall == (10, 15)
+
+
+def test_patience_lasts_longer_where_epochs_have_few_steps() -> None:
+    fall, _ = begun([0.9] * 30, settings(least=10), steps=5) or (None, "")
+
+    assert fall == (9, 13), "2 epochs of 20 steps are 8 of 5 steps"
+
+
+def test_epochs_that_may_not_be_the_result_see_no_fall_and_do_not_count() -> None:
+    """As those of pruning in which the sparsity still rises, and which were better."""
+    pruned = [0.99, 0.99, *[0.5] * 3, 0.6, 0.7, 0.8, 0.9, 0.95]
+
+    assert begun(pruned[:5], settings()) is not None
+    assert begun(pruned, settings(), may_stop_from=4) is None
+    assert begun([0.9] * 10, settings(epochs=6), may_stop_from=5) == ((5, 6), "6 epochs are the most there may be")
+
+
+def test_another_shape_never_falls() -> None:
+    assert begun([0.9] * 6, TrainingSettings(epochs=6, patience=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "expected"),
+    [
+        (30, 36, 5),  # 3 epochs for 100 steps, and 2 of fall
+        (300, 36, 5),
+        (30, 445, 2),
+        (100, 4, 36),  # 25 and 11
+        (20, 4, 20),
+        (1, 36, 1),
+    ],
+)
+def test_the_shortest_training_does_not_depend_on_how_many_epochs_there_may_be(
+    epochs: int, steps: int, expected: int
+) -> None:
+    assert shortest(Schedule(shape="wsd", least=100, fall=0.3), epochs, steps) == expected
+    assert shortest(Schedule(), epochs, steps) == epochs
