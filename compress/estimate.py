@@ -1,26 +1,32 @@
-"""Estimates of what the stages that train would cost, from one timed step of each network on this machine.
+"""Estimates of what each stage costs, from the measured steps of its training and the facts about the data.
 
 These functions are not in the stages' own modules, so that a change here does not make anything train again. Each takes
-the stage's config, the facts about the data, and the known estimates for the stage's inputs, by parameter.
+the stage's config, the facts about the data, what training its network costs (None if it trains none), and the
+estimates of the stage's inputs, by parameter.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from compress import machine
 from compress.data.balance import Method, epoch_size
-from compress.plugins import Choice
-from compress.stages import data, distill, prune, teacher
+from compress.rehearsal import Cost
+from compress.stages import bench, data, distill, prune, quantize, report, teacher
+from compress.stages import export as export_stage
 from compress.training.settings import TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
 WEIGHT_COPIES = 6  # weights, gradients, momentum, the best epoch's weights, and two while a checkpoint is written
 FORWARD = 1 / 3  # of a training step's time
 ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged input
+INT8 = 0.35  # of the time that a model takes in float
+CONVERSION = 2.0, 0.8e-6  # seconds for a network to become ONNX, and more for each weight
+WARM_UP = 1.0  # seconds to open a model and call it until it is warm
+WRITING = 5.0  # seconds to draw and write what is in a bundle beside the models
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class Facts:
     """What is known about the data before a run; `counts` are the training images per class."""
 
     counts: tuple[int, ...]
+    n_validation: int
+    n_test: int
     image_shape: tuple[int, int, int]
     balance: Method
 
@@ -43,25 +51,39 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """The cost of training a network. `activations` is the number of values in one image's forward pass."""
+class Network:
+    """A network, and how many seconds it takes per image to train it, and to run it in float with all cores."""
 
     params: int
     macs: int
     activations: int
-    seconds_per_image: float
-    seconds: float
-    memory_bytes: int
+    training: float
+    inference: float
 
-    def of_training(self, settings: TrainingSettings, images: int) -> Estimate:
-        """Return the cost of training this network on `images` images per epoch, without early stopping."""
-        memory = (
-            RUNTIME_BYTES
-            + 4 * WEIGHT_COPIES * self.params
-            + 4 * ACTIVATION_COPIES * self.activations * min(settings.batch_size, images)
-        )
-        seconds = settings.epochs * images * self.seconds_per_image
-        return Estimate(self.params, self.macs, self.activations, self.seconds_per_image, seconds, memory)
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of a stage: seconds, and for a training memory. `networks` are those that its result holds.
+
+    `inference` is how many seconds the models of the result take together to run one image, with all cores.
+    """
+
+    seconds: float
+    memory_bytes: int = 0
+    networks: tuple[Network, ...] = ()
+    inference: float = 0.0
+
+
+Inputs = Mapping[str, Sequence[Estimate]]
+
+
+def network_of(cost: Cost, engine: BaseModel) -> Network:
+    """Return a network's cost as it is trained: in the engine's precision, by all its replicas together."""
+    slowest = max(cost.seconds.values())  # float32 as a rule
+    training = cost.seconds.get(getattr(engine, "precision", "float32"), slowest) / max(
+        1, getattr(engine, "replicas", 1)
+    )
+    return Network(cost.params, cost.macs, cost.activations, training, FORWARD * slowest)
 
 
 def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
@@ -73,70 +95,101 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
     from compress.data.survey import channels_of
 
     samples = config.source.function(config.source.name, config.group, **config.rooted)
-    given = samples.splits or ["train"] * len(samples.images)
-    left = share_left(set(given), validation=config.validation, test=config.test)
+    given = list(samples.splits or ()) or ["train"] * len(samples.images)
     shape = (*height_and_width(image.size), channels_of(samples.images, image.color))
     train = samples.labels[np.array(given, object) == "train"]
+    left = share_left(set(given), validation=config.validation, test=config.test)
     counts = np.maximum(1, np.rint(np.bincount(train, minlength=len(samples.classes)) * left)).astype(int)
-    return Facts(tuple(counts.tolist()), shape, balance)
+    n_validation, n_test = (
+        given.count(split) if split in given else round(fraction * len(train))
+        for split, fraction in (("validation", config.validation), ("test", config.test))
+    )
+    return Facts(tuple(counts.tolist()), n_validation, n_test, shape, balance)
 
 
-def of_teacher(config: teacher.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate:
-    """Return the cost of training the teacher, including its phases: stored features take one forward pass per view."""
-    cost = _of_network("teachers", config.built, config, facts, facts.n_balanced)
-    passes = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
-    return replace(cost, seconds=cost.seconds + passes * facts.n_balanced * cost.seconds_per_image)
-
-
-def of_prune(config: prune.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the cost of training during pruning, without computing masks; None if that of the network is unknown."""
-    network = inputs.get("network")
-    return network and network.of_training(config, facts.n_balanced)
-
-
-def of_distill(config: distill.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate:
-    """Return the cost of training the student, without computing the source's logits."""
-    return _of_network("students", config.student, config, facts, facts.n_train * config.views)
-
-
-def of_unbalanced(config: teacher.Config, facts: Facts, inputs: Mapping[str, Estimate]) -> Estimate | None:
-    """Return the cost of training the teacher without balancing; None if nothing is balanced."""
-    return None if facts.balance == "none" else of_teacher(config, replace(facts, balance="none"), inputs)
-
-
-def _of_network(
-    family: Literal["teachers", "students"],
-    choice: Choice,
-    settings: TrainingSettings,
-    facts: Facts,
-    images: int,
+def of_training(
+    network: Network, settings: TrainingSettings, facts: Facts, images: int, passes: float | None = None
 ) -> Estimate:
-    """Build a network and time one training step of it; `images` is the number of images per epoch."""
-    import numpy as np
+    """Return the cost of training a network on `images` images per epoch, without early stopping.
 
-    from compress import networks
-    from compress.metrics.cost import cost_of_keras
-    from compress.tensorflow import start_afresh, tf
-    from compress.training import memory
+    `passes` is how often all of them are seen, by default once per epoch. Each is followed by one over validation.
+    """
+    passes = settings.epochs if passes is None else passes
+    memory = (
+        RUNTIME_BYTES
+        + 4 * WEIGHT_COPIES * network.params
+        + 4 * ACTIVATION_COPIES * network.activations * min(settings.batch_size, images)
+    )
+    seconds = passes * (images * network.training + facts.n_validation * network.inference)
+    return Estimate(seconds, memory, (network,), network.inference)
 
-    start_afresh(0)
-    model = networks.build(family, choice.name, choice.options, facts.image_shape, len(facts.counts))
-    params, macs = cost_of_keras(model)
-    activations = sum(math.prod(layer.output_shape[1:]) for layer in model.layers[1:])
 
-    @tf.function
-    def step(batch: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(model(batch, training=True))
-        return [tf.reduce_sum(gradient) for gradient in tape.gradient(loss, model.trainable_variables)]
+def of_teacher(config: teacher.Config, facts: Facts, network: Network, inputs: Inputs) -> Estimate:
+    """Return the cost of training the teacher, including its phases: stored features take one forward pass per view."""
+    phases = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
+    return of_training(network, config, facts, facts.n_balanced, config.epochs + phases)
 
-    def seconds_per_image(at_once: int) -> float:
-        batch = tf.constant(np.zeros((at_once, *facts.image_shape), np.float32))
-        step(batch)  # traces the function and fills caches
-        start = time.perf_counter()
-        step(batch)
-        return (time.perf_counter() - start) / at_once
 
-    with memory.named("plan"):
-        seconds = memory.with_fewer(min(settings.batch_size, images), seconds_per_image)
-    return Estimate(params, macs, activations, seconds, 0.0, 0).of_training(settings, images)
+def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs: Inputs) -> Estimate:
+    """Return the cost of training during pruning, without computing masks."""
+    return of_training(network or inputs["network"][0].networks[0], config, facts, facts.n_balanced)
+
+
+def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
+    """Return the cost of converting a network and running it on the images that it is calibrated on."""
+    [source] = inputs["network"]
+    seconds = _conversion(source.networks[0]) + min(config.images, facts.n_train) * source.inference
+    return Estimate(seconds, 0, source.networks, INT8 * source.inference)
+
+
+def of_distill(config: distill.Config, facts: Facts, network: Network, inputs: Inputs) -> Estimate:
+    """Return the cost of computing the source's logits for all views, and of training the student."""
+    views = facts.n_train * config.views
+    cost = of_training(network, config, facts, views)
+    return replace(cost, seconds=cost.seconds + views * inputs["source"][0].inference)
+
+
+def of_export(config: export_stage.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
+    """Return the cost of converting the networks that were not quantized, and comparing all of them."""
+    made = [network for source in inputs["networks"] for network in source.networks]
+    converted = made[: len(made) - len(inputs["quantized"])]  # quantizing has converted the others
+    inference = sum(source.inference for sources in inputs.values() for source in sources)
+    images = min(config.images, facts.n_validation)
+    seconds = sum(map(_conversion, converted)) + 2 * images * sum(network.inference for network in made)
+    return Estimate(seconds, 0, tuple(made), inference)
+
+
+def of_bench(config: bench.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
+    """Return the cost of measuring latencies: the set time, or a round of all models where that takes longer."""
+    [models] = inputs["export"]
+    cores = machine.available_cores()
+    seconds = 0.0
+    for batch in config.batches:
+        for threads in {1, cores}:
+            once = batch * models.inference * cores / threads
+            seconds += max(config.seconds, 2 * once) + once + WARM_UP
+    return Estimate(seconds * (2 if machine.gpus() else 1))
+
+
+def of_unbalanced(config: teacher.Config, facts: Facts, network: Network, inputs: Inputs) -> Estimate:
+    """Return the cost of training the teacher without balancing; none if nothing is balanced."""
+    if facts.balance == "none":
+        return Estimate(0.0)
+    return of_teacher(config, replace(facts, balance="none"), network, inputs)
+
+
+def of_report(config: report.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
+    """Return the cost of running all models on all images that are held out, and of writing the bundle."""
+    return Estimate((facts.n_validation + facts.n_test) * inputs["export"][0].inference + WRITING)
+
+
+def of_other(seconds: float, inputs: Inputs) -> Estimate:
+    """Return the cost of a stage of which nothing but its usual time is known: it passes on the networks it takes."""
+    taken = [source for sources in inputs.values() for source in sources if source.networks]
+    networks = taken[0].networks if taken else ()
+    return Estimate(seconds, 0, networks, taken[0].inference if taken else 0.0)
+
+
+def _conversion(network: Network) -> float:
+    base, per_weight = CONVERSION
+    return base + per_weight * network.params

@@ -52,7 +52,7 @@ def take_part(pipeline: Sequence[Stage], config: Any, peers: Peers, console: Con
     if strategy == "parameter_server":
         distribution.serve(peers)
     store = Store(config.workspace)
-    settled = settle(pipeline, config, store.precisions, peers.cluster, console.print, chief["precisions"])
+    settled = settle(pipeline, config, store.speeds, peers.cluster, console.print, chief["precisions"])
     steps = plan(pipeline, config, store, settled)
     shared = distribution.join(strategy, peers)
 
@@ -80,7 +80,6 @@ def follow(
     and whatever `check_chief` raises if the chief has ended early or cannot be reached.
     """
     entries: dict[str, Entry] = {}
-    progress.start([(step.stage.name, step.stage.share) for step in steps if step.stage.trains])
     for step in _of_trainings(steps):
         name, took_part = step.stage.name, False
         if keys.get(name) != step.key:

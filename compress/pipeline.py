@@ -34,18 +34,18 @@ class Stage:
     valid only for this machine, whose fingerprint becomes part of the key. `network` is the config section whose
     `network` says what a stage trains, by default the stage's own.
 
-    `product` is the name of the result, if the stage should not name it after its input. `share` is the stage's usual
-    share of a run's time, relative to the others; `estimate` computes its cost for `plan`. `link` fills `inputs`,
-    `{parameter: stages that make it}`.
+    `product` is the name of the result, if the stage should not name it after its input. `estimate` computes what the
+    stage costs, see estimate.py; without it, `seconds` is what it usually takes. `link` fills `inputs`, `{parameter:
+    stages that make it}`.
     """
 
     name: str
     module: ModuleType
-    share: float
+    seconds: float = 1.0
     section: str = ""
     product: str = ""
     network: str = ""
-    estimate: Callable[..., Estimate | None] | None = None
+    estimate: Callable[..., Estimate] | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -71,6 +71,10 @@ class Stage:
     def sections(self) -> dict[str, str]:
         """Return `{parameter: config section}` for all settings that the stage takes."""
         return {name: self.section if name == "config" else name for name in self._parameters if self._is_section(name)}
+
+    def settings(self, config: Any, settled: Mapping[str, BaseModel]) -> dict[str, BaseModel]:
+        """Return the stage's settings by parameter: those that are settled, else those of the config's sections."""
+        return {name: getattr(config, section) for name, section in self.sections.items()} | dict(settled)
 
     @property
     def trains(self) -> bool:
@@ -143,23 +147,28 @@ def _makers(stage: Stage, parameter: str, made: Mapping[str, type]) -> tuple[str
 
 PIPELINE = link(
     (
-        Stage("data", data, share=1),
-        Stage("teacher", teacher, share=28, estimate=estimate.of_teacher),
+        Stage("data", data),
+        Stage("teacher", teacher, estimate=estimate.of_teacher),
         Stage(
             "prune",
             prune,
-            share=33,
             product="pruned",
             network="teacher",
             rename={"network": "teacher"},
             estimate=estimate.of_prune,
         ),
-        Stage("quantize", quantize, share=5, rename={"network": "prune"}),
-        Stage("distill", distill, share=10, rename={"source": "quantize"}, estimate=estimate.of_distill),
-        Stage("quantize_student", quantize, share=1, section="quantize", rename={"network": "distill"}),
-        Stage("export", export, share=5),
-        Stage("bench", bench, share=14),
-        Stage("unbalanced", unbalanced, share=1, section="teacher", estimate=estimate.of_unbalanced),
-        Stage("report", report, share=2, section="deploy"),
+        Stage("quantize", quantize, rename={"network": "prune"}, estimate=estimate.of_quantize),
+        Stage("distill", distill, rename={"source": "quantize"}, estimate=estimate.of_distill),
+        Stage(
+            "quantize_student",
+            quantize,
+            section="quantize",
+            rename={"network": "distill"},
+            estimate=estimate.of_quantize,
+        ),
+        Stage("export", export, estimate=estimate.of_export),
+        Stage("bench", bench, estimate=estimate.of_bench),
+        Stage("unbalanced", unbalanced, section="teacher", estimate=estimate.of_unbalanced),
+        Stage("report", report, section="deploy", estimate=estimate.of_report),
     )
 )

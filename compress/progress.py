@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -11,26 +12,65 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
+from compress.plural import duration
+
 LINE_EVERY_SECONDS = 5.0
-ENOUGH_TO_TELL = 0.02  # of the run, before the time left is estimated
+ENOUGH_SECONDS = 10.0  # of a stage's work, before its own speed tells how long it takes
+PRIOR_SECONDS = 10.0  # of a stage as long as expected, which what the first short stages take is weighed against
+
+
+@dataclass
+class _Stage:
+    """A stage that has begun.
+
+    `resumed` is the fraction that an interrupted run had done. Speed is measured from `since`, a time and the fraction
+    that was done by then.
+    """
+
+    name: str
+    began: float
+    resumed: float | None = None
+    fraction: float = 0.0
+    updated: float = 0.0
+    since: tuple[float, float] | None = None
+
+    def update(self, now: float, fraction: float) -> None:
+        """Note what is done. Speed is measured from the second step on: the first one also prepares those after it."""
+        if self.resumed is None:
+            self.resumed = fraction
+        if self.since is None and fraction > self.fraction > 0:
+            self.since = now, fraction
+        self.updated, self.fraction = now, fraction
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the whole stage takes at the speed measured so far; None as long as too little is measured."""
+        if self.since is None or self.updated - self.since[0] < ENOUGH_SECONDS:
+            return None
+        return (self.updated - self.since[0]) / (self.fraction - self.since[1])
+
+    def left(self, now: float, expected: float) -> float:
+        """Return how many seconds the stage still takes; `expected` is for the whole, if its speed is not known."""
+        if self.seconds is None:
+            return max(0.0, expected * (1 - (self.resumed or 0.0)) - (now - self.began))
+        return max(0.0, self.seconds * (1 - self.fraction) - (now - self.updated))
 
 
 class Progress:
     """Shows which stage is running, how far it is, and how much time is left for the whole run.
 
-    The time left is the time spent so far, scaled by the shares still to do; it gets more accurate as stages finish.
+    The time left is what the stage under way still takes at its measured speed, and what later stages are expected to
+    take, corrected by how much longer or shorter than expected this run's stages have been.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bars: Bars | None = None
         self._run_bar = self._stage_bar = TaskID(0)
-        self._shares: dict[str, float] = {}
-        self._done_share = 0.0
-        self._done_before = 0.0  # by a run that was interrupted
-        self._current = ""
-        self._just_begun = False
-        self._fraction = 0.0
+        self._expected: dict[str, float] = {}
+        self._to_do: list[str] = []
+        self._stage: _Stage | None = None
+        self._seen: list[tuple[float, float]] = []  # of each finished stage: seconds taken, and seconds expected
         self._began = self._last_line = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -40,11 +80,11 @@ class Progress:
         if self._bars:
             self._bars.stop()
 
-    def start(self, stages: Sequence[tuple[str, float]]) -> None:
-        """Start a run of these stages, given as pairs of name and share of the time, relative to the others."""
-        self._shares = dict(stages)
-        self._began = self._last_line = time.monotonic()
-        if stages and self.console.is_terminal:
+    def expect(self, stages: Mapping[str, float]) -> None:
+        """State which stages are still to run, in order, and how many seconds each is expected to take."""
+        self._expected.update(stages)
+        self._to_do = list(stages)
+        if stages and self.console.is_terminal and not self._bars:
             columns = (
                 SpinnerColumn(),
                 TextColumn("{task.description:<18}"),
@@ -59,7 +99,8 @@ class Progress:
 
     def begin(self, stage: str) -> None:
         """Show that a stage has started."""
-        self._current, self._fraction, self._just_begun = stage, 0.0, True
+        self._stage = _Stage(stage, time.monotonic())
+        self._to_do = [name for name in self._to_do if name != stage]
         if self._bars:
             self._bars.reset(self._stage_bar, description=stage, total=1.0, words="")
         else:
@@ -67,23 +108,22 @@ class Progress:
         self._show()
 
     def update(self, fraction: float, words: str) -> None:
-        """Show that the current stage has done `fraction` (0 to 1) of its work.
-
-        The first fraction of a stage counts as work of an earlier run, which the estimate of the time left leaves out.
-        """
-        if self._just_begun:
-            self._done_before += fraction * self._shares.get(self._current, 0.0) / (sum(self._shares.values()) or 1.0)
-        self._fraction, self._just_begun = fraction, False
+        """Show that the current stage has done `fraction` (0 to 1) of its work."""
+        if self._stage:
+            self._stage.update(time.monotonic(), fraction)
         if self._bars:
             self._bars.update(self._stage_bar, completed=fraction, words=words)
-        elif time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
-            self.note(f"{self._current}: {fraction:4.0%}  {words}  ({self._time_left()})")
+        elif self._stage and time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
+            self.note(f"{self._stage.name}: {fraction:4.0%}  {words}  ({self._time_left()})")
         self._show()
 
     def end(self, stage: str, seconds: float) -> None:
         """Show that a stage is finished and in the store."""
-        self._done_share += self._shares.get(stage, 0.0)
-        self._fraction = 0.0
+        if self._stage and stage in self._expected:
+            done = self._stage.seconds or time.monotonic() - self._stage.began
+            part = 1.0 if self._stage.seconds else 1.0 - (self._stage.resumed or 0.0)
+            self._seen.append((done, part * self._expected[stage]))
+        self._stage = None
         self.note(f"{stage}: done in {seconds:.1f} s")
         self._show()
 
@@ -92,18 +132,25 @@ class Progress:
         self._last_line = time.monotonic()
         self.console.print(Text(line), soft_wrap=True)
 
+    @property
+    def left(self) -> float | None:
+        """How many seconds the run still takes; None if nothing is expected yet."""
+        if not self._expected:
+            return None
+        seen, stage = list(self._seen), self._stage
+        expected = self._expected.get(stage.name, 0.0) if stage else 0.0
+        if stage and stage.seconds is not None:
+            seen.append((stage.seconds, expected))
+        pace = (PRIOR_SECONDS + sum(took for took, _ in seen)) / (PRIOR_SECONDS + sum(planned for _, planned in seen))
+        later = pace * sum(self._expected[name] for name in self._to_do)
+        return later + (stage.left(time.monotonic(), pace * expected) if stage else 0.0)
+
     def _show(self) -> None:
         if self._bars:
-            self._bars.update(self._run_bar, completed=self._fraction_of_run(), words=self._time_left())
-
-    def _fraction_of_run(self) -> float:
-        done = self._done_share + self._fraction * self._shares.get(self._current, 0.0)
-        return min(1.0, done / (sum(self._shares.values()) or 1.0))
+            left, spent = self.left, time.monotonic() - self._began
+            done = 0.0 if left is None else spent / ((spent + left) or 1.0)
+            self._bars.update(self._run_bar, completed=done, words=self._time_left())
 
     def _time_left(self) -> str:
-        fraction, spent = self._fraction_of_run(), time.monotonic() - self._began
-        done_now = fraction - self._done_before
-        if done_now < ENOUGH_TO_TELL:
-            return "time left: not known yet"
-        left = spent * (1 - fraction) / done_now
-        return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+        left = self.left
+        return "time left: not known yet" if left is None else f"about {duration(left)} left"

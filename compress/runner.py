@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -38,6 +38,14 @@ class Step:
     why: str
 
 
+@dataclass
+class Finished:
+    """What a run has finished so far: the entries by stage, and for the report a record of each."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    records: list[StageRecord] = field(default_factory=list)
+
+
 def plan(
     pipeline: Sequence[Stage], config: Any, store: Store, settled: Mapping[str, Mapping[str, BaseModel]] = NOTHING
 ) -> list[Step]:
@@ -47,8 +55,7 @@ def plan(
     """
     steps: dict[str, Step] = {}
     for stage in pipeline:
-        settings = {parameter: getattr(config, section) for parameter, section in stage.sections.items()}
-        settings |= settled.get(stage.name, {})
+        settings = stage.settings(config, settled.get(stage.name, {}))
         input_keys = {name: [[source, steps[source].key] for source in made] for name, made in stage.inputs.items()}
         parts = keys.parts_of(stage, settings, config.seed, input_keys, store)
         key = sha256_json(parts)
@@ -65,17 +72,20 @@ def execute(
     store: Store,
     progress: Progress,
     meet: Callable[[], None] | None = None,
+    finished: Finished | None = None,
 ) -> list[Entry]:
     """Run the unfinished stages in order; return every stage's entry. If a stage fails, the earlier ones stay finished.
 
     A finished stage is run again if one of its inputs was made again and came out different, as latencies do. `meet` is
-    called before each stage that trains, to wait for the other processes that take part.
+    called before each stage that trains, to wait for the other processes that take part. `finished` is what an earlier
+    call of the same run has done; it is brought up to date.
     """
-    records: list[StageRecord] = []
-    entries: dict[str, Entry] = {}
-    progress.start([(step.stage.name, step.stage.share) for step in steps if not step.entry])
+    finished = finished or Finished()
+    entries, records = finished.entries, finished.records
     for step in steps:
         name = step.stage.name
+        if name in entries:
+            continue
         made_from = {source: entries[source].output_digest for source in step.stage.sources}
         cached = step.entry is not None and step.entry.manifest["made_from"] == made_from
         if step.entry and cached:

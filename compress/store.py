@@ -7,8 +7,8 @@ itself sealed by a digest. The folder is published by one rename, so that a read
     WORKSPACE/work/STAGE-KEY/    unfinished: files/ (becomes the above), checkpoint/ (survives a kill), made_from.json
     WORKSPACE/logs/STAGE-KEY/    the course of a training: history.csv, TensorBoard's event files; not a result
     WORKSPACE/cluster/           what processes that train together tell one another
-    WORKSPACE/precisions.json    which precision is faster, by training and kind of machine; may be deleted
     WORKSPACE/recipes.json       what the recipe has seen and decided, by data and settings; may be deleted
+    WORKSPACE/speeds.json        how long training steps take, by network and kind of machine; may be deleted
     WORKSPACE/digests.json       digests of files that have not changed since; may be deleted
 """
 
@@ -47,7 +47,7 @@ class Store:
         self.finished = workspace / "store"
         self.unfinished = workspace / "work"
         self.logs = workspace / "logs"
-        self.precisions = workspace / "precisions.json"
+        self.speeds = workspace / "speeds.json"
         self.recipes = workspace / "recipes.json"
         self.memo = workspace / "digests.json"
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from compress import engines, machine, runner
+from compress import engines, machine, rehearsal, runner
 from compress.config import load
 from compress.pipeline import PIPELINE
 from compress.store import Store
@@ -18,11 +17,11 @@ TRAINED = ["teacher", "prune", "distill", "unbalanced"]
 
 
 class Measured:
-    """In place of the process that measures: what it was asked, and what it finds faster."""
+    """In place of the process that measures: what it was asked, and how fast it finds bfloat16."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.faster, self.asked = "bfloat16", list[engines.Rehearsal]()
-        monkeypatch.setattr(engines, "one_child", lambda *_: self)
+        self.bfloat16, self.asked = 0.001, list[rehearsal.Rehearsal]()
+        monkeypatch.setattr(rehearsal, "one_child", lambda if_killed: self)
         monkeypatch.setattr(machine, "precisions", lambda device: ("float32", "bfloat16"), raising=False)
 
     def __enter__(self) -> Measured:
@@ -31,10 +30,13 @@ class Measured:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def submit(self, measure: Any, rehearsal: engines.Rehearsal) -> Any:
-        assert measure is engines._measured
-        self.asked.append(rehearsal)
-        return SimpleNamespace(result=lambda: (self.faster, ": figures"))
+    def submit(self, measure: Any, asked: rehearsal.Rehearsal) -> Any:
+        assert measure is rehearsal._measured
+        self.asked.append(asked)
+        seconds = {"float32": 0.002, "bfloat16": self.bfloat16}
+        return SimpleNamespace(
+            result=lambda: rehearsal.Cost(1, 1, 1, {name: seconds[name] for name in asked.precisions})
+        )
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
 def settle(folder: Path, *assignments: str, notes: list[str] | None = None, told: Any = None) -> Any:
     config = load(assignments=["train.precision=auto", *assignments])
     note = (notes if notes is not None else []).append
-    return engines.settle(PIPELINE, config, folder / "precisions.json", None, note, told)
+    return engines.settle(PIPELINE, config, folder / "speeds.json", None, note, told)
 
 
 def test_auto_is_measured_once_for_each_training_and_said(measured: Measured, tmp_path: Path) -> None:
@@ -57,8 +59,25 @@ def test_auto_is_measured_once_for_each_training_and_said(measured: Measured, tm
     assert list(settled) == TRAINED
     assert engines.precisions_of(settled) == dict.fromkeys(TRAINED, "bfloat16")
     assert again == settled
-    assert notes == [f"{name} is computed in bfloat16: figures" for name in TRAINED[:3]]  # the last is the first
-    assert [rehearsal.network[0] for rehearsal in measured.asked] == ["teachers", "teachers", "students"]
+    assert notes == [
+        "teacher and prune: computed in bfloat16: a step takes 64.0 ms in float32, 32.0 ms in bfloat16",
+        "distill: computed in bfloat16: a step takes 128.0 ms in float32, 64.0 ms in bfloat16",
+    ]
+    assert [asked.network[0] for asked in measured.asked] == ["teachers", "students"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "again"),
+    [("teacher.epochs=1", 0), ("teacher.schedule.shape=cosine", 0), ("teacher.batch_size=8", 1), ("image.size=48", 2)],
+)
+def test_only_what_changes_a_step_is_measured_again(
+    setting: str, again: int, measured: Measured, tmp_path: Path
+) -> None:
+    settle(tmp_path)
+    before = len(measured.asked)
+    settle(tmp_path, setting)
+
+    assert len(measured.asked) == before + again
 
 
 @pytest.mark.parametrize("fact", ["memory_bytes", "system"])
@@ -69,7 +88,7 @@ def test_a_twin_or_a_new_kernel_measures_nothing(
     monkeypatch.setattr(machine, "host", lambda: {**HOST, fact: "another"})
     settle(tmp_path)
 
-    assert len(measured.asked) == 3
+    assert len(measured.asked) == 2
 
 
 def test_another_machine_finds_what_was_trained_in_the_precision_that_it_chooses(
@@ -81,9 +100,9 @@ def test_another_machine_finds_what_was_trained_in_the_precision_that_it_chooses
     here = key()
     monkeypatch.setattr(machine, "host", lambda: {**HOST, "cores": 1000})
     assert key() == here
-    assert len(measured.asked) == 6
+    assert len(measured.asked) == 4
     monkeypatch.setattr(machine, "host", lambda: {**HOST, "cores": 2000})
-    measured.faster = "float32"
+    measured.bfloat16 = 0.003
     assert key() != here
 
 
@@ -101,7 +120,7 @@ def test_auto_needs_no_measurement_where_there_is_no_choice(measured: Measured, 
 def test_long_images_are_measured_as_such(measured: Measured, tmp_path: Path) -> None:
     settle(tmp_path, "image.size=[16, 96]", "image.color=grey")
 
-    assert {rehearsal.image_shape for rehearsal in measured.asked} == {(16, 96, 1)}
+    assert {asked.image_shape for asked in measured.asked} == {(16, 96, 1)}
 
 
 def test_a_stage_of_which_the_chief_told_nothing_is_not_measured(measured: Measured, tmp_path: Path) -> None:
@@ -113,10 +132,10 @@ def test_a_stage_of_which_the_chief_told_nothing_is_not_measured(measured: Measu
 
 @pytest.mark.parametrize("damaged", ["[", "[1]", "3", "null", '{"a": "int4"}'])
 def test_a_memory_that_cannot_be_read_is_made_anew(damaged: str, measured: Measured, tmp_path: Path) -> None:
-    (tmp_path / "precisions.json").write_text(damaged)
+    (tmp_path / "speeds.json").write_text(damaged)
     settle(tmp_path)
 
-    assert set(json.loads((tmp_path / "precisions.json").read_bytes()).values()) == {"bfloat16"}
+    assert [cost.params for cost in rehearsal.remembered(tmp_path / "speeds.json").values()] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -136,23 +155,21 @@ def test_the_number_of_replicas_is_in_the_key_of_what_trains(
     config = load(assignments=[f"train.strategy={strategy}"])
     cluster = Cluster(tasks, "worker", 0) if tasks else None
 
-    settled = engines.settle(PIPELINE, config, tmp_path / "precisions.json", cluster, print)
+    settled = engines.settle(PIPELINE, config, tmp_path / "speeds.json", cluster, print)
     [data, teacher] = runner.plan(PIPELINE[:2], config, Store(tmp_path), settled)
 
     assert teacher.key_parts["train"]["replicas"] == replicas
     assert "train" not in data.key_parts
 
 
-def test_what_is_measured_is_a_training_with_these_settings() -> None:
-    config: Any = load(assignments=["distill.batch_size=8", "distill.student.options={width=2, blocks=1}"])
-    rehearsal = engines.Rehearsal(config.distill.network, (16, 16, 1), config.distill)
-
-    chosen, _ = engines._measured(rehearsal)
-
-    assert chosen in machine_precisions()
-
-
-def machine_precisions() -> tuple[str, ...]:
-    from compress.training import precision
-
-    return precision.available()
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({"float32": 0.13, "bfloat16": 0.1}, "bfloat16"),
+        ({"float32": 0.1, "bfloat16": 0.2}, "float32"),
+        ({"float32": 0.105, "bfloat16": 0.1}, "float32"),
+        ({"float32": 0.1}, "float32"),
+    ],
+)
+def test_a_precision_is_faster_only_if_it_is_clearly_so(seconds: dict[machine.Dtype, float], chosen: str) -> None:
+    assert engines.faster(seconds) == chosen

@@ -158,7 +158,7 @@ def test_a_data_source_is_one_file_and_a_stage_its_file_and_a_row(add: Add, tmp_
     add("compress.data.sources", SOURCE)
     count = add("compress.stages", STAGE)
     settings = loaded("data.source=stripes", "data.source.options.count=30")
-    stages = link((PIPELINE[0], Stage("count", count, share=1)))
+    stages = link((PIPELINE[0], Stage("count", count)))
     everything = SimpleNamespace(**dict(settings), count=count.Config(times=2))
     store = Store(tmp_path / "store")
 

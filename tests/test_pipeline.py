@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
-from compress import estimate, plan, runner
+from compress import estimate, forecast, runner
 from compress.artifacts import Dataset, Exported, Network, Unbalanced
 from compress.config import load
 from compress.context import Context, Settings
@@ -124,7 +124,7 @@ def with_prune_student() -> tuple[Stage, ...]:
     """The pipeline with a row more, whose network is then the one that is quantized."""
     rows = {stage.name: stage for stage in PIPELINE}
     position = list(rows).index("quantize_student")
-    row = Stage("prune_student", prune, 5, section="prune", rename={"network": "distill"}, estimate=estimate.of_prune)
+    row = Stage("prune_student", prune, section="prune", rename={"network": "distill"}, estimate=estimate.of_prune)
     rest = [replace(rows["quantize_student"], rename={"network": "prune_student"}), *PIPELINE[position + 1 :]]
     return link((*PIPELINE[:position], row, *rest))
 
@@ -143,8 +143,11 @@ def test_a_row_more_is_planned_estimated_exported_and_in_the_keys_of_what_follow
         "bench",
         "report",
     ]
-    costs = plan._estimates(list(steps.values()))
-    assert costs["prune_student"].params == costs["distill"].params != costs["prune"].params == costs["teacher"].params
+    facts = forecast.facts_of(settings, stages[0], None)
+    costs = forecast.forecast(stages, settings, {}, facts, (), tmp_path / "speeds.json")
+    networks = {name: [network.params for network in cost.networks] for name, cost in costs.items()}
+    assert networks["prune_student"] == networks["distill"] != networks["prune"] == networks["teacher"]
+    assert costs["export"].inference > costs["quantize_student"].inference > 0
 
 
 def test_a_row_more_runs_with_no_other_file_changed_and_its_model_is_exported(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
@@ -24,11 +25,118 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def run(clock: Clock) -> tuple[Progress, io.StringIO]:
-    """A run of two stages of equal shares, its output a file."""
+@dataclass
+class Training:
+    """A stage as it goes in fact: what comes before its steps, epochs of steps, and what follows each epoch."""
+
+    name: str
+    expected: float
+    before: float = 0.0
+    first_step: float = 0.0
+    epochs: int = 0
+    steps: int = 100
+    step: float = 0.5
+    after_epoch: float = 0.0
+    ends_after: int = 0  # epochs, if it stops early
+    resumed: int = 0  # epochs that an interrupted run had done
+
+    @property
+    def seconds(self) -> float:
+        epochs = (self.ends_after or self.epochs) - self.resumed
+        return self.before + self.first_step + epochs * (self.steps * self.step + self.after_epoch)
+
+
+def errors_of(run: list[Training], clock: Clock) -> list[tuple[float, float]]:
+    """Run stages on a made clock; return after each step the time since the begin, and the error of the time left.
+
+    The error is relative to the time that is really left; one of at most ten seconds counts as none.
+    """
+    progress = Progress(Console(file=io.StringIO(), width=100))
+    progress.expect({stage.name: stage.expected for stage in run})
+    began, end = clock.now, clock.now + sum(stage.seconds for stage in run)
+    errors: list[tuple[float, float]] = []
+
+    def pass_(seconds: float) -> None:
+        clock.now += seconds
+        left = progress.left
+        assert left is not None
+        off = left - (end - clock.now)
+        errors.append((clock.now - began, off / (end - clock.now) if abs(off) > 10 else 0.0))
+
+    for stage in run:
+        progress.begin(stage.name)
+        for _ in range(10):
+            pass_(stage.before / 10)
+            progress.update(0.0, "")
+        if stage.resumed:
+            progress.update(stage.resumed / stage.epochs, "goes on")
+        clock.now += stage.first_step
+        for epoch in range(stage.resumed, stage.ends_after or stage.epochs):
+            for step in range(stage.steps):
+                clock.now += stage.step
+                progress.update((epoch + (step + 1) / stage.steps) / stage.epochs, "")
+                pass_(0.0)
+            clock.now += stage.after_epoch
+            progress.update((epoch + 1) / stage.epochs, "")
+        progress.end(stage.name, stage.seconds)
+    return errors
+
+
+def fashion_mnist(slower: float = 1.0, resumed: int = 0) -> list[Training]:
+    """The course of preset fashion_mnist on a machine that is so many times slower than its rehearsals promised."""
+    return [
+        Training("teacher", 2800, 2, 15, 10, 446, 0.62 * slower, 12, resumed=resumed),
+        Training("prune", 850, 5, 20, 3, 446, 0.64 * slower, 12),
+        Training("quantize", 20, 24 * slower),
+        Training("distill", 780, 190 * slower, 8, 15, 891, 0.04 * slower, 4),
+        Training("quantize_student", 3, 2 * slower),
+        Training("export", 16, 20 * slower),
+        Training("bench", 46, 0, 0, 1, 4, 11),
+        Training("report", 60, 57 * slower),
+    ]
+
+
+def digits() -> list[Training]:
+    """The default run, in which stages are so short that what surrounds the steps counts."""
+    return [
+        Training("teacher", 85, 2, 9, 6, 34, 0.4, 2),
+        Training("prune", 85, 3, 12, 6, 34, 0.4, 2),
+        Training("quantize", 14, 15),
+        Training("distill", 36, 6, 4, 10, 135, 0.02, 1),
+        Training("quantize_student", 2, 3),
+        Training("export", 14, 15),
+        Training("bench", 46, 0, 0, 1, 4, 11),
+        Training("report", 6, 8),
+    ]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [fashion_mnist(), fashion_mnist(slower=1.3), fashion_mnist(slower=0.8), fashion_mnist(resumed=4), digits()],
+    ids=["as measured", "slower than measured", "faster than measured", "resumed", "short"],
+)
+def test_from_the_second_minute_on_the_time_left_is_right_to_a_fifth(run: list[Training], clock: Clock) -> None:
+    errors = errors_of(run, clock)
+
+    assert sum(since > 60 for since, _ in errors) > 100
+    assert max(abs(error) for since, error in errors if since > 60) <= 0.2
+
+
+def test_a_training_that_stops_early_says_nothing_about_the_speed_of_later_ones(clock: Clock) -> None:
+    def run(ends_after: int) -> list[Training]:
+        return [Training("teacher", 500, epochs=10, ends_after=ends_after), Training("prune", 500, epochs=10)]
+
+    early, whole = errors_of(run(3), clock), errors_of(run(0), clock)
+
+    assert early[-1][1] == pytest.approx(whole[-1][1], abs=0.02)
+    assert all(abs(error) < 0.05 for since, error in early if since > 150)
+
+
+def begun(expected: dict[str, float]) -> tuple[Progress, io.StringIO]:
+    """A run whose output is a file, in its first stage."""
     output = io.StringIO()
     progress = Progress(Console(file=output, width=100))
-    progress.start([("one", 0.5), ("two", 0.5)])
+    progress.expect(expected)
     progress.begin("one")
     return progress, output
 
@@ -37,38 +145,24 @@ def last_line(output: io.StringIO) -> str:
     return output.getvalue().splitlines()[-1]
 
 
-def test_the_time_left_is_that_spent_scaled_by_the_shares_to_do(clock: Clock) -> None:
-    progress, output = run(clock)
-    progress.update(0.0, "")
-    clock.now += 20
-    progress.update(0.5, "epoch 1/2")
+def test_the_time_left_is_told_with_how_far_a_stage_is(clock: Clock) -> None:
+    progress, output = begun({"one": 40, "two": 20})
+    for tenths in range(6):
+        progress.update(tenths / 10, f"epoch {tenths}/10")
+        clock.now += 4
 
-    assert last_line(output) == "one:  50%  epoch 1/2  (about 60 s left)"
+    assert last_line(output) == "one:  40%  epoch 4/10  (about 44 s left)"
 
 
-def test_shares_are_relative_to_each_other(clock: Clock) -> None:
+def test_before_anything_is_expected_no_time_is_told(clock: Clock) -> None:
     output = io.StringIO()
-    progress = Progress(Console(file=output, width=100))
-    progress.start([("one", 30), ("two", 10)])
-    progress.begin("one")
-    progress.update(0.0, "")
-    clock.now += 20
-    progress.update(1 / 3, "epoch 1/3")
+    Progress(Console(file=output, width=100)).begin("one")
 
-    assert last_line(output) == "one:  33%  epoch 1/3  (about 60 s left)"  # a quarter of the run took 20 s
-
-
-def test_what_an_interrupted_run_had_done_took_none_of_this_runs_time(clock: Clock) -> None:
-    progress, output = run(clock)
-    progress.update(0.4, "goes on")
-    clock.now += 10
-    progress.update(0.6, "epoch 3/5")
-
-    assert last_line(output).endswith("(about 70 s left)")  # a tenth of the run in 10 s, seven tenths to do
+    assert last_line(output) == "one: starts (time left: not known yet)"
 
 
 def test_lines_are_seconds_apart(clock: Clock) -> None:
-    progress, output = run(clock)
+    progress, output = begun({"one": 40})
     for _ in range(100):
         clock.now += 0.1
         progress.update(0.1, "step")
@@ -76,19 +170,10 @@ def test_lines_are_seconds_apart(clock: Clock) -> None:
     assert 1 <= output.getvalue().count("step") <= 2
 
 
-def test_nothing_is_foretold_before_there_is_something_to_go_by(clock: Clock) -> None:
-    progress, output = run(clock)
-    clock.now += 6
-    progress.update(0.01, "step")
-
-    assert "not known yet" in last_line(output)
-    assert "left)" not in last_line(output)
-
-
 def test_a_terminal_gets_bars(clock: Clock) -> None:
     output = io.StringIO()
     with Progress(Console(file=output, width=100, force_terminal=True)) as progress:
-        progress.start([("one", 1.0)])
+        progress.expect({"one": 20.0})
         progress.begin("one")
         progress.update(0.0, "")
         clock.now += 10

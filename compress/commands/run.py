@@ -44,7 +44,7 @@ def run_up_to(last: str, config: Any) -> Any:
 def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     """Run the pipeline, with the other processes of a cluster if there are `peers`."""
     from compress import config as settings
-    from compress import runner
+    from compress import course, runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_writable
     from compress.context import Settings
@@ -72,9 +72,8 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
             with console.status("waiting for the other processes"):
                 meet = distribution.join(config.train.strategy, peers).wait_for_chief
         with Progress(console) as progress:
-            entries = runner.execute(
-                steps, config, Settings(settings.to_toml(config), decisions), store, progress, meet
-            )
+            stated = Settings(settings.to_toml(config), decisions)
+            entries = course.run(steps, config, settled, stated, store, progress, meet)
         cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
         console.print(
             f"{counted(len(steps), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
@@ -103,7 +102,7 @@ def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any) 
 
     note = partial(console.print, highlight=False, soft_wrap=True)
     with console.status("measuring in which precision training is faster"):
-        return settle(pipeline, config, store.precisions, cluster, note)
+        return settle(pipeline, config, store.speeds, cluster, note)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:
@@ -193,7 +192,8 @@ def show_config(settings: Callable[..., Any]) -> None:
 @takes_settings
 def plan(settings: Callable[..., Any]) -> None:
     """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs none."""
-    from compress.plan import plan_table
+    from compress.forecast import facts_of, forecast
+    from compress.plan import plan_table, total_line
     from compress.recipe.settle import lines
     from compress.store import Store
     from compress.terminal import terminal
@@ -203,7 +203,14 @@ def plan(settings: Callable[..., Any]) -> None:
     config, decisions = _decided(loaded, store, console, quietly=True)
     for line in lines(decisions):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(plan_table(_planned(config, store, console), console))
+    steps, settled = _planned(config, store, console)
+    to_run = [step.stage.name for step in steps if not step.entry]
+    with console.status("timing some training steps of each network to run"):
+        facts = facts_of(config, steps[0].stage, steps[0].entry)
+        estimates = forecast(PIPELINE, config, settled, facts, to_run, store.speeds, measuring=True)
+    console.print(plan_table(steps, estimates))
+    if to_run:
+        console.print(total_line(steps, estimates), highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -221,13 +228,14 @@ def clean(
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
         console = terminal()
-        kept = [] if everything else _planned(_decided(loaded, store, console, quietly=True)[0], store, console)
+        config, _ = _decided(loaded, store, console, quietly=True)
+        kept = [] if everything else _planned(config, store, console)[0]
         freed = store.clean({(step.stage.name, step.key) for step in kept})
     print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")
 
 
 def _planned(config: Any, store: Any, console: Any) -> Any:
-    """Return all steps, with the keys that a run of this process would have."""
+    """Return all steps, with the keys that a run of this process would have, and what each stage trains on."""
     from compress import runner
     from compress.training.cluster import bind_gpu, cluster_of
 
@@ -235,4 +243,4 @@ def _planned(config: Any, store: Any, console: Any) -> Any:
     if cluster:
         bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
     settled = _settle(PIPELINE, config, store, cluster, console)
-    return runner.plan(PIPELINE, config, store, settled)
+    return runner.plan(PIPELINE, config, store, settled), settled

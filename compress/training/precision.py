@@ -6,7 +6,7 @@ network is the same code in every precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from compress import machine
@@ -16,9 +16,6 @@ from compress.tensorflow import tf
 from compress.training.settings import Precision
 
 Dtype = machine.Dtype
-
-ROUNDS = 2  # of measurements, alternating, so that other load on the machine affects both
-MIN_GAIN = 1.1  # times as fast as float32: a smaller gain is not worth fewer digits, and near 1 chance would decide
 
 
 def available() -> tuple[Dtype, ...]:
@@ -56,21 +53,6 @@ def of_training(precision: Precision, context: Context) -> Dtype:
     if said:
         context.note(f"{context.stage}: {said}")
     return checked(precision)
-
-
-def faster(seconds_in: Callable[[Dtype], float]) -> tuple[Dtype, str]:
-    """Return the precision in which a step is clearly faster, and the figures in words.
-
-    `seconds_in` measures the seconds that a step takes in a precision.
-    """
-    known = available()
-    if len(known) == 1:
-        return known[0], ""
-    rounds = [{dtype: seconds_in(dtype) for dtype in known} for _ in range(ROUNDS)]
-    float32, small = (min(seconds[dtype] for seconds in rounds) for dtype in known)
-    # Both are infinite where a batch fits into memory in neither; the smaller one then needs fewer parts
-    chosen = known[1] if float32 >= MIN_GAIN * small else known[0]
-    return chosen, f": a step takes {1000 * float32:,.1f} ms in {known[0]}, {1000 * small:,.1f} ms in {known[1]}"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from compress.data.batches import Batches
-from compress.tensorflow import keras, tf
-from compress.training import memory, optimizers, precision
+from compress.tensorflow import keras
+from compress.training import optimizers, precision
 from compress.training.schedules import Rate
 from compress.training.settings import TrainingSettings
 from compress.training.trained_model import TrainedModel
@@ -43,17 +42,12 @@ def seconds_per_step(
 ) -> float:
     """Return the median seconds of a training step in a precision; the model is trained meanwhile.
 
-    The steps are those of the first epoch, augmenting included. Infinity if they do not fit into memory.
+    The steps are those of the first epoch, augmenting included.
     """
     trained = compiled(model, loss, settings, Rate(settings.learning_rate, 1, MAX_STEPS, settings.schedule), dtype)
     clock = _Clock()
-    try:
-        with precision.computing_in(dtype):
-            trained.fit(batches.epoch(0).repeat().take(MAX_STEPS), verbose=0, callbacks=[clock])
-    except tf.errors.OpError as error:
-        if not memory.ran_out(error):
-            raise
-        return math.inf
+    with precision.computing_in(dtype):
+        trained.fit(batches.epoch(0).repeat().take(MAX_STEPS), verbose=0, callbacks=[clock])
     return float(np.median(np.diff(clock.ends)))
 
 

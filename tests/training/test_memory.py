@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import estimate, pruning
-from compress.data.balance import Balance
+from compress import pruning
 from compress.errors import MachineError
-from compress.stages import distill
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import memory
 from compress.training.trained_model import TrainedModel
@@ -104,40 +102,6 @@ def test_memory_too_small_for_the_network_itself_ends_in_one_line(
     line = r"^stage: out of memory \(OOM when allocating .*\); image\.size or the network should be smaller$"
     with pytest.raises(MachineError, match=line):
         train(told)
-
-
-def out_of_memory_above(size: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let `plan`'s tapes run out of memory for more images; return the numbers that it tries."""
-    asked: list[int] = []
-    real = tf.constant
-
-    def constant(value: Any, *arguments: Any, **options: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.ndim == 4:
-            asked.append(len(value))
-            if len(value) > size:
-                raise OUT_OF_MEMORY[1]
-        return real(value, *arguments, **options)
-
-    monkeypatch.setattr(tf, "constant", constant)
-    return asked
-
-
-FACTS = estimate.Facts((30, 30), (16, 16, 1), Balance().method)
-STUDENT = distill.Config(student={"name": "plain", "options": {"width": 2, "blocks": 1}}, batch_size=24)
-
-
-def test_plan_times_as_many_images_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = out_of_memory_above(6, monkeypatch)
-
-    assert estimate.of_distill(STUDENT, FACTS, {}).seconds > 0
-    assert asked == [24, 12, 6]
-
-
-def test_plan_with_memory_for_no_image_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    out_of_memory_above(0, monkeypatch)
-
-    with pytest.raises(MachineError, match=r"^plan: out of memory .*; image\.size or the network should be smaller$"):
-        estimate.of_distill(STUDENT, FACTS, {})
 
 
 def test_parts_are_processed_one_after_the_other() -> None:

@@ -132,34 +132,6 @@ def test_what_passes_through_unchanged_keeps_its_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "chosen"),
-    [
-        ({"float32": 0.13, "bfloat16": 0.1}, "bfloat16"),
-        ({"float32": 0.1, "bfloat16": 0.2}, "float32"),
-        ({"float32": 0.105, "bfloat16": 0.1}, "float32"),
-        ({"float32": float("inf"), "bfloat16": 0.1}, "bfloat16"),
-        ({"float32": float("inf"), "bfloat16": float("inf")}, "bfloat16"),
-    ],
-)
-def test_a_precision_is_faster_only_if_it_is_clearly_so(
-    seconds: dict[precision.Dtype, float], chosen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "available", lambda: ("float32", "bfloat16"))
-
-    dtype, why = precision.faster(seconds.__getitem__)
-
-    assert dtype == chosen
-    in_ms = {name: f"{1000 * value:,.1f} ms in {name}" for name, value in seconds.items()}
-    assert why == f": a step takes {in_ms['float32']}, {in_ms['bfloat16']}"
-
-
-def test_nothing_is_measured_where_there_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "available", lambda: ("float32",))
-
-    assert precision.faster(dict[Any, float]().__getitem__) == ("float32", "")
-
-
-@pytest.mark.parametrize(
     ("seen", "listed", "said"),
     [
         (0, (), ""),
