@@ -10,6 +10,7 @@ from compress import cli
 from compress.errors import BadInputError
 from tests.conftest import REPOSITORY, TINY, Run, run_compress, run_main
 
+NONE = ("--set", "recipe=none")  # which would try images
 BAD_INPUT = [
     ("unknown command", ["trian"], "trian"),
     ("unknown option", ["all", "--fast"], "--fast"),
@@ -78,12 +79,12 @@ BAD_INPUT = [
     ("bundle name that is taken", ["all", "--set", "deploy.name=taken"], "is not a bundle"),
     (
         "images too small for the teacher, in plan",
-        ["plan", "--set", "image.size=16"],
+        ["plan", "--set", "image.size=16", *NONE],
         "image.size should be 32 or more",
     ),
     (
         "images too small for the teacher",
-        ["teacher", "--set", "image.size=16"],
+        ["teacher", "--set", "image.size=16", *NONE],
         "image.size should be 32 or more",
     ),
 ]
@@ -163,10 +164,10 @@ def test_a_full_disk_gives_exit_code_4_and_a_rerun_succeeds(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         full.setattr("os.fsync", fsync)
-        assert run_main(full, tmp_path, "data") == 4
+        assert run_main(full, tmp_path, "data", *NONE) == 4
     assert "the disk is full" in capsys.readouterr().err
 
-    assert run_main(monkeypatch, tmp_path, "data") == 0
+    assert run_main(monkeypatch, tmp_path, "data", *NONE) == 0
 
 
 def test_an_error_that_is_not_known_is_not_hidden(
@@ -191,11 +192,11 @@ def test_a_second_run_in_the_same_workspace_gives_exit_code_5_and_names_the_firs
     from compress.runner import locked
 
     with locked(tmp_path / ".compress"):
-        result = run_compress(tmp_path, "data")
+        result = run_compress(tmp_path, "data", *NONE)
 
     assert result.returncode == 5
     assert f"process {os.getpid()}" in result.stderr
-    assert run_main(monkeypatch, tmp_path, "data") == 0
+    assert run_main(monkeypatch, tmp_path, "data", *NONE) == 0
 
 
 def test_a_second_run_is_all_hits_and_does_not_import_tensorflow(tiny_run: Run) -> None:
@@ -240,18 +241,18 @@ def test_plan_says_what_would_run_again_and_why(
 
 def test_clean_keeps_what_the_settings_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for size in ("32", "16"):
-        run_main(monkeypatch, tmp_path, "data", "--set", f"image.size={size}")
+        run_main(monkeypatch, tmp_path, "data", "--set", f"image.size={size}", *NONE)
     folder = tmp_path / ".compress" / "store" / "data"
     assert len(list(folder.iterdir())) == 2
 
-    run_main(monkeypatch, tmp_path, "clean", "--set", "image.size=16", "--set", "train.precision=float32")
+    run_main(monkeypatch, tmp_path, "clean", "--set", "image.size=16", "--set", "train.precision=float32", *NONE)
 
     [kept] = folder.iterdir()
     assert json.loads((kept / "manifest.json").read_bytes())["artifact"]["image_shape"] == [16, 16, 1]
 
 
 def test_clean_all_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_main(monkeypatch, tmp_path, "data")
+    run_main(monkeypatch, tmp_path, "data", *NONE)
     store = tmp_path / ".compress" / "store"
     assert list(store.glob("*/*"))
 

@@ -177,7 +177,8 @@ def test_a_second_run_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_the_data_command_draws_a_contact_sheet(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_main(monkeypatch, folder, "data", "images", "--skip-bad", "--set", "image.size=[32, 96]") == 0
+    settings = ("--set", "image.size=[32, 96]", "--set", "recipe=none")
+    assert run_main(monkeypatch, folder, "data", "images", "--skip-bad", *settings) == 0
 
     said = capsys.readouterr().out
     assert "99 images" in said

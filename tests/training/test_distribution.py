@@ -40,17 +40,17 @@ batch_size = 16
 learning_rate = 0.01
 schedule = { shape = "wsd" }  # the chief decides when the rate falls
 architecture = { name = "vgg11", options = { width = 0.05, batch_norm = false } }
-# Nothing moves: each process would compile that anew
-augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
+# Nothing moves: each process would compile that anew. With flips given, the recipe tries nothing
+augmentation = { flip = "none", shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
 [prune]
 epochs = 2
 batch_size = 16
 learning_rate = 0.01
-augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
+augmentation = { flip = "none", shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
 [distill]
 epochs = 1
 views = 2
-augmentation = { shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
+augmentation = { flip = "none", shift = 0, rotation = 0, zoom = 0, brightness = 0.2 }
 student = { options = { width = 4, blocks = 2 } }
 [quantize]
 images = 16
@@ -230,8 +230,9 @@ def test_mirrored_without_two_gpus_is_refused(
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
 
-    settings = ("--set", "train.strategy=mirrored", "--set", "train.precision=float32")
-    assert run_main(monkeypatch, tmp_path, "teacher", *settings) == 2
+    settings = ("train.strategy=mirrored", "train.precision=float32", "recipe=none")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    assert run_main(monkeypatch, tmp_path, "teacher", *arguments) == 2
     assert capsys.readouterr().err == (
         "error: train.strategy = 'mirrored': needs two GPUs, this machine has 0; should be 'none'\n"
     )
