@@ -3,7 +3,8 @@
     python benchmarks/resume.py REFERENCE FOLDER [ARGUMENTS OF python -m compress all]
 
 REFERENCE is the folder of a run with the same arguments that was never killed; FOLDER must not exist. With the default
-settings it takes about 8 minutes on 2 cores.
+settings it takes about 8 minutes on 2 cores. Where the arguments set teacher.schedule.shape=wsd, the teacher is killed
+at a constant rate, when it has been decided that the rate falls, and while it falls.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,15 +20,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# Stages to kill, and the most seconds until then, from the first finished epoch or from a restart
-KILLS = (("teacher", 30.0), ("teacher", 30.0), ("prune", 30.0), ("distill", 4.0), ("distill", 4.0))
+# Stages to kill, a pattern that has to have been printed, and the most seconds until then, from then and the first
+# finished epoch
+KILLS = (
+    ("teacher", "", 30.0),
+    ("teacher", "", 30.0),
+    ("prune", "", 30.0),
+    ("distill", "", 4.0),
+    ("distill", "", 4.0),
+)
+KILLS_WSD = (("teacher", "of at most", 5.0), ("teacher", "the rate falls", 0.2), ("teacher", r"epoch \d+/", 5.0))
 
 
 def main() -> None:
     """Print whether the killed run ended with the same model files."""
     reference, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True)
-    log = killed_run(folder, sys.argv[3:], KILLS, random.Random())
+    kills = KILLS_WSD if "teacher.schedule.shape=wsd" in sys.argv else KILLS
+    log = killed_run(folder, sys.argv[3:], kills, random.Random())
     expected, found = model_hashes(reference), model_hashes(folder)
     print(*(line for line in log.splitlines() if "goes on" in line or "done in" in line or "killed" in line), sep="\n")
     repeated = repeated_stages(log)
@@ -36,19 +47,21 @@ def main() -> None:
 
 
 def killed_run(
-    folder: Path, arguments: Sequence[str], kills: Sequence[tuple[str, float]], chance: random.Random
+    folder: Path, arguments: Sequence[str], kills: Sequence[tuple[str, str, float]], chance: random.Random
 ) -> str:
     """Run `all` in a folder, kill it once for each stage in `kills`, then let it finish; return all that it printed.
 
-    A kill comes after the stage has started and has a checkpoint, at a random time within the seconds that `kills`
-    states. Raises `RuntimeError` if a stage finishes before its kill or if the run fails.
+    A kill comes after the stage has started, has a checkpoint and something is printed that `kills` states, at a random
+    time within its seconds. Raises `RuntimeError` if a stage finishes before its kill or if the run fails.
     """
     log = ""
-    for stage, longest_wait in kills:
+    for stage, said, longest_wait in kills:
         process, output = start(folder, arguments)
         work = folder / ".compress" / "work"
         while process.poll() is None and not (
-            f"{stage}: starts" in output.read_text() and any(work.glob(f"{stage}-*/checkpoint/training.npz"))
+            f"{stage}: starts" in output.read_text()
+            and re.search(said, output.read_text())
+            and any(work.glob(f"{stage}-*/checkpoint/training.npz"))
         ):
             time.sleep(0.02)
         time.sleep(chance.uniform(0, longest_wait))

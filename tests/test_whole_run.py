@@ -173,7 +173,7 @@ def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run)
 def test_a_run_killed_in_each_training_ends_with_the_same_files(tiny_run: Run, tmp_path: Path) -> None:
     stages, arguments = ["teacher", "prune", "distill"], ["--config", str(TINY)]
 
-    log = killed_run(tmp_path, arguments, [(stage, 0.5) for stage in stages], random.Random(0))
+    log = killed_run(tmp_path, arguments, [(stage, "", 0.5) for stage in stages], random.Random(0))
 
     assert [stage for stage in stages if f"{stage}: goes on after epoch" in log] == stages
     assert repeated_stages(log) == []
