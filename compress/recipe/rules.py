@@ -32,7 +32,7 @@ def splits(facts: Facts, config: Any) -> Iterator[Decision]:
     """Hold out no more images than a figure needs: the standard error of an accuracy p of n is sqrt(p (1 - p) / n)."""
     n = sum(facts.undivided)
     for split in ("validation", "test"):
-        fraction = max(0.01, math.floor(100 * MEASURED / n) / 100)
+        fraction = max(0.01, math.floor(100 * MEASURED / max(1, n)) / 100)
         if split not in facts.given and fraction < getattr(config.data, split):
             yield Decision(f"data.{split}", fraction, f"of {n:,} images, enough to measure accuracy to half a point")
 

@@ -134,6 +134,7 @@ def test_adam_has_rates_of_its_own() -> None:
         (6_000, (), {"data.validation": 0.06, "data.test": 0.06}),
         (6_000, ("train", "test"), {"data.validation": 0.06}),
         (200_000, ("train", "validation"), {"data.test": 0.01}),
+        (0, ("validation", "test"), {}),
     ],
 )
 def test_no_more_is_held_out_than_a_figure_needs(
