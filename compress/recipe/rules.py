@@ -23,6 +23,8 @@ LONGEST = 8  # times as long as wide, at most
 SMALL_SIDE = 40  # pixels; images that are seen no larger have little detail
 MEASURED = 4_000  # held-out images that measure an accuracy of 0.9 to half a point, one standard error
 FEW, MANY = 4_000, 16_000  # training images
+FEWEST_EPOCHS, MOST_EPOCHS, MOST_STEPS = 10, 200, 4_000  # of the teacher, at most
+PATIENCE = 2  # epochs
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
 
 Rule = Callable[[Facts, Any], Iterator[Decision]]
@@ -81,16 +83,29 @@ def rates(facts: Facts, config: Any) -> Iterator[Decision]:
             yield Decision("teacher.learning_rate", min(0.1, 0.02 * batch / 32), f"{batch} images per step")
 
 
+def schedules(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Let each training end by what it learns, not at an epoch set beforehand: Haegele et al., 2024; see `fall`."""
+    for section in TRAININGS:
+        yield Decision(f"{section}.schedule.shape", "wsd", "each training ends once it learns no more")
+
+
 def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Train longer on what is harder to see, and see fewer epochs of more images.
+    """Allow as many steps as the hardest data took; where all epochs are taken, as many as suit easy data.
 
     A student goes on getting better for some 60 passes over the images (Beyer et al., "Knowledge distillation: A good
     teacher is patient and consistent", 2022).
     """
+    for section in TRAININGS:
+        if getattr(config, section).schedule.shape == "wsd":
+            yield Decision(f"{section}.patience", PATIENCE, "epochs without gain before the rate falls")
     n = facts.n_train(config.data)
-    hard = facts.channels == 3 or _area(config) > SMALL_SIDE**2
-    seen = f"{n:,} training images{', in colour or detail' if hard else ''}"
-    yield Decision("teacher.epochs", (30 if n < MANY else 15) if hard else 6 if n < FEW else 10, seen)
+    seen = f"{n:,} training images"
+    if config.teacher.schedule.shape == "wsd":
+        steps = math.ceil(n / config.teacher.batch_size)
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(MOST_STEPS / steps)))
+        yield Decision("teacher.epochs", epochs, f"{seen}, {epochs * steps:,} steps at most")
+    else:
+        yield Decision("teacher.epochs", 6 if n < FEW else 10, seen)
     yield Decision("prune.epochs", 6 if n < MANY else 3, seen)
     views, epochs = (8, 10) if n < MANY else (4, 15)
     passes = f"{views * epochs} passes over the images"
@@ -153,6 +168,7 @@ RULES: tuple[Rule, ...] = (
     flips,
     batch_sizes,
     rates,
+    schedules,
     lengths,
     student,
 )

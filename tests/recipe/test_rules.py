@@ -31,10 +31,12 @@ def decided(known: Facts, *assignments: str) -> dict[str, Any]:
     return {made.key: made.value for made in decide(known, load(assignments=assignments))}
 
 
-def test_digits_come_to_the_defaults() -> None:
+def test_digits_come_to_the_defaults_but_for_their_lengths() -> None:
     config: Any = load()
     for key, value in decided(facts()).items():
         section, _, name = key.partition(".")
+        if name in ("schedule.shape", "patience") or key == "teacher.epochs":
+            continue
         if name.startswith("student.options."):
             assert {"width": 8, "blocks": 4}[name.rpartition(".")[2]] == value
         else:
@@ -144,10 +146,24 @@ def test_no_more_is_held_out_than_a_figure_needs(
     assert {key: value for key, value in made.items() if key.startswith("data.")} == held_out
 
 
-def test_colour_takes_more_epochs_and_a_wider_student() -> None:
-    grey, colour = decided(facts()), decided(facts(channels=3))
-    assert colour["teacher.epochs"] > grey["teacher.epochs"]
-    assert colour["distill.student.options.width"] > grey["distill.student.options.width"]
+@pytest.mark.parametrize(("per_class", "epochs"), [(10, 200), (180, 118), (700, 61), (6_000, 10), (100_000, 10)])
+def test_the_teacher_may_take_so_many_steps_and_ends_earlier(per_class: int, epochs: int) -> None:
+    made = decided(facts(per_class))
+    assert made["teacher.schedule.shape"] == "wsd"
+    assert made["teacher.epochs"] == epochs
+
+
+def test_a_schedule_that_takes_all_epochs_gets_no_more_than_it_needs() -> None:
+    made = decided(facts(), "teacher.schedule.shape=cosine")
+    assert made["teacher.epochs"] == 6
+    assert "teacher.patience" not in made
+    assert made["distill.patience"] == 2
+
+
+def test_colour_takes_a_wider_student() -> None:
+    assert (
+        decided(facts(channels=3))["distill.student.options.width"] > decided(facts())["distill.student.options.width"]
+    )
 
 
 @pytest.mark.parametrize("per_class", [10, 180, 2_000, 100_000])
