@@ -131,8 +131,10 @@ def fit_teacher(
 ) -> tuple[Any, list[Fitted]]:
     """Return the trained Keras model, and the course of each phase of its training."""
     from compress import networks
+    from compress.data.images import images_of
     from compress.tensorflow import start_afresh
     from compress.training.checkpoint import START
+    from compress.training.scale import bring_to_scale
     from compress.training.supervised import fit_to_labels, label_batches
     from compress.training.transfer import fit_phase
 
@@ -142,6 +144,7 @@ def fit_teacher(
     if config.weights != pretrained.NONE:
         file = pretrained.file_of(config.weights, teacher)
         pretrained.load_into(model, teacher.BLOCKS, file, from_bgr=True)
+        bring_to_scale(model, teacher.BLOCKS, images_of(data, "train"), context)
     batches = label_batches(data, config, balance, context.seed)
     epochs = config.epochs + sum(phase.epochs for phase in config.phases)
     trainings = []

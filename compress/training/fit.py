@@ -23,7 +23,9 @@ from compress.metrics.training import warnings
 from compress.training import distribution, history, memory, precision
 from compress.training.checkpoint import START
 from compress.training.settings import Engine, TrainingSettings
-from compress.training.trainer import Training
+from compress.training.trainer import DivergedError, Training
+
+ONLY = "training"  # the name of the only training of a stage, or of the last one
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def fit(
     engine: Engine,
     context: Context,
     *,
-    name: str = "training",
+    name: str = ONLY,
     callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
     metric: Metric = "accuracy",
@@ -72,7 +74,8 @@ def fit(
         Keras callbacks for every epoch.
     may_stop_from
         The first epoch (from 0) whose weights may be the result, such as the first one with the final sparsity; `START`
-        if those that the training begins with may be the result too, because they are trained already.
+        if those that the training begins with may be the result too, because they are trained already. Then a
+        training that diverges ends, and raises no error.
     metric
         `accuracy`, or `recall`, the mean over the classes, where rare classes count as much as frequent ones.
     """
@@ -82,19 +85,34 @@ def fit(
         training = Training(
             model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from, metric
         )
-        while training.goes_on:
-            start = time.perf_counter()
-            epoch_loss = training.epoch()
-            if epoch_loss is not None:
-                training.judge(epoch_loss, time.perf_counter() - start)
-                training.save()
-                training.report(time.perf_counter() - start)
-                training.synchronize()
+        try:
+            while training.goes_on:
+                start = time.perf_counter()
+                epoch_loss = training.epoch()
+                if epoch_loss is not None:
+                    training.judge(epoch_loss, time.perf_counter() - start)
+                    training.save()
+                    training.report(time.perf_counter() - start)
+                    training.synchronize()
+        except DivergedError as error:
+            if may_stop_from != START or shared.strategy:  # other processes would wait for this one
+                raise
+            context.note(str(error))
     model.set_weights(training.best_weights)
     state, results = training.state, history.results(name, training.state.rows)
     if shared.is_chief:
-        which = "as it began" if state.best == START else f"after epoch {state.best + 1} of {training.length.epochs}"
-        context.note(f"{context.stage}: {training.told(state.best_result[0])}, {which}")
+        context.note(f"{context.stage}: {'' if name == ONLY else f'{name}: '}{_outcome(training)}")
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")
     return Fitted(name, results, dtype, state.epoch - training.begun, settings.epochs)
+
+
+def _outcome(training: Training) -> str:
+    """Return in words how good the weights are that are kept, and which these are."""
+    state = training.state
+    best = training.told(state.best_result[0])
+    if state.best != START:
+        return f"{best}, after epoch {state.best + 1} of {training.length.epochs}"
+    scores = [row[f"validation_{training.metric}"] for row in state.rows]  # type: ignore[literal-required]
+    others = f"{max(scores):.4f} after the best epoch" if scores else "no epoch ended"
+    return f"{best} as it began, {others}: the weights that it began with are kept"

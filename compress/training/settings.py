@@ -44,10 +44,13 @@ class Schedule(BaseModel):
     fall: float = Field(0.3, gt=0, lt=1, description="wsd: fraction of all steps in which the rate falls.")
 
 
-def _norm(value: Any) -> Any:
+def _number(value: Any) -> Any:
     if value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
         return value
     raise ValueError("should be auto, or a number of 0 or more")
+
+
+AutoOrNumber = Annotated[float | Literal["auto"], BeforeValidator(_number)]
 
 
 class TrainingSettings(BaseModel):
@@ -71,7 +74,7 @@ class TrainingSettings(BaseModel):
     )
     l1: float = Field(0.0, ge=0, le=1, description="Weight in the loss of the sum of the kernels' absolute values.")
     l2: float = Field(0.0, ge=0, le=1, description="Weight in the loss of the sum of the kernels' squares.")
-    clip_norm: Annotated[float | Literal["auto"], BeforeValidator(_norm)] = Field(
+    clip_norm: AutoOrNumber = Field(
         "auto",
         description="Largest norm of all gradients together; 0: no clipping; auto: 1 where convolutions are trained "
         "without batch normalization, whose gradients nothing else bounds, otherwise 0.",
@@ -101,8 +104,15 @@ class Phase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     blocks: int = Field(0, ge=0, description="How many of the last blocks train with the head; 0: the head alone.")
-    epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training images, at most.")
-    learning_rate: float = Field(0.01, gt=0, le=10, description="Peak of the rate.")
+    epochs: int = Field(
+        10, ge=1, le=10_000, description="Passes over the training images, at most; the head alone takes all."
+    )
+    learning_rate: float = Field(0.02, gt=0, le=10, description="Peak of the rate.")
+    weight_decay: AutoOrNumber = Field(
+        "auto",
+        description="As `teacher.weight_decay`; auto: for the head alone 1000 / training images, at most 2, otherwise "
+        "`teacher.weight_decay`.",
+    )
     views: int = Field(
         1,
         ge=0,

@@ -32,6 +32,10 @@ from compress.training.step_time import compiled
 POLL_SECONDS = 0.1
 
 
+class DivergedError(CompressError):
+    """A loss is no longer finite."""
+
+
 class Training:
     """A training in progress, in one of the processes that take part in it.
 
@@ -212,7 +216,7 @@ class Training:
     def _check_finite(self, name: str, value: float, where: str = "") -> None:
         if not math.isfinite(value):
             where += f"epoch {self.state.epoch + 1}"
-            raise CompressError(
+            raise DivergedError(
                 f"{self.context.stage}: the {name} is {value} in {where}: training diverged; the learning rate, "
                 f"{self.settings.learning_rate}, should be lower"
             )

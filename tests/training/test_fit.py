@@ -36,14 +36,14 @@ class Killed(Exception):
     pass
 
 
-def context(folder: Path, kill_after: float = 2.0) -> Context:
+def context(folder: Path, kill_after: float = 2.0, notes: list[str] | None = None) -> Context:
     """A context that kills the training once more than a fraction of it is done."""
 
     def progress(fraction: float, words: str) -> None:
         if fraction > kill_after:
             raise Killed
 
-    return Context("stage", 0, 0, folder, folder / "logs", progress, lambda line: None)
+    return Context("stage", 0, 0, folder, folder / "logs", progress, (notes if notes is not None else []).append)
 
 
 def new_model() -> Any:
@@ -301,10 +301,17 @@ def test_weights_that_are_trained_already_are_the_result_where_no_epoch_is_bette
     monkeypatch.setattr("compress.training.trainer.evaluate", scripted)
     settings = SETTINGS.model_copy(update={"epochs": 3})
     with pytest.raises(Killed):
-        train(context(tmp_path, kill_after=0.7), settings, model, may_stop_from=START)
-    weights = train(context(tmp_path), settings, model, may_stop_from=START)
+        train(context(tmp_path, kill_after=0.7), settings, model, may_stop_from=START, name="phase2")
+    notes: list[str] = []
+    resumed = context(tmp_path, notes=notes)
+    weights = train(resumed, settings, model, may_stop_from=START, name="phase2")
 
     assert [w.tobytes() for w in weights] == [w.tobytes() for w in seen[0 if kept else 1]]
+    outcome = {
+        True: "0.6000 as it began, 0.5000 after the best epoch: the weights that it began with are kept",
+        False: "0.5000, after epoch 1 of 3",
+    }[kept]
+    assert notes[-1] == f"stage: phase2: validation accuracy {outcome}"
 
 
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
@@ -313,6 +320,18 @@ def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
         train(context(tmp_path), SETTINGS.model_copy(update={"learning_rate": float("nan")}), callbacks=[steps])
 
     assert len(steps.weights) == 2, "of three steps of the epoch: the first one spoilt the weights"
+
+
+def test_a_training_that_diverges_leaves_weights_that_were_trained_already(tmp_path: Path) -> None:
+    model, notes = new_model(), []  # type: ignore[var-annotated]
+    before = model.get_weights()
+
+    settings = SETTINGS.model_copy(update={"learning_rate": float("nan")})
+    weights = train(context(tmp_path, notes=notes), settings, model, may_stop_from=START)
+
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in before]
+    assert notes[0].startswith("stage: the loss is nan in step 2 of epoch 1: training diverged")
+    assert "as it began, no epoch ended: the weights that it began with are kept" in notes[1]
 
 
 def test_a_network_without_batch_normalization_does_not_diverge_at_the_default_rate(tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from compress.config import load
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.data.batches import Batches, Epoch
+from compress.data.images import images_of
 from compress.stages import data, teacher
 from compress.tensorflow import keras, start_afresh
-from compress.training import transfer
+from compress.training import scale, transfer
 from compress.training.evaluation import Result
 from compress.training.history import FILE
-from compress.training.settings import Engine
+from compress.training.settings import Engine, Phase
 from compress.training.transfer import Views
+from teachers import vgg11
 from tests.training.test_fit import Killed
 
 FLOAT32 = Engine(precision="float32")
@@ -50,6 +52,19 @@ def context(folder: Path, notes: list[str] | None = None, kill_after: float = 2.
             raise Killed
 
     return Context("teacher", 0, 5, folder, folder / "logs", progress, (notes if notes is not None else []).append)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The setting for weights of a trunk of `TINY`."""
+    start_afresh(1)
+    model = vgg11.build((32, 32, 3), 2, width=0.05, batch_norm=False)
+    convolutions = {layer.name: layer.get_weights() for layer in model.layers if "conv" in layer.name}
+    file = tmp_path_factory.mktemp("weights") / "trunk.npz"
+    np.savez(
+        file, **{f"{name}/{i}": 1.5 * array for name, pair in convolutions.items() for i, array in enumerate(pair)}
+    )
+    return f"weights={file}"
 
 
 def train(images: Dataset, where: Context, *assignments: str) -> dict[str, list[np.ndarray]]:
@@ -109,7 +124,7 @@ def test_kept_features_train_what_those_computed_anew_do(
     texts = [(tmp_path / name / "logs" / "phase1" / FILE).read_text() for name in ("kept", "anew")]
     losses = [[float(row["loss"]) for row in csv.DictReader(text.splitlines())] for text in texts]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
-    assert notes[0].startswith("teacher: validation accuracy ")
+    assert notes[0].startswith("teacher: phase1: validation accuracy ")
     assert notes[1].startswith("teacher: phase1: 4 epochs on kept features of")
     assert "which saved" in notes[1]
 
@@ -143,7 +158,7 @@ def test_features_that_differ_from_call_to_call_are_not_kept() -> None:
     random = layers.Dropout(0.5, name="block1_dropout")(layers.Dense(4, name="block1_again")(image))
 
     def cut(features: Any) -> Any:
-        return transfer._cut(keras.Model(image, layers.Dense(2, name="logits")(features)), ("block1_",))
+        return transfer.cut(keras.Model(image, layers.Dense(2, name="logits")(features)), ("block1_",))
 
     assert cut(pure).name == "block1_relu"
     assert cut(random) is None
@@ -180,19 +195,19 @@ PHASES = (
 
 
 @pytest.fixture(scope="module")
-def unbroken(images: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
+def unbroken(images: Dataset, published: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.ndarray]]:
     """What `PHASES` come to where nothing interrupts them."""
-    return train(images, context(tmp_path_factory.mktemp("unbroken")), *PHASES)
+    return train(images, context(tmp_path_factory.mktemp("unbroken")), published, *PHASES)
 
 
 @pytest.mark.parametrize("kill_after", [0.0, 0.4, 0.6])
 def test_phases_that_are_killed_go_on_to_the_same_bytes(
-    kill_after: float, unbroken: dict[str, list[np.ndarray]], images: Dataset, tmp_path: Path
+    kill_after: float, unbroken: dict[str, list[np.ndarray]], images: Dataset, published: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Killed):
-        train(images, context(tmp_path, kill_after=kill_after), *PHASES)
+        train(images, context(tmp_path, kill_after=kill_after), published, *PHASES)
 
-    resumed = train(images, context(tmp_path), *PHASES)
+    resumed = train(images, context(tmp_path), published, *PHASES)
 
     assert changed(unbroken, resumed) == set()
 
@@ -210,6 +225,37 @@ def test_whether_features_are_kept_is_decided_once(
     resumed = train(images, context(tmp_path / "killed"), *phase)
 
     assert changed(unbroken, resumed) == set()
+
+
+def test_features_are_brought_to_scale_by_training_images_alone(
+    images: Dataset, published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    bring_to_scale = scale.bring_to_scale
+
+    def watched(model: Any, blocks: Any, given: np.ndarray, where: Context) -> None:
+        seen.append(given[:])
+        bring_to_scale(model, blocks, given, where)
+
+    monkeypatch.setattr(scale, "bring_to_scale", watched)
+    train(images, context(tmp_path), published, "epochs=0", "phases=[{epochs=1}]")
+
+    np.testing.assert_array_equal(seen[0], images_of(images, "train")[:])
+
+
+@pytest.mark.parametrize(
+    ("phase", "n", "settings"),
+    [
+        (Phase(epochs=30), 1000, {"patience": 30, "weight_decay": 1.0}),
+        (Phase(epochs=30), 100, {"patience": 30, "weight_decay": 2.0}),
+        (Phase(epochs=30, weight_decay=0.1), 1000, {"patience": 30, "weight_decay": 0.1}),
+        (Phase(blocks=1), 1000, {}),
+        (Phase(blocks=1, weight_decay=0.1), 1000, {"weight_decay": 0.1}),
+    ],
+)
+def test_a_head_trains_to_its_end_with_a_decay_for_its_data(phase: Phase, n: int, settings: dict[str, Any]) -> None:
+    shared = {"epochs": phase.epochs, "learning_rate": phase.learning_rate}
+    assert transfer._settings(phase, n) == {**shared, **settings}
 
 
 def test_mixed_images_have_no_features_to_keep(images: Dataset, tmp_path: Path) -> None:
