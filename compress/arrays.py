@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -55,7 +55,15 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -> int:
-    """Return the size in bytes of an array in an untrusted .npz, without believing any size that the file states.
+    """Return the size in bytes of an array in an untrusted .npz; arguments and errors as those of `array_header`."""
+    shape, dtype = array_header(archive, name, file_size, what)
+    return math.prod(shape) * dtype.itemsize
+
+
+def array_header(
+    archive: zipfile.ZipFile, name: str, file_size: int, what: str
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an array in an untrusted .npz, without believing any size that the file states.
 
     The size in the header has to agree with the member's, and the member's has to be plausible for its compressed
     size. `file_size` is the size of the whole file in bytes; `what` names the array in messages. Raises `BadInputError`
@@ -64,11 +72,11 @@ def array_size(archive: zipfile.ZipFile, name: str, file_size: int, what: str) -
     member = archive.getinfo(f"{name}.npy")
     packed = min(member.compress_size, file_size)
     with npz_errors(what), archive.open(member) as stream:
-        size = _checked_size(stream, member.file_size, what)
+        header = _checked_header(stream, member.file_size, what)
     fold = member.file_size / max(1, packed)
     if fold > MAX_FOLD and member.file_size > SMALL:
         raise BadInputError(f"{what}: decompresses {fold:.0f}-fold, which images do not")
-    return size
+    return header
 
 
 def read_npy(file: Path, what: str, check: Callable[[int], None]) -> np.ndarray:
@@ -77,14 +85,15 @@ def read_npy(file: Path, what: str, check: Callable[[int], None]) -> np.ndarray:
     `check` is called with the array's size in bytes before it is read.
     """
     with npz_errors(what, ".npy"), file.open("rb") as stream:
-        check(_checked_size(stream, file.stat().st_size, what))
+        shape, dtype = _checked_header(stream, file.stat().st_size, what)
+        check(math.prod(shape) * dtype.itemsize)
         stream.seek(0)
         array = np.lib.format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _checked_size(stream: IO[bytes], total: int, what: str) -> int:
-    """Read a header of `total` bytes of .npy; return the array's size in bytes, which has to be that of the rest."""
+def _checked_header(stream: IO[bytes], total: int, what: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of `total` bytes of .npy; return shape and type, whose size has to be that of the rest."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -97,7 +106,7 @@ def _checked_size(stream: IO[bytes], total: int, what: str) -> int:
         raise BadInputError(f"{what}: has type {dtype}; should be numbers or text")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
         raise BadInputError(f"{what}: has {size:,} bytes, which does not fit its header: {dtype} of shape {shape}")
-    return size
+    return shape, dtype
 
 
 def read_member(archive: zipfile.ZipFile, name: str, what: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from compress import machine
 from compress.machine import Dtype
 from compress.rehearsal import Rehearsal, costs_of
 from compress.training.cluster import Cluster
-from compress.training.settings import Engine, Precision, SettledEngine
+from compress.training.settings import Engine, Precision, SettledEngine, TrainingSettings
 
 MIN_GAIN = 1.1  # times as fast as float32: a smaller gain is not worth fewer digits, and near 1 chance would decide
 
@@ -36,6 +36,8 @@ def settle(
     replicas = replicas_of(config.train, cluster)
     trained = [stage.name for stage in pipeline if stage.trains]
     chosen = dict.fromkeys(trained, "float32") | dict(told or _precisions(pipeline, config, memory, note))
+    untrained = [stage.name for stage in pipeline if stage.trains and not _trains(getattr(config, stage.section))]
+    chosen |= dict.fromkeys(untrained, "float32")  # whatever the others choose: it is the same result
     settled: dict[str, dict[str, Engine]] = {}
     for name in trained:
         # not validated: whether this process can compute so is checked where it trains
@@ -73,6 +75,11 @@ def rehearsals_of(pipeline: Sequence[Any], config: Any) -> dict[str, Rehearsal]:
     return found
 
 
+def _trains(settings: TrainingSettings) -> bool:
+    """Whether anything is trained with these settings: a teacher that begins with all weights may stay as it is."""
+    return getattr(settings, "trains", True)
+
+
 def _candidates(engine: Engine) -> tuple[Dtype, ...]:
     if engine.precision != "auto":
         return (engine.precision,)
@@ -85,7 +92,7 @@ def _precisions(
     """Return the precision of each stage that has a rehearsal; measure where there is a choice."""
     if len(_candidates(config.train)) == 1:
         return dict.fromkeys((stage.name for stage in pipeline), _candidates(config.train)[0])
-    rehearsals = rehearsals_of(pipeline, config)
+    rehearsals = {name: each for name, each in rehearsals_of(pipeline, config).items() if _trains(each.settings)}
     costs, measured = costs_of(list(rehearsals.values()), memory)
     chosen: dict[str, Precision] = {}
     alike: dict[str, list[str]] = {}

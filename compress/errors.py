@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 CRASHED = 70  # the exit code of an error that nobody foresaw: EX_SOFTWARE of sysexits.h
 
@@ -30,6 +32,15 @@ class LockedError(CompressError):
     """Another run holds the workspace."""
 
     exit_code = 5
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Let the text of a `BadInputError` begin with the key of the setting that it is about."""
+    try:
+        yield
+    except BadInputError as error:
+        raise BadInputError(f"{key}: {error}") from error
 
 
 def cannot_write(what: str, error: OSError) -> CompressError:

@@ -126,6 +126,8 @@ def of_training(
 
 def of_teacher(config: teacher.Config, facts: Facts, network: Network, inputs: Inputs) -> Estimate:
     """Return the cost of training the teacher, including its phases: stored features take one forward pass per view."""
+    if not config.trains:
+        return Estimate(0.0, 0, (network,), network.inference)
     phases = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
     return of_training(network, config, facts, facts.n_balanced, config.epochs + phases)
 

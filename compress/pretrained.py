@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress import weight_files
 from compress.errors import BadInputError
-from compress.weight_files import Arrays
+from compress.weight_files import Arrays, in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def load_into(model: Any, blocks: tuple[str, ...], file: Path, *, from_bgr: bool
             shapes, should = [array.shape for array in given], [tuple(weight.shape) for weight in layer.weights]
             if shapes != should:
                 raise BadInputError(
-                    f"{layer.name}: has {_shapes(shapes)}; should have {_shapes(should)}, as {model.name} does"
+                    f"{layer.name}: has {in_words(shapes)}; should have {in_words(should)}, as {model.name} does"
                 )
             if i == 0 and from_bgr:
                 given[0] = given[0][:, :, ::-1]
@@ -119,7 +119,7 @@ def layers(held: Arrays) -> list[Layer]:
         if not kernels:
             continue
         if len(kernels) > 1 or [array.ndim for array in rest] not in ([], [1]):
-            shapes = _shapes([array.shape for array in arrays])
+            shapes = in_words([array.shape for array in arrays])
             raise BadInputError(f"{path}: has {shapes}; should have one kernel and at most a bias")
         own_name = held.layers.get(f"{path}/vars") or held.layers.get(path) or path.rpartition("/")[2]
         found.append(Layer(path, own_name, kernels[0], rest[0] if rest else None))
@@ -169,7 +169,3 @@ def _path(name: str) -> str:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key that puts conv2d_10 after conv2d_9, and conv2d before both."""
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name) if part]
-
-
-def _shapes(shapes: list[tuple[int, ...]]) -> str:
-    return " and ".join(map(str, shapes)) or "no weights"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ def _read_npz(file: Path) -> Arrays:
 
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        _check_size(file, sum(member.file_size for member in members), len(members), file.stat().st_size)
+        check_size(file, sum(member.file_size for member in members), len(members), file.stat().st_size)
     with np.load(file, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files if f"{name}.npy" in arrays.zip.namelist()}
     return Arrays({name: array for name, array in found.items() if array.dtype.kind == "f"}, {})
@@ -90,7 +90,7 @@ def _read_keras(file: Path) -> Arrays:
         if IN_KERAS not in archive.namelist():
             raise BadInputError(f"{file}: holds no {IN_KERAS}; should be what Keras's model.save writes")
         size = archive.getinfo(IN_KERAS).file_size
-        _check_size(file, size, 1, file.stat().st_size)
+        check_size(file, size, 1, file.stat().st_size)
         with archive.open(IN_KERAS) as stream:
             data = stream.read(size)
     return _read_hdf5(io.BytesIO(data), file, len(data))
@@ -104,7 +104,7 @@ def _read_hdf5(source: Path | IO[bytes], file: Path, size: int) -> Arrays:
         datasets: dict[str, Any] = {}
         layers: dict[str, str] = {}
         _collect(opened, file, datasets, layers)
-        _check_size(file, sum(dataset.nbytes for dataset in datasets.values()), len(datasets), size)
+        check_size(file, sum(dataset.nbytes for dataset in datasets.values()), len(datasets), size)
         return Arrays({name: dataset[()] for name, dataset in datasets.items()}, layers)
 
 
@@ -137,6 +137,12 @@ def _collect(opened: Any, file: Path, datasets: dict[str, Any], layers: dict[str
     opened.visititems(visit)
 
 
-def _check_size(file: Path, size: int, count: int, held: int) -> None:
+def check_size(file: Path, size: int, count: int, held: int) -> None:
+    """Raise `BadInputError` if `count` arrays of `size` bytes together cannot be in a file of `held` bytes."""
     if size > MAX_FOLD * held or count > MAX_ARRAYS:
         raise BadInputError(f"{file}: claims {count} arrays of {size:,} bytes, more than such a file can hold")
+
+
+def in_words(shapes: Sequence[tuple[int, ...]]) -> str:
+    """Return the shapes of a layer's arrays for a message."""
+    return " and ".join(map(str, shapes)) or "no weights"

@@ -4,9 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from compress import engines, machine, rehearsal, runner
+from compress.arrays import save_arrays
 from compress.config import load
 from compress.pipeline import PIPELINE
 from compress.store import Store
@@ -115,6 +117,21 @@ def test_auto_needs_no_measurement_where_there_is_no_choice(measured: Measured, 
         only.setattr(machine, "precisions", lambda device: ("float32",), raising=False)
         assert set(engines.precisions_of(settle(tmp_path)).values()) == {"float32"}
     assert measured.asked == []
+
+
+@pytest.mark.parametrize("precision", ["auto", "bfloat16"])
+def test_a_teacher_that_is_not_trained_is_not_measured_and_the_same_in_each_precision(
+    precision: str, measured: Measured, tmp_path: Path
+) -> None:
+    save_arrays(tmp_path / "whole.npz", {"0000": np.zeros((2, 3), np.float32)})
+    weights = (f"teacher.weights={tmp_path / 'whole.npz'}", "teacher.epochs=0", f"train.precision={precision}")
+
+    chosen = engines.precisions_of(settle(tmp_path, *weights))
+
+    assert chosen == {"teacher": "float32", "prune": "bfloat16", "distill": "bfloat16", "unbalanced": "float32"}
+    assert [asked.settings.__class__.__module__ for asked in measured.asked] == (
+        ["compress.stages.prune", "compress.stages.distill"] if precision == "auto" else []
+    )
 
 
 def test_long_images_are_measured_as_such(measured: Measured, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from compress import forecast as module
 from compress import machine
+from compress.arrays import save_arrays
 from compress.config import load
 from compress.engines import rehearsals_of, settle
 from compress.estimate import Facts
@@ -81,6 +83,19 @@ def test_a_teacher_is_not_trained_again_unless_classes_are_balanced(asked: Asked
 
     assert seconds()["unbalanced"] == 0
     assert seconds(facts=balanced)["unbalanced"] > 0
+
+
+def test_a_teacher_with_the_weights_of_all_layers_takes_no_time_and_pruning_it_does(
+    asked: Asked, tmp_path: Path
+) -> None:
+    save_arrays(tmp_path / "whole.npz", {"0000": np.zeros((2, 3), np.float32)})
+    balanced = Facts((900, 100), 250, 250, (32, 32, 1), "class_weights")
+
+    cost = seconds(f"teacher.weights={tmp_path / 'whole.npz'}", "teacher.epochs=0", facts=balanced)
+
+    assert (cost["teacher"], cost["unbalanced"]) == (0, 0)
+    assert cost["prune"] > 0
+    assert asked.families == ["teachers", "students"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from compress import pretrained, weight_files
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.errors import naming
 from compress.files import home_expanded
 from compress.plugins import Choice
 from compress.training.settings import Engine, LabelSettings, Phase
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from compress.training.fit import Fitted
 
 PRETRAINED: dict[str, Any] = {"batch_norm": False, "scaling": "caffe"}  # as ImageNet's VGG weights were trained
+NAMED = (pretrained.IMAGENET, pretrained.NONE)  # what teacher.weights may be besides a file
 
 
 class Architecture(Choice):
@@ -37,14 +39,42 @@ class Config(LabelSettings):
     )
     weights: str = Field(
         "none",
-        description="Initial weights of the trunk: imagenet (Keras's file), a file of VGG16's weights (.h5, "
-        ".weights.h5, .keras or .npz; its first layer takes blue, green, red, as Keras's does), or none. With weights, "
-        "the architecture's options have batch_norm false and scaling caffe.",
+        description="Initial weights. Of the trunk: imagenet (Keras's file), or a file of VGG16's weights (.h5, "
+        ".weights.h5, .keras or .npz; its first layer takes blue, green, red, as Keras's does), with which the "
+        "architecture's options have batch_norm false and scaling caffe. Of all layers: the weights.npz or teacher.npz "
+        "of an earlier run. Or none.",
     )
     phases: tuple[Phase, ...] = Field(
         (), description="Trainings before that of all layers: first the head, then some of the last blocks with it."
     )
-    epochs: int = Field(6, ge=0, le=10_000, description="Passes over the training images, at most, after the phases.")
+    epochs: int = Field(
+        6,
+        ge=0,
+        le=10_000,
+        description="Passes over the training images, at most, after the phases; with 0 and no phases, weights of all "
+        "layers are taken as they are.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_built_as_its_weights_tell(cls, values: Any) -> Any:
+        weights = values.get("weights") if isinstance(values, dict) else None
+        if not isinstance(weights, str) or weights in NAMED:
+            return values
+        from compress import trained_weights
+
+        try:
+            file = Path(home_expanded(weights))
+        except ValueError:  # refused with the setting itself
+            return values
+        with naming("teacher.weights"):
+            weight_files.check_file(file)
+            told = trained_weights.described(file) if trained_weights.is_whole(file) else None
+            if told is None:
+                return values
+            told_choice = trained_weights.architecture(told, Architecture, file)
+        given = values.get("architecture", told_choice)
+        return {**values, "architecture": trained_weights.agreed(given, told_choice, file)}
 
     @field_validator("weights")
     @classmethod
@@ -55,13 +85,12 @@ class Config(LabelSettings):
     def _can_be_trained(self) -> Config:
         teacher, name = self.architecture.module, self.architecture.name
         blocks = getattr(teacher, "BLOCKS", ())
-        if not blocks and (self.phases or self.weights != pretrained.NONE):
+        has_trunk = self.weights != pretrained.NONE and not self.is_whole
+        if not blocks and (self.phases or has_trunk):
             raise ValueError(f"teachers/{name}.py has no BLOCKS, which phases and weights need; see teachers/vgg16.py")
         if self.weights == pretrained.IMAGENET and not hasattr(teacher, "IMAGENET"):
             raise ValueError(f"weights = 'imagenet': teachers/{name}.py has none; should be a file, or none")
-        if self.weights not in (pretrained.IMAGENET, pretrained.NONE):
-            weight_files.check_file(Path(self.weights))
-        for key, value in PRETRAINED.items() if self.weights != pretrained.NONE else ():
+        for key, value in PRETRAINED.items() if has_trunk else ():
             if key not in inspect.signature(teacher.build).parameters:
                 raise ValueError(
                     f"teachers/{name}.py has no option {key}, which weights need to be {value!r}; see teachers/vgg16.py"
@@ -69,8 +98,11 @@ class Config(LabelSettings):
             given = self.architecture.options.get(key, value)
             if given != value:
                 raise ValueError(f"architecture.options.{key} = {given!r}: should be {value!r} with teacher.weights")
-        if not self.phases and not self.epochs:
-            raise ValueError("epochs = 0: trains no layer; should be 1 or more, or have teacher.phases before it")
+        if not self.trains and not self.is_whole:
+            raise ValueError(
+                "epochs = 0: trains no layer; should be 1 or more, or have teacher.phases before it, or "
+                "teacher.weights of all layers"
+            )
         for i, phase in enumerate(self.phases):
             if phase.blocks > len(blocks):
                 raise ValueError(
@@ -79,9 +111,24 @@ class Config(LabelSettings):
         return self
 
     @property
+    def is_whole(self) -> bool:
+        """Whether `weights` are those of all layers, as a run wrote them."""
+        if self.weights in NAMED:
+            return False
+        from compress import trained_weights
+
+        return trained_weights.is_whole(Path(self.weights))
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained; otherwise the teacher is what `weights` hold."""
+        return bool(self.epochs or self.phases)
+
+    @property
     def built(self) -> Architecture:
         """The architecture, with the options that published weights require."""
-        return self.architecture.with_options(PRETRAINED if self.weights != pretrained.NONE else {})
+        is_trunk = self.weights != pretrained.NONE and not self.is_whole
+        return self.architecture.with_options(PRETRAINED if is_trunk else {})
 
     @property
     def network(self) -> tuple[str, Choice]:
@@ -90,8 +137,7 @@ class Config(LabelSettings):
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on; `fingerprint` covers the content of a file of weights."""
-        named = (pretrained.IMAGENET, pretrained.NONE)
-        return {**self.model_dump(mode="json"), "weights": self.weights if self.weights in named else "a file"}
+        return {**self.model_dump(mode="json"), "weights": self.weights if self.weights in NAMED else "a file"}
 
 
 def fingerprint(config: Config, memo: Path) -> str:
@@ -131,32 +177,38 @@ def fit_teacher(
 ) -> tuple[Any, list[Fitted]]:
     """Return the trained Keras model, and the course of each phase of its training."""
     from compress import networks
-    from compress.data.images import images_of
     from compress.tensorflow import start_afresh
+    from compress.training.beginning import begin_trunk, begin_whole, judge
     from compress.training.checkpoint import START
-    from compress.training.scale import bring_to_scale
     from compress.training.supervised import fit_to_labels, label_batches
     from compress.training.transfer import fit_phase
 
     start_afresh(context.seed)
-    teacher, built = config.architecture.module, config.built
+    teacher, built, whole = config.architecture.module, config.built, config.is_whole
     model = networks.build("teachers", built.name, built.options, data.image_shape, len(data.classes))
     if config.weights != pretrained.NONE:
         file = pretrained.file_of(config.weights, teacher)
-        pretrained.load_into(model, teacher.BLOCKS, file, from_bgr=True)
-        bring_to_scale(model, teacher.BLOCKS, images_of(data, "train"), context)
+        with naming("teacher.weights"):
+            if whole:
+                begin_whole(model, file, data, context)
+            else:
+                begin_trunk(model, teacher.BLOCKS, file, data, context)
+    if not config.trains:
+        judge(model, data, context)
+        return model, []
     batches = label_batches(data, config, balance, context.seed)
     epochs = config.epochs + sum(phase.epochs for phase in config.phases)
     trainings = []
     done = 0.0
     for number, phase in enumerate(config.phases, start=1):
         part = context.part(done, done + phase.epochs / epochs)
-        trainings.append(
-            fit_phase(model, teacher.BLOCKS, phase, number, batches, data, config, engine, part, balance.metric)
+        fitted = fit_phase(
+            model, teacher.BLOCKS, phase, number, batches, data, config, engine, part, balance.metric, is_trained=whole
         )
+        trainings.append(fitted)
         done += phase.epochs / epochs
     if config.epochs:
-        may_stop_from = START if config.phases else 0
+        may_stop_from = START if config.phases or whole else 0
         rest = context.part(done, 1.0)
         trainings.append(
             fit_to_labels(

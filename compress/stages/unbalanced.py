@@ -15,8 +15,11 @@ fingerprint = teacher.fingerprint
 
 
 def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Path, context: Context) -> Unbalanced:
-    """Return the test scores, for each class, of a teacher trained in the same way but without balancing."""
-    if balance.method == "none":
+    """Return the test scores, for each class, of a teacher trained in the same way but without balancing.
+
+    There are none if nothing is balanced, or nothing trained.
+    """
+    if balance.method == "none" or not config.trains:
         return Unbalanced(None)
     from compress.data.images import images_of
     from compress.metrics.classification import class_counts

@@ -49,11 +49,13 @@ def fit_phase(
     engine: Engine,
     context: Context,
     metric: Metric = "accuracy",
+    *,
+    is_trained: bool = False,
 ) -> Fitted:
     """Train the head and the last `phase.blocks` of a model in place, the rest frozen; arguments and result as `fit`'s.
 
     `blocks` are the prefixes of the trunk's layer names, in order; what follows the last one is the head. A phase after
-    the first keeps the weights it began with if none of its epochs was better.
+    the first, or any if the model `is_trained`, keeps the weights it began with if none of its epochs was better.
     """
     name = f"phase{number}"
     validation = images_of(data, "validation"), data.labels("validation")
@@ -67,7 +69,7 @@ def fit_phase(
     if end is not None:
         batches = _in_views(batches, phase.views)
     alike = partial(fit, loss=loss, settings=settings, engine=engine, context=context, name=name)
-    train = partial(alike, may_stop_from=START if number > 1 else 0, metric=metric)
+    train = partial(alike, may_stop_from=START if number > 1 or is_trained else 0, metric=metric)
     if end is None or not _is_kept(end, n * phase.views + n_validation, name, context):
         fitted = train(model, batches=batches, validation=validation)
     else:

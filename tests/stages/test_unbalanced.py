@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from compress import networks
+from compress.arrays import save_arrays
 from compress.artifacts import Dataset, Network, Score, Unbalanced
 from compress.context import Context
 from compress.data.balance import Balance
@@ -16,12 +17,15 @@ from compress.training.evaluation import forward_of, logits_of
 from compress.training.settings import Engine
 
 
-def test_where_nothing_is_balanced_nothing_is_trained(
-    data: Dataset, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("method", "epochs"), [("none", 6), ("oversample", 0)])
+def test_where_nothing_is_balanced_or_no_teacher_trained_nothing_is_compared(
+    method: Any, epochs: int, data: Dataset, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(teacher, "fit_teacher")
+    save_arrays(tmp_path / "whole.npz", {"0000": np.zeros((2, 3), np.float32)})
+    config = unbalanced.Config(weights=str(tmp_path / "whole.npz"), epochs=epochs)
 
-    result = unbalanced.run(unbalanced.Config(), Balance(), Engine(), data, tmp_path, context)
+    result = unbalanced.run(config, Balance(method=method), Engine(), data, tmp_path, context)
 
     assert result == Unbalanced(None)
 

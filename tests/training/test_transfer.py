@@ -89,10 +89,10 @@ def test_each_phase_trains_what_it_says_and_leaves_the_rest(
     seen: list[dict[str, list[np.ndarray]]] = []
     fit_phase = transfer.fit_phase
 
-    def watched(model: Any, *arguments: Any) -> None:
+    def watched(model: Any, *arguments: Any, **options: Any) -> None:
         weights = lambda: {layer.name: layer.get_weights() for layer in model.layers if layer.weights}  # noqa: E731
         seen.append(weights())
-        fit_phase(model, *arguments)
+        fit_phase(model, *arguments, **options)
         seen.append(weights())
 
     monkeypatch.setattr(transfer, "fit_phase", watched)
