@@ -20,7 +20,8 @@ class Facts:
 
     `counts` are images per class in the whole data, `undivided` those that the source gives to neither validation nor
     test, `given` the splits that it has. `sizes` are width and height as stored, in pixels, of a sample of the images;
-    `channels` is 1 for grey or 3. `learned` is what short trainings have told, None if nothing was tried.
+    `channels` is 1 for grey or 3. `learned` is what short trainings have told, None if nothing was tried. `published`
+    says why published weights cannot be had; it is empty if they can, and None if nobody asked.
     """
 
     counts: tuple[int, ...]
@@ -29,6 +30,7 @@ class Facts:
     sizes: tuple[tuple[int, int], ...]
     channels: int
     learned: Learned | None = None
+    published: str | None = None
 
     def n_train(self, data: Any) -> int:
         """Return how many images are left to train on, about, with the settings of the section `data`."""

@@ -18,14 +18,18 @@ from compress.config import given_keys, updated
 from compress.context import Decision, stage_seed
 from compress.files import sha256_json, write_file
 from compress.fingerprint import code_digest, library_versions
+from compress.pretrained import why_not
 from compress.recipe.facts import Facts, facts_of, samples_of
-from compress.recipe.rules import RULES, Rule, sizes_to_try, splits
+from compress.recipe.image_rules import sizes_to_try, splits
+from compress.recipe.rules import RULES, Rule
 from compress.recipe.sample import sample_of
+from compress.recipe.transfer_rules import asks_for_published
 from compress.recipe.trials import learn
 from compress.stages import data
 from compress.store import Store
 
 MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code facts and decisions depend on
+LOOKED_FOR = ("data.", "image.", "teacher.weights")  # given, these change what is looked for
 ELSEWHERE = {"workspace", "exported", "recipe"}  # settings that no decision depends on
 
 
@@ -66,8 +70,10 @@ def settle(
 def look(config: Any, memo: Path, status: Callable[[str], None]) -> Facts:
     """Return the facts about the data of a run, with what short trainings tell where that matters."""
     samples = samples_of(config)
-    facts = facts_of(samples, config)
-    sizes = sizes_to_try(facts, config, given_keys(config))
+    facts, given = facts_of(samples, config), given_keys(config)
+    if asks_for_published(facts, config, given):
+        facts = dataclasses.replace(facts, published=why_not(config.teacher.architecture.module))
+    sizes = sizes_to_try(facts, config, given)
     if not sizes:
         return facts
     divided = with_decisions(config, decide(facts, config, (splits,)))
@@ -76,11 +82,11 @@ def look(config: Any, memo: Path, status: Callable[[str], None]) -> Facts:
 
 
 def decide(facts: Facts, config: Any, rules: Sequence[Rule] = RULES) -> tuple[Decision, ...]:
-    """Return a decision for each key that a rule knows and that is not given in the settings."""
-    given = given_keys(config)
+    """Return a decision for each key that a rule knows and that is not given; the first rule decides."""
     decisions: list[Decision] = []
     for rule in rules:
-        made = [decision for decision in rule(facts, config) if not _is_given(decision.key, given)]
+        known = given_keys(config)
+        made = [decision for decision in rule(facts, config) if not _is_given(decision.key, known)]
         config = updated(config, {decision.key: decision.value for decision in made}, "the recipe")
         decisions += made
     return tuple(decisions)
@@ -111,7 +117,8 @@ def _digests(config: Any, store: Store) -> tuple[str, str]:
             data.fingerprint(config.data, store.memo),
             config.data.key_settings(),
             config.image.model_dump(mode="json"),
-            sorted(key for key in keys if key.startswith(("data.", "image.")) or key.endswith(".flip")),
+            config.teacher.architecture.model_dump(mode="json"),
+            sorted(key for key in keys if key.startswith(LOOKED_FOR) or key.endswith(".flip")),
             config.seed,
             code_digest(MODULES),
             library_versions(MODULES),

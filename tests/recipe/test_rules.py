@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from compress.artifacts import Split
-from compress.config import load
+from compress.config import given_keys, load
 from compress.recipe.facts import Facts
-from compress.recipe.rules import TRAININGS, sizes_to_try
+from compress.recipe.image_rules import TRAININGS, sizes_to_try
 from compress.recipe.sample import Size
 from compress.recipe.settle import decide
+from compress.recipe.transfer_rules import asks_for_published
 from compress.recipe.trials import Learned
 
 
@@ -190,3 +191,59 @@ def test_later_rules_see_the_size_that_is_given() -> None:
     assert decided(facts(), "image.size=8")["distill.student.options.blocks"] == 3
     assert decided(facts(sizes=((500, 500),)), "image.size=32")["distill.student.options.blocks"] == 4
     assert decided(facts(sizes=((500, 500),)))["distill.student.options.blocks"] == 5
+
+
+PHOTOS = facts(sizes=((320, 240),), channels=3)
+
+
+def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> None:
+    made = decided(replace(PHOTOS, published=""))
+    assert made["teacher.weights"] == "imagenet"
+    assert [phase.get("blocks", 0) for phase in made["teacher.phases"]] == [0, 1]
+    assert made["prune.sparsity"] == 0.5
+    assert made["teacher.learning_rate"] == 1e-4
+    absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
+    assert absent["teacher.weights"].value == "none"
+    assert "no answer" in absent["teacher.weights"].reason
+    assert "teacher.phases" not in absent
+
+
+@pytest.mark.parametrize(
+    ("known", "assignments"),
+    [
+        (PHOTOS, ()),  # nobody asked
+        (replace(PHOTOS, published="", counts=(9_000,) * 10, undivided=(9_000,) * 10), ()),
+        (replace(PHOTOS, published=""), ("image.size=48",)),
+        (replace(PHOTOS, published=""), ("teacher.weights=none",)),
+    ],
+)
+def test_others_begin_with_random_weights(known: Facts, assignments: tuple[str, ...]) -> None:
+    made = decided(known, *assignments)
+    assert "teacher.weights" not in made
+    assert "teacher.phases" not in made
+
+
+def test_weights_that_are_given_are_trained_in_phases_of_which_each_setting_can_be_given() -> None:
+    made = decided(facts(), "teacher.weights=imagenet", "teacher.epochs=5")
+    assert len(made["teacher.phases"]) == 2
+    assert "teacher.epochs" not in made
+    assert "teacher.phases" not in decided(facts(), "teacher.weights=imagenet", "teacher.phases=[]")
+
+
+@pytest.mark.parametrize(
+    ("known", "assignments", "asks"),
+    [
+        (PHOTOS, (), True),
+        (PHOTOS, ("teacher.weights=none",), False),
+        (PHOTOS, ("teacher.architecture=vgg11",), False),
+        (PHOTOS, ("teacher.architecture.options.width=0.5",), False),
+        (replace(PHOTOS, channels=1), (), False),
+        (replace(PHOTOS, sizes=((320, 48),)), (), False),
+        (replace(PHOTOS, sizes=()), (), False),
+    ],
+)
+def test_published_weights_are_asked_for_where_they_suit(
+    known: Facts, assignments: tuple[str, ...], asks: bool
+) -> None:
+    config = load(assignments=assignments)
+    assert asks_for_published(known, config, given_keys(config)) == asks

@@ -12,7 +12,8 @@ import pytest
 from compress.config import given_keys, load, to_toml, updated
 from compress.context import Decision
 from compress.recipe import settle as recipe
-from compress.recipe.rules import TRAININGS
+from compress.recipe.facts import Facts
+from compress.recipe.image_rules import TRAININGS
 from compress.recipe.sample import Sample
 from compress.recipe.trials import Learned
 from compress.store import Store
@@ -179,3 +180,22 @@ def test_config_refuses_broken_data_in_one_line(
     assert not out
     assert err.count("\n") == 1
     assert "images.npz" in err
+
+
+def test_whether_published_weights_can_be_had_is_asked_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = recipe.facts_of, []
+
+    def photos(*given: Any) -> Facts:
+        return dataclasses.replace(real(*given), sizes=((320, 240),), channels=3)
+
+    def why_not(teacher: Any) -> str:
+        asked.append(teacher.__name__)
+        return "no answer"
+
+    monkeypatch.setattr(recipe, "facts_of", photos)
+    monkeypatch.setattr(recipe, "why_not", why_not)
+    first, said = settled(store, "image.size=64")
+    assert first.teacher.weights == "none"
+    assert "recipe: teacher.weights = none: published weights cannot be had: no answer" in said
+    assert settled(store, "image.size=64", "prune.sparsity=0.9")[0].teacher == first.teacher
+    assert asked == ["teachers.vgg16"]

@@ -1,0 +1,89 @@
+"""Rules about the images: how many are held out, at which size they are seen, and whether they are mirrored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from statistics import median
+from typing import Any
+
+from compress.context import Decision
+from compress.data.proportions import STEP, size_of
+from compress.recipe.facts import Facts
+from compress.recipe.sample import Size
+from compress.recipe.trials import area_of, default_size
+
+TRAININGS = ("teacher", "prune", "distill")  # sections
+SIDES = (32, 48, 64, 96, 128)  # pixels; a training takes about twice as long at each as at the one before
+LONGEST = 8  # times as long as wide, at most
+MEASURED = 4_000  # held-out images that measure an accuracy of 0.9 to half a point, one standard error
+
+
+def splits(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Hold out no more images than a figure needs: the standard error of an accuracy p of n is sqrt(p (1 - p) / n)."""
+    n = sum(facts.undivided)
+    for split in ("validation", "test"):
+        fraction = max(0.01, math.floor(100 * MEASURED / max(1, n)) / 100)
+        if split not in facts.given and fraction < getattr(config.data, split):
+            yield Decision(f"data.{split}", fraction, f"of {n:,} images, enough to measure accuracy to half a point")
+
+
+def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Take the size that the classes need, as short trainings have told; see `trials.needed_size`."""
+    if not facts.sizes:
+        return
+    width, height = typical_size(facts)
+    alike = len(set(facts.sizes)) == 1
+    stored = f"images are stored at {width}x{height}" if alike else f"{width}x{height} is typical"
+    sizes = sizes_to_choose_from(facts)
+    size, reason = default_size(sizes), stored
+    if facts.learned and len(sizes) > 1:
+        size, reason = facts.learned.size, f"{stored}; {facts.learned.size_reason}"
+    yield Decision("image.size", size if isinstance(size, int) else list(size), reason)
+
+
+def flips(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Mirror images in the directions in which a short training told mirrored ones too; see `trials.mirrored`."""
+    if facts.learned:
+        for section in TRAININGS:
+            yield Decision(f"{section}.augmentation.flip", facts.learned.flip, facts.learned.flip_reason)
+
+
+def sizes_to_choose_from(facts: Facts) -> list[Size]:
+    """Return sizes of the images' shape, small to large: none larger than images are stored, but one at least.
+
+    They are squares, or rectangles of about their areas where nearly all images are long alike.
+    """
+    width, height = typical_size(facts)
+    aspect = median(w / h for w, h in facts.sizes)
+    alike = sum(0.8 < w / h / aspect < 1.25 for w, h in facts.sizes) / len(facts.sizes)
+    if alike < 0.9 or 2 / 3 < aspect < 1.5:
+        return [side for side in SIDES if side == SIDES[0] or side <= min(width, height)]
+    ratio = min(LONGEST, max(1 / LONGEST, aspect))
+    sizes: list[Size] = []
+    for side in SIDES:
+        shorter = max(SIDES[0], STEP * round(side / math.sqrt(max(ratio, 1 / ratio)) / STEP))
+        size = size_of(ratio, shorter)
+        if not sizes or (size not in sizes and side**2 <= width * height):
+            sizes.append(size)
+    return sizes
+
+
+def sizes_to_try(facts: Facts, config: Any, given: Collection[str]) -> list[Size]:
+    """Return the sizes of images to try, none if nothing is to be learned from that; `given` are the keys that are set.
+
+    Where the size is given, mirrored images are tried at no more pixels than the default.
+    """
+    if not facts.sizes or len(facts.undivided) < 2 or min(facts.undivided) == 0:
+        return []  # the data stage tells what is wrong with such data
+    sizes = sizes_to_choose_from(facts)
+    if "image.size" in given:
+        sizes = [min(config.image.size, default_size(sizes), key=area_of)]
+    flips_given = all(f"{section}.augmentation.flip" in given for section in TRAININGS)
+    return [] if flips_given and len(sizes) == 1 else sizes
+
+
+def typical_size(facts: Facts) -> tuple[int, int]:
+    """Return the median width and height of images as stored."""
+    width, height = (round(median(size[i] for size in facts.sizes)) for i in range(2))
+    return width, height
