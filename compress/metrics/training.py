@@ -43,7 +43,7 @@ def still_rose(scores: Sequence[float], learning_rates: Sequence[float]) -> bool
         if len(chosen) >= TREND:
             late = chosen[-max(TREND, len(chosen) // 2) :]
             return bool(kendalltau(range(len(late)), late, alternative="greater").pvalue < 0.05)
-    return scores[-1] > max(scores[:-1], default=0.0)
+    return scores[-1] > max(scores[:-1], default=scores[-1])
 
 
 def _largest_rise(epochs: Sequence[EpochResult]) -> tuple[EpochResult, EpochResult] | None:

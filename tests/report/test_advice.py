@@ -105,6 +105,7 @@ def test_a_teacher_that_still_got_better_at_its_last_epoch_is_told_to_train_long
         ((0.6,) * 14, HOLDING, 14),
         ((0.5, 0.6, 0.8, 0.9, 0.93, 0.95), ONE_CYCLE, 6),  # 20 mistakes: that there are fewer could be chance
         (RISING, ONE_CYCLE, 0),  # a report from before the limit was kept
+        ((0.3,), (0.1,), 1),  # a single epoch shows no rise
         ((), (), 0),
     ],
 )
