@@ -3,17 +3,16 @@
 Warm-up, a constant rate for as long as it helps, and a short fall to zero end where a schedule planned for that length
 would have ended: Haegele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations" (2024).
 
-At a constant rate, results on a small validation split go up and down from epoch to epoch. So an epoch counts as better
-by the median of the last three results: one lucky epoch sets no bar, and one bad epoch does no harm. Two results
-count, the share of mistakes and the cross-entropy: mistakes stay the same for epochs where few images are held out, and
-the cross-entropy rises with a network's confidence while its mistakes still get fewer. One of them has to sink by a
-hundredth of itself, since it creeps down for as long as one trains.
+At a constant rate, results on a small validation split go up and down from epoch to epoch, and one of them can look no
+better by chance. So two are asked: the share of mistakes, which stays equal for epochs where few images are held out,
+and the cross-entropy, which rises with a network's confidence while its mistakes still get fewer. As long as either is
+lower than ever within `patience` epochs, the rate stays. They are not smoothed: that would tell the same some epochs
+later, as a larger patience does. Lower means by a hundredth: a cross-entropy creeps down for as long as one trains.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 
 from compress.data.balance import Metric
@@ -24,7 +23,6 @@ from compress.training.settings import Schedule, TrainingSettings
 Fall = tuple[int, int]
 """The epoch, from 0, from which on the rate falls, and the number of epochs after which it has fallen."""
 
-MEDIAN_OF = 3  # results
 GAIN = 0.01  # of a result, that counts as better
 STEPS_TO_TELL = 20  # per epoch of patience: in epochs of a few steps nothing can get better
 
@@ -77,10 +75,9 @@ def _length(schedule: Schedule, epochs: int, done: int) -> int:
 def _epochs_since_better(results: Sequence[tuple[float, float]]) -> int:
     """Return how many epochs ago one of their two results, each of which is better if it is less, was better."""
     best, since = [math.inf, math.inf], 0
-    for end in range(1, len(results) + 1):
+    for result in results:
         since += 1
-        for i, last in enumerate(zip(*results[max(0, end - MEDIAN_OF) : end], strict=True)):
-            median = statistics.median(last)
-            if median < (1.0 - GAIN) * best[i]:
-                best[i], since = median, 0
+        for i, value in enumerate(result):
+            if value < (1.0 - GAIN) * best[i]:
+                best[i], since = value, 0
     return since

@@ -50,8 +50,7 @@ def begun(
 def test_the_fall_begins_after_epochs_that_were_no_better_and_takes_its_part_of_all_epochs() -> None:
     fall, reason = begun([*BETTER[:5], *[0.85] * 9], settings()) or (None, "")
 
-    # the median of three is at 0.85 after the sixth epoch: two epochs later, 8 of 12 are done
-    assert fall == (8, 12)
+    assert fall == (7, 10)  # the fifth epoch was the last one that was better, and 0.3 of 10 are 3
     assert reason == "validation no better for 2 epochs"
 
 
@@ -79,11 +78,6 @@ def test_mistakes_that_get_fewer_are_better_too_while_the_cross_entropy_rises() 
 
 def test_a_cross_entropy_that_creeps_is_no_better() -> None:
     assert begun([0.9] * 12, settings(), [1.0 - 0.001 * i for i in range(12)]) is not None
-
-
-@pytest.mark.parametrize("chance", [0.99, 0.2])
-def test_one_lucky_or_bad_epoch_does_not_end_the_constant_rate(chance: float) -> None:
-    assert begun([*BETTER[:3], chance, *BETTER[4:]], settings()) is None
 
 
 def test_mean_recall_counts_where_the_best_epoch_is_chosen_by_it() -> None:
