@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Split
@@ -21,7 +22,8 @@ class Facts:
     `counts` are images per class in the whole data, `undivided` those that the source gives to neither validation nor
     test, `given` the splits that it has. `sizes` are width and height as stored, in pixels, of a sample of the images;
     `channels` is 1 for grey or 3. `learned` is what short trainings have told, None if nothing was tried. `published`
-    says why published weights cannot be had; it is empty if they can, and None if nobody asked.
+    says why published weights cannot be had; it is empty if they can, and None if nobody asked. `whole` tells whether
+    the teacher's weights are those of all layers, `trained_size` at which size they were trained, if they say so.
     """
 
     counts: tuple[int, ...]
@@ -31,6 +33,8 @@ class Facts:
     channels: int
     learned: Learned | None = None
     published: str | None = None
+    whole: bool = False
+    trained_size: tuple[int, int] | None = None
 
     def n_train(self, data: Any) -> int:
         """Return how many images are left to train on, about, with the settings of the section `data`."""
@@ -59,7 +63,17 @@ def facts_of(samples: Samples, config: Any) -> Facts:
         given=frozenset(splits.tolist()) if samples.splits else frozenset(),
         sizes=_sizes(samples.images),
         channels=channels_of(samples.images, config.image.color),
+        **_of_weights(config.teacher),
     )
+
+
+def _of_weights(teacher: Any) -> dict[str, Any]:
+    from compress import trained_weights
+
+    if not teacher.is_whole:
+        return {}
+    described = trained_weights.described(Path(teacher.weights))
+    return {"whole": True, "trained_size": described and described.image_shape[:2]}
 
 
 def _sizes(images: Any) -> tuple[tuple[int, int], ...]:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from compress.context import Decision
+from compress.data.preparation import height_and_width
 from compress.data.proportions import STEP, size_of
 from compress.recipe.facts import Facts
 from compress.recipe.sample import Size
@@ -30,7 +31,9 @@ def splits(facts: Facts, config: Any) -> Iterator[Decision]:
 
 def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
     """Take the size that the classes need, as short trainings have told; see `trials.needed_size`."""
-    if not facts.sizes:
+    if facts.trained_size:
+        yield Decision("image.size", _in_settings(facts.trained_size), "the teacher's weights were trained at it")
+    if facts.trained_size or not facts.sizes:
         return
     width, height = typical_size(facts)
     alike = len(set(facts.sizes)) == 1
@@ -39,7 +42,7 @@ def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
     size, reason = default_size(sizes), stored
     if facts.learned and len(sizes) > 1:
         size, reason = facts.learned.size, f"{stored}; {facts.learned.size_reason}"
-    yield Decision("image.size", size if isinstance(size, int) else list(size), reason)
+    yield Decision("image.size", _in_settings(size), reason)
 
 
 def flips(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -77,8 +80,8 @@ def sizes_to_try(facts: Facts, config: Any, given: Collection[str]) -> list[Size
     if not facts.sizes or len(facts.undivided) < 2 or min(facts.undivided) == 0:
         return []  # the data stage tells what is wrong with such data
     sizes = sizes_to_choose_from(facts)
-    if "image.size" in given:
-        sizes = [min(config.image.size, default_size(sizes), key=area_of)]
+    if facts.trained_size or "image.size" in given:
+        sizes = [min(facts.trained_size or config.image.size, default_size(sizes), key=area_of)]
     flips_given = all(f"{section}.augmentation.flip" in given for section in TRAININGS)
     return [] if flips_given and len(sizes) == 1 else sizes
 
@@ -87,3 +90,9 @@ def typical_size(facts: Facts) -> tuple[int, int]:
     """Return the median width and height of images as stored."""
     width, height = (round(median(size[i] for size in facts.sizes)) for i in range(2))
     return width, height
+
+
+def _in_settings(size: Size) -> int | list[int]:
+    """Return a size as the setting image.size has it, a JSON value."""
+    height, width = height_and_width(size)
+    return height if height == width else [height, width]

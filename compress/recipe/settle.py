@@ -25,7 +25,7 @@ from compress.recipe.rules import RULES, Rule
 from compress.recipe.sample import sample_of
 from compress.recipe.transfer_rules import asks_for_published
 from compress.recipe.trials import learn
-from compress.stages import data
+from compress.stages import data, teacher
 from compress.store import Store
 
 MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code facts and decisions depend on
@@ -118,6 +118,7 @@ def _digests(config: Any, store: Store) -> tuple[str, str]:
             config.data.key_settings(),
             config.image.model_dump(mode="json"),
             config.teacher.architecture.model_dump(mode="json"),
+            teacher.fingerprint(config.teacher, store.memo),
             sorted(key for key in keys if key.startswith(LOOKED_FOR) or key.endswith(".flip")),
             config.seed,
             code_digest(MODULES),

@@ -13,7 +13,7 @@ from compress.recipe.trials import in_words
 
 FEW = 16_000  # training images, below which published weights are worth it
 PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
-PHASES = [{"epochs": 20, "learning_rate": 0.01}, {"blocks": 1, "epochs": 4, "learning_rate": 5e-4}]
+PHASES = [{"epochs": 20}, {"blocks": 1, "epochs": 4, "learning_rate": 5e-4}]
 TEACHER: dict[str, Any] = {
     "epochs": 2,
     "learning_rate": 1e-4,
@@ -50,6 +50,10 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     2022). Without batch normalization the network bears neither high rates nor as much sparsity.
     """
     if config.teacher.weights == "none":
+        return
+    if facts.whole:
+        if not config.teacher.phases:
+            yield Decision("teacher.epochs", 0, "the weights are those of all layers")
         return
     yield Decision("teacher.phases", PHASES, "a new head learns first, on features that stay")
     for key, value in TEACHER.items():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from compress.artifacts import Split
+from compress import networks, trained_weights
+from compress.artifacts import Network, Split
 from compress.config import given_keys, load
-from compress.recipe.facts import Facts
+from compress.recipe.facts import Facts, facts_of, samples_of
 from compress.recipe.image_rules import TRAININGS, sizes_to_try
 from compress.recipe.sample import Size
 from compress.recipe.settle import decide
@@ -247,3 +249,21 @@ def test_published_weights_are_asked_for_where_they_suit(
 ) -> None:
     config = load(assignments=assignments)
     assert asks_for_published(known, config, given_keys(config)) == asks
+
+
+def test_a_teacher_of_which_all_weights_are_given_is_taken_as_it_is_at_the_size_it_was_trained_at(
+    tmp_path: Path,
+) -> None:
+    model = networks.build("teachers", "vgg11", {"width": 0.02}, (48, 64, 1), 10)
+    networks.save(model, tmp_path / "trained.npz")
+    network = Network("t", "teacher", "teachers", "vgg11", {"width": 0.02}, (48, 64, 1), 10, tmp_path / "trained.npz")
+    trained_weights.keep(network, [str(label) for label in range(10)], tmp_path / "teacher.npz")
+    config: Any = load(assignments=[f"teacher.weights={tmp_path / 'teacher.npz'}"])
+    known = facts_of(samples_of(config), config)
+
+    made = {decision.key: decision.value for decision in decide(known, config)}
+
+    assert made["image.size"] == [48, 64]
+    assert made["teacher.epochs"] == 0
+    assert "teacher.phases" not in made
+    assert len(sizes_to_try(known, config, frozenset())) == 1
