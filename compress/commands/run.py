@@ -227,9 +227,11 @@ def clean(
     loaded = settings()
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
-        console = terminal()
-        config, _ = _decided(loaded, store, console, quietly=True)
-        kept = [] if everything else _planned(config, store, console)[0]
+        kept = []
+        if not everything:
+            console = terminal()
+            config, _ = _decided(loaded, store, console, quietly=True)
+            kept, _ = _planned(config, store, console)
         freed = store.clean({(step.stage.name, step.key) for step in kept})
     print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")
 

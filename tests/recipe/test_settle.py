@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from compress import runner
 from compress.config import given_keys, load, to_toml, updated
 from compress.context import Decision
+from compress.pipeline import PIPELINE
 from compress.recipe import settle as recipe
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import TRAININGS
@@ -199,3 +202,25 @@ def test_whether_published_weights_can_be_had_is_asked_once(store: Store, monkey
     assert "recipe: teacher.weights = none: published weights cannot be had: no answer" in said
     assert settled(store, "image.size=64", "prune.sparsity=0.9")[0].teacher == first.teacher
     assert asked == ["teachers.vgg16"]
+
+
+def test_settings_that_were_settled_and_printed_have_the_same_keys(store: Store, tmp_path: Path) -> None:
+    config, _ = settled(store)
+    (tmp_path / "config.toml").write_text(to_toml(config))
+    again = load(tmp_path / "config.toml")
+    keys = [[step.key for step in runner.plan(PIPELINE, each, store)] for each in (config, again)]
+    assert keys[0] == keys[1]
+
+
+def test_a_run_prints_decisions_once_and_plan_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:  # before anything is timed
+        raise typer.Exit
+
+    monkeypatch.setattr("compress.commands.run._planned", stop)
+    said = []
+    for command in ("plan", "plan", "data", "data"):
+        assert run_main(monkeypatch, tmp_path, command, "--set", "seed=1" if command == "data" else "seed=0") == 0
+        said.append("recipe: teacher.learning_rate = 0.02: 32 images per step" in capsys.readouterr().out)
+    assert said == [True, True, True, False]
