@@ -38,14 +38,18 @@ def will_train(steps: Sequence[Step]) -> bool:
     return False
 
 
+def as_decided(config: Any, told: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a follower's settings with what the chief's recipe has told, if they leave that to a recipe."""
+    return config if config.recipe == "none" else with_decisions(config, [Decision(**made) for made in told])
+
+
 def take_part(pipeline: Sequence[Stage], config: Any, peers: Peers, console: Console) -> None:
     """Train together with the chief until the last training is finished; return at once if it trains nothing."""
     with console.status("waiting for the chief"):
         chief = peers.wait_for_chief()
     if not chief["trains"]:
         return
-    if config.recipe != "none":
-        config = with_decisions(config, [Decision(**decision) for decision in chief["decisions"]])
+    config = as_decided(config, chief["decisions"])
     from compress.training import distribution
 
     strategy = config.train.strategy

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from typing import Any
+
 import pytest
 
 from compress import machine
+from compress.config import load
+from compress.context import Decision
 from compress.errors import BadInputError, MachineError
-from compress.followers import keys_of, will_train
+from compress.followers import as_decided, keys_of, will_train
 from compress.pipeline import Stage
 from tests.toy import Toy
 
@@ -72,3 +78,11 @@ def test_what_would_make_something_else_than_the_chief_is_refused_with_what_shou
         toy.follow(keys)
 
     assert toy.runs == []
+
+
+def test_who_follows_takes_what_the_chiefs_recipe_has_decided() -> None:
+    told = json.loads(json.dumps([asdict(Decision("image.size", [32, 64], "why"))]))
+    config: Any = as_decided(load(assignments=["seed=3"]), told)
+    assert (config.seed, config.recipe, config.image.size) == (3, "none", (32, 64))
+    alone = load(assignments=["recipe=none"])
+    assert as_decided(alone, told) is alone

@@ -81,9 +81,7 @@ def student(facts: Facts, config: Any) -> Iterator[Decision]:
     if area_of(config.image.size) > SMALL_SIDE**2 or classes > 20:
         width = 16
     width = width if classes <= 100 else 24
-    what = (
-        f"{classes} classes, {'grey' if facts.channels == 1 else 'colour'}, {f'{in_words(config.image.size)} pixels'}"
-    )
+    what = f"{classes} classes, {'grey' if facts.channels == 1 else 'colour'}, {in_words(config.image.size)} pixels"
     yield Decision("distill.student.options.width", width, what)
     shorter = min(height_and_width(config.image.size))
     yield Decision("distill.student.options.blocks", 5 if shorter >= 64 else min(4, int(math.log2(shorter))), what)
