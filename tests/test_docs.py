@@ -155,10 +155,6 @@ def data_folder(folder: Path) -> Path:
     """Fill a folder with what the commands name, as far as settings look at it, and return it."""
     for name in ("path/to/images", "FOLDER", "shared/images"):
         (folder / name).mkdir(parents=True)
-    for i in range(12):
-        picture = folder / "path/to/images" / "ab"[i % 2] / f"{i}.png"
-        picture.parent.mkdir(exist_ok=True)
-        Image.new("L", (8, 8), i).save(picture)
     (folder / "vgg16.h5").write_bytes(weight_files.SIGNATURE)
     save_arrays(folder / "weights.npz", {"0000": np.zeros((2, 3), np.float32)})  # a head: no trunk, so all of a network
     (folder / "mine.toml").write_text(config.to_toml(config.load()))
@@ -167,7 +163,7 @@ def data_folder(folder: Path) -> Path:
 
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a command in the current folder, at the size of tiny.toml."""
-    small = ["--config", str(TINY)] if arguments[:1] in (["plan"], ["clean"]) else []
+    small = ["--config", str(TINY)] if arguments[:1] in (["config"], ["plan"], ["clean"]) else []
     assert run_main(monkeypatch, Path.cwd(), *arguments, *small) == 0
 
 
