@@ -156,7 +156,9 @@ def data_folder(folder: Path) -> Path:
     for name in ("path/to/images", "FOLDER", "shared/images"):
         (folder / name).mkdir(parents=True)
     (folder / "vgg16.h5").write_bytes(weight_files.SIGNATURE)
-    save_arrays(folder / "weights.npz", {"0000": np.zeros((2, 3), np.float32)})  # a head: no trunk, so all of a network
+    (folder / "exported" / "NAME").mkdir(parents=True)
+    weights = {"0000": np.zeros((2, 3), np.float32)}  # a head: no trunk, so all of a network
+    save_arrays(folder / "exported" / "NAME" / "teacher.npz", weights)
     (folder / "mine.toml").write_text(config.to_toml(config.load()))
     return folder
 

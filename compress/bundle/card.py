@@ -19,7 +19,13 @@ TEMPLATES = {name: HERE / f"{name}.jinja" for name in ("readme.md", "license")}
 CLASSES_SHOWN = 40  # in the README
 
 
-def readme(report: Report, data: Dataset, manifest: Mapping[str, Any], golden: Golden = "images") -> str:
+def readme(
+    report: Report,
+    data: Dataset,
+    manifest: Mapping[str, Any],
+    golden: Golden = "images",
+    has_teacher: bool = False,
+) -> str:
     """Return the model card, in the format of model hubs: the report's figures, and how to use the model."""
     height, width, channels = data.image_shape
     return render(
@@ -27,6 +33,7 @@ def readme(report: Report, data: Dataset, manifest: Mapping[str, Any], golden: G
         report=report,
         manifest=manifest,
         golden=golden,
+        has_teacher=has_teacher,
         lowest_pillow=LOWEST_PILLOW,
         hub_license=hub_license(manifest["license"]),
         test=report.deployed_model.test,

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from compress.artifacts import Bundle
-from compress.bundle.contents import SUMS
+from compress.bundle.contents import SUMS, TEACHER
 from compress.errors import BadInputError, cannot_write
 from compress.files import MANIFEST, list_files, put_in_place
 
@@ -31,6 +31,16 @@ def check_writable(exported: Path, name: str) -> None:
         probe.unlink()
     except OSError as error:
         raise cannot_write(f"exported {exported}", error) from error
+
+
+def check_stays(weights: Path, exported: Path, name: str) -> None:
+    """Raise `BadInputError` if `weights` are the teacher's in exported/NAME, where a bundle without them would go."""
+    kept = exported / name / TEACHER
+    if weights.resolve() == kept.resolve():
+        raise BadInputError(
+            f"deploy.keep_teacher = false: the new bundle would take the place of {kept}, which teacher.weights names; "
+            "should be true, or deploy.name another"
+        )
 
 
 def publish(bundle: Bundle, exported: Path) -> Path:

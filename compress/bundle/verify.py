@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from compress import trained_weights
 from compress.bundle.classifier import load
-from compress.bundle.contents import GOLDEN, MANIFEST, MODEL, SUMS, read_part, sums
+from compress.bundle.contents import GOLDEN, MANIFEST, MODEL, SUMS, TEACHER, read_part, sums
 from compress.bundle.golden import golden_logits, read_golden
 from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL, manifest_text, read_manifest, seal
 from compress.errors import BadInputError, CompressError, first_line
@@ -22,6 +23,7 @@ from compress.onnx_tools.providers import CPU
 from compress.plural import counted
 
 MAX_NAMED = 10  # files in an error message
+GONE = "is not here, and only training needs it"
 CHANGED_LINES = "line endings were changed, as by git with core.autocrlf: clone it with -c core.autocrlf=false"
 
 
@@ -42,6 +44,9 @@ def verify(folder: Path) -> Iterator[str]:
     classifier = load(folder)
     _check_labels(classifier.labels, manifest, folder)
     yield f"{counted(len(classifier.labels), 'label')}, one for each output"
+    if TEACHER in manifest["files"]:
+        is_here = TEACHER in contents
+        yield _check_teacher(folder / TEACHER, classifier.labels) if is_here else f"skipped {TEACHER}: {GONE}"
     if GOLDEN not in contents:
         yield f"skipped the outputs: the bundle has no {GOLDEN}"
         return
@@ -51,7 +56,7 @@ def verify(folder: Path) -> Iterator[str]:
 
 
 def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the manifest and each file's bytes, by name.
+    """Return the manifest and each file's bytes, by name; the teacher's weights may be missing.
 
     A file's digest stands in manifest.json and in SHA256SUMS. Raises `BadInputError`, which names whichever of the
     three disagrees with the other two.
@@ -68,6 +73,8 @@ def check_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     contents: dict[str, bytes] = {}
     wrong: list[str] = []
     for name, file in manifest["files"].items():
+        if name == TEACHER and not (folder / name).exists():
+            continue
         if name not in claimed and not (folder / name).exists():
             raise BadInputError(f"{folder / MANIFEST}: files: {name}: No such file, and {SUMS} does not list it")
         contents[name] = read_part(folder, name)
@@ -129,6 +136,13 @@ def _check_labels(labels: tuple[str, ...], manifest: Mapping[str, Any], folder: 
         if output["shape"][1:] != [len(labels)]:
             where = f"{folder / MANIFEST}: outputs: {output['name']}"
             raise BadInputError(f"{where} should have {classes}, as in labels.txt")
+
+
+def _check_teacher(path: Path, labels: tuple[str, ...]) -> str:
+    told, arrays = trained_weights.described(path), trained_weights.read(path)
+    if told is None or told.classes != labels:
+        raise BadInputError(f"{path}: its {trained_weights.DESCRIPTION} should name the classes in labels.txt")
+    return f"{counted(len(arrays), 'array')} of the teacher, {told.architecture}, for these labels"
 
 
 def _check_golden(

@@ -12,7 +12,7 @@ import onnx
 
 from compress.artifacts import Dataset, OnnxModel
 from compress.bundle.card import license_text, readme
-from compress.bundle.contents import GIT_ATTRIBUTES, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, sums
+from compress.bundle.contents import GIT_ATTRIBUTES, GOLDEN, LABELS, MANIFEST, MODEL, SUMS, TEACHER, sums
 from compress.bundle.golden import Golden, noise, write_golden
 from compress.bundle.manifest import CLASS_NAMES, INPUT_SIZE, RESIZE, SCHEMA, SEAL, manifest_text, seal
 from compress.bundle.sbom import SBOM, sbom
@@ -74,7 +74,7 @@ def write_texts(
         LABELS: "".join(f"{name}\n" for name in data.classes),
         REPORT: report_text(report),
         "config.toml": config_toml,
-        "README.md": readme(report, data, manifest, golden),
+        "README.md": readme(report, data, manifest, golden, (out / TEACHER).exists()),
         "LICENSE": license_text(report, manifest["license"]),
     }
     for name, text in texts.items():

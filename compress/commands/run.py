@@ -46,7 +46,7 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     from compress import config as settings
     from compress import course, runner
     from compress.artifacts import Bundle
-    from compress.bundle.publish import check_writable
+    from compress.bundle.publish import check_stays, check_writable
     from compress.context import Settings
     from compress.engines import precisions_of
     from compress.followers import keys_of, will_train
@@ -56,7 +56,10 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
 
     store = Store(config.workspace)
     if pipeline[-1].output_type is Bundle:
-        check_writable(config.exported, config.deploy.name or config.data.name)
+        name = config.deploy.name or config.data.name
+        check_writable(config.exported, name)
+        if not config.deploy.keep_teacher:
+            check_stays(Path(config.teacher.weights), config.exported, name)
     with runner.locked(config.workspace):
         config, decisions = _decided(config, store, console)
         settled = _settle(pipeline, config, store, peers and peers.cluster, console)

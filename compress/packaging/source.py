@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.bundle.contents import MANIFEST, SUMS, read_part
+from compress.bundle.contents import MANIFEST, SUMS, TEACHER, read_part
 from compress.bundle.manifest import distribution_of
 from compress.data.preparation import prepared_shape
 from compress.errors import BadInputError
@@ -37,7 +37,8 @@ class Source:
     @property
     def files(self) -> list[str]:
         """The names of the bundle's files, including `variants/`, but not of files that a user has added."""
-        return [*self.manifest["files"], MANIFEST, SUMS]
+        is_left_out = {TEACHER} if not (self.folder / TEACHER).exists() else {}
+        return [name for name in (*self.manifest["files"], MANIFEST, SUMS) if name not in is_left_out]
 
     def version(self, library: str) -> str:
         """Return the version of a library with which the bundle was made and measured.

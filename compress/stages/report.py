@@ -40,6 +40,9 @@ class Config(BaseModel):
         description="Percentage points of the teacher's validation accuracy that a model may lose; of mean recall if "
         "classes are balanced.",
     )
+    keep_teacher: bool = Field(
+        False, description="Put the teacher's weights into the bundle as teacher.npz, which teacher.weights takes."
+    )
 
 
 def fingerprint(config: Config, memo: Path) -> str:
@@ -63,6 +66,8 @@ def run(
     context: Context,
 ) -> Bundle:
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
+    from compress import trained_weights
+    from compress.bundle.contents import TEACHER
     from compress.bundle.write import write_models, write_texts
     from compress.data.describe import description_of, without_names
     from compress.report.build import (
@@ -82,6 +87,8 @@ def run(
     folder = out / "bundle"
     facts = run_facts(config.name or data.name, data, bench, context)
     manifest = write_models(folder, export.models, deployed, facts, data, config.license, config.golden, context)
+    if config.keep_teacher:
+        trained_weights.keep(networks[0], data.classes, folder / TEACHER)
     description = description_of(data) if config.golden == "images" else without_names(description_of(data))
     balanced = balance_report(balance.method, measured[0], unbalanced, data)
     trainings = trainings_of(networks)

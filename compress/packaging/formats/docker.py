@@ -8,6 +8,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
+from compress.bundle.contents import TEACHER
 from compress.errors import MachineError
 from compress.packaging.source import Source
 
@@ -20,10 +21,11 @@ def write(bundle: Source, out: Path) -> None:
     """Write the build context: `docker build --tag NAME OUT` builds the image of a server for this bundle.
 
     This package is copied as it is here, because no package index has it, and without most of its dependencies, which
-    only training needs. Raises `MachineError` if it is not installed, because its requirements are then unknown.
+    only training needs, as it does the teacher's weights. Raises `MachineError` if it is not installed, because its
+    requirements are then unknown.
     """
     (out / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements()), "utf-8")
-    bundle.copy(bundle.files, out / "bundle")
+    bundle.copy([name for name in bundle.files if name != TEACHER], out / "bundle")
     package = Path(str(resources.files("compress")))
     shutil.copytree(package, out / "app" / "compress", ignore=shutil.ignore_patterns("__pycache__"))
     version = importlib.metadata.version("compress")
