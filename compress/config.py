@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
+from compress.durations import seconds_of
 from compress.errors import BadInputError
 from compress.files import decoded, home_expanded
 from compress.pipeline import PIPELINE
-from compress.plugins import Choice, nearest
+from compress.plugins import nearest
+from compress.toml import nested
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,9 +54,23 @@ class _Run(BaseModel):
     recipe: Literal["auto", "none"] = Field(
         "auto", description="auto: what is not set is decided from the data, each with its reason; none: the defaults."
     )
+    budget: str = Field(
+        "",
+        description="The time that the whole run may take, into which it plans itself, such as 30m, 2h or 1h30m; "
+        "empty: as long as it takes.",
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="The one seed of splits, weights, batches and augmentation.")
     workspace: Folder = Field(Path(".compress"), description="Folder of cached stages and checkpoints.")
     exported: Folder = Field(Path("exported"), description="Folder in which the finished bundle appears.")
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _is_a_time(cls, budget: Any, info: ValidationInfo) -> str:
+        if budget != "":
+            seconds_of(str(budget))
+            if info.data.get("recipe") == "none":
+                raise ValueError("should be empty with recipe = 'none', by which nothing is decided")
+        return str(budget)
 
 
 _SECTIONS: dict[str, Any] = {
@@ -113,13 +138,8 @@ def updated(config: BaseModel, values: Mapping[str, Any], origin: str) -> _Run:
     merged = config.model_dump(exclude_unset=True)
     origins: dict[tuple[str, ...], str] = {}
     for key, value in values.items():
-        _merge(merged, _nested(key.split("."), value), origins, origin)
+        _merge(merged, nested(key.split("."), value), origins, origin)
     return _validated(merged, origins)
-
-
-def to_toml(config: BaseModel) -> str:
-    """Return a configuration as TOML with a description of each key; `load` reads the same values from it."""
-    return "\n".join(_section(config, ())).lstrip("\n") + "\n"
 
 
 def preset_names() -> list[str]:
@@ -133,25 +153,6 @@ def _validated(values: dict[str, Any], origins: dict[tuple[str, ...], str]) -> _
         return Config(**values)
     except ValidationError as error:
         raise BadInputError(_first_mistake(error, origins)) from error
-
-
-def _section(model: BaseModel, path: tuple[str, ...]) -> Iterable[str]:
-    """Yield the lines of a section: first its own keys, then the sections within it."""
-    import tomli_w
-
-    values, fields = model.model_dump(mode="json"), type(model).model_fields
-    if path:
-        yield f"\n[{'.'.join(path)}]"
-    for name, value in values.items():
-        if not isinstance(value, dict):
-            yield f"# {fields[name].description}"
-            yield tomli_w.dumps({name: value}).rstrip("\n")
-    for name, value in values.items():
-        inner = getattr(model, name)
-        if isinstance(inner, BaseModel) and not isinstance(inner, Choice):
-            yield from _section(inner, (*path, name))
-        elif isinstance(value, dict):
-            yield f"\n# {fields[name].description}\n{tomli_w.dumps(_nested((*path, name), value))}".rstrip("\n")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -185,13 +186,7 @@ def _parse_assignment(assignment: str) -> dict[str, Any]:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a word without quotes is a string
-    return _nested(path.split("."), value)
-
-
-def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
-    for key in reversed(path):
-        value = {key: value}
-    return value
+    return nested(path.split("."), value)
 
 
 def _merge(

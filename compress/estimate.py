@@ -24,6 +24,7 @@ WEIGHT_COPIES = 6  # weights, gradients, momentum, the best epoch's weights, and
 FORWARD = 1 / 3  # of a training step's time
 ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged input
 INT8 = 0.35  # of the time that a model takes in float
+PREPARATION = 8.0  # seconds for a network to be built and its first step to be traced
 CONVERSION = 2.0, 0.8e-6  # seconds for a network to become ONNX, and more for each weight
 WARM_UP = 1.0  # seconds to open a model and call it until it is warm
 WRITING = 5.0  # seconds to draw and write what is in a bundle beside the models
@@ -120,7 +121,7 @@ def of_training(
         + 4 * WEIGHT_COPIES * network.params
         + 4 * ACTIVATION_COPIES * network.activations * min(settings.batch_size, images)
     )
-    seconds = passes * (images * network.training + facts.n_validation * network.inference)
+    seconds = PREPARATION + passes * (images * network.training + facts.n_validation * network.inference)
     return Estimate(seconds, memory, (network,), network.inference)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.table import Table
 
+from compress.durations import duration
 from compress.estimate import Estimate
-from compress.plural import duration
 from compress.runner import Step
+
+LONG = 3600.0  # seconds of a run, from which on it is said what a budget of an hour would do
 
 
 def plan_table(steps: Sequence[Step], estimates: Mapping[str, Estimate]) -> Table:
@@ -34,9 +36,8 @@ def plan_table(steps: Sequence[Step], estimates: Mapping[str, Estimate]) -> Tabl
     return table
 
 
-def total_line(steps: Sequence[Step], estimates: Mapping[str, Estimate]) -> str:
+def total_line(seconds: float) -> str:
     """Return in words how long the stages that are not finished will take together."""
-    seconds = sum(estimates[step.stage.name].seconds for step in steps if not step.entry)
     return f"the run will take at most about {duration(seconds)}"
 
 

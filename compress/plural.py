@@ -6,8 +6,3 @@ from __future__ import annotations
 def counted(number: int, singular: str, plural: str = "") -> str:
     """Return a number with its noun: 1 image, 1,500 images; `plural` is needed where it is not singular + "s"."""
     return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in whole seconds or, from 90 on, in whole minutes."""
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

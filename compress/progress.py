@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -12,10 +12,11 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from compress.plural import duration
+from compress.durations import duration
 
 LINE_EVERY_SECONDS = 5.0
 ENOUGH_SECONDS = 10.0  # of a stage's work, before its own speed tells how long it takes
+JUMP = 5.0  # times the progress that was due: the training has just learned that it is shorter than it might have been
 PRIOR_SECONDS = 10.0  # of a stage as long as expected, which what the first short stages take is weighed against
 
 
@@ -24,7 +25,7 @@ class _Stage:
     """A stage that has begun.
 
     `resumed` is the fraction that an interrupted run had done. Speed is measured from `since`, a time and the fraction
-    that was done by then.
+    that was done by then. `shortened` is how many times shorter the stage is than it might have been.
     """
 
     name: str
@@ -33,6 +34,7 @@ class _Stage:
     fraction: float = 0.0
     updated: float = 0.0
     since: tuple[float, float] | None = None
+    shortened: float = 1.0
 
     def update(self, now: float, fraction: float) -> None:
         """Note what is done. Speed is measured from the second step on: the first one also prepares those after it."""
@@ -40,6 +42,11 @@ class _Stage:
             self.resumed = fraction
         if self.since is None and fraction > self.fraction > 0:
             self.since = now, fraction
+        elif self.since and self.seconds:
+            due = (now - self.updated) / self.seconds
+            if fraction - self.fraction > JUMP * due and fraction > 1.05 * self.fraction:
+                times = fraction / (self.fraction + due)
+                self.since, self.shortened = (self.since[0], self.since[1] * times), self.shortened * times
         self.updated, self.fraction = now, fraction
 
     @property
@@ -69,6 +76,7 @@ class Progress:
         self._run_bar = self._stage_bar = TaskID(0)
         self._expected: dict[str, float] = {}
         self._to_do: list[str] = []
+        self._at_most: Collection[str] = ()
         self._stage: _Stage | None = None
         self._seen: list[tuple[float, float]] = []  # of each finished stage: seconds taken, and seconds expected
         self._began = self._last_line = time.monotonic()
@@ -80,10 +88,13 @@ class Progress:
         if self._bars:
             self._bars.stop()
 
-    def expect(self, stages: Mapping[str, float]) -> None:
-        """State which stages are still to run, in order, and how many seconds each is expected to take."""
+    def expect(self, stages: Mapping[str, float], at_most: Collection[str] = ()) -> None:
+        """State which stages are still to run, in order, and how many seconds each is expected to take.
+
+        Those in `at_most` may also take less.
+        """
         self._expected.update(stages)
-        self._to_do = list(stages)
+        self._to_do, self._at_most = list(stages), at_most
         if stages and self.console.is_terminal and not self._bars:
             columns = (
                 SpinnerColumn(),
@@ -120,9 +131,11 @@ class Progress:
     def end(self, stage: str, seconds: float) -> None:
         """Show that a stage is finished and in the store."""
         if self._stage and stage in self._expected:
-            done = self._stage.seconds or time.monotonic() - self._stage.began
-            part = 1.0 if self._stage.seconds else 1.0 - (self._stage.resumed or 0.0)
-            self._seen.append((done, part * self._expected[stage]))
+            if self._stage.seconds is None:
+                part = 1.0 - (self._stage.resumed or 0.0)
+                self._seen.append((time.monotonic() - self._stage.began, part * self._expected[stage]))
+            else:
+                self._seen.append((self._stage.seconds * self._stage.shortened, self._expected[stage]))
         self._stage = None
         self.note(f"{stage}: done in {seconds:.1f} s")
         self._show()
@@ -133,15 +146,20 @@ class Progress:
         self.console.print(Text(line), soft_wrap=True)
 
     @property
+    def pace(self) -> float:
+        """How many times as long as expected the stages so far have taken."""
+        seen, stage = list(self._seen), self._stage
+        if stage and stage.seconds is not None:
+            seen.append((stage.seconds * stage.shortened, self._expected.get(stage.name, 0.0)))
+        return (PRIOR_SECONDS + sum(took for took, _ in seen)) / (PRIOR_SECONDS + sum(planned for _, planned in seen))
+
+    @property
     def left(self) -> float | None:
         """How many seconds the run still takes; None if nothing is expected yet."""
         if not self._expected:
             return None
-        seen, stage = list(self._seen), self._stage
+        stage, pace = self._stage, self.pace
         expected = self._expected.get(stage.name, 0.0) if stage else 0.0
-        if stage and stage.seconds is not None:
-            seen.append((stage.seconds, expected))
-        pace = (PRIOR_SECONDS + sum(took for took, _ in seen)) / (PRIOR_SECONDS + sum(planned for _, planned in seen))
         later = pace * sum(self._expected[name] for name in self._to_do)
         return later + (stage.left(time.monotonic(), pace * expected) if stage else 0.0)
 
@@ -153,4 +171,8 @@ class Progress:
 
     def _time_left(self) -> str:
         left = self.left
-        return "time left: not known yet" if left is None else f"about {duration(left)} left"
+        if left is None:
+            return "time left: not known yet"
+        under_way = [self._stage.name] if self._stage else []
+        at_most = any(name in self._at_most for name in (*under_way, *self._to_do))
+        return f"{'at most ' if at_most else ''}about {duration(left)} left"

@@ -9,6 +9,7 @@ itself sealed by a digest. The folder is published by one rename, so that a read
     WORKSPACE/cluster/           what processes that train together tell one another
     WORKSPACE/recipes.json       what the recipe has seen and decided, by data and settings; may be deleted
     WORKSPACE/speeds.json        how long training steps take, by network and kind of machine; may be deleted
+    WORKSPACE/budgets.json       what budgets of time have decided, by data and settings; may be deleted
     WORKSPACE/digests.json       digests of files that have not changed since; may be deleted
 """
 
@@ -49,6 +50,7 @@ class Store:
         self.logs = workspace / "logs"
         self.speeds = workspace / "speeds.json"
         self.recipes = workspace / "recipes.json"
+        self.budgets = workspace / "budgets.json"
         self.memo = workspace / "digests.json"
 
     def find(self, stage: str, key: str) -> tuple[Entry | None, str]:

@@ -34,6 +34,7 @@ from compress.context import Context
 from compress.errors import BadInputError
 from compress.packaging.package import FORMATS
 from compress.packaging.source import Source
+from compress.toml import to_toml
 from compress.training.cluster import cluster_of
 from tests import test_contracts
 from tests.conftest import REPOSITORY, TINY, run_main
@@ -159,7 +160,7 @@ def data_folder(folder: Path) -> Path:
     (folder / "exported" / "NAME").mkdir(parents=True)
     weights = {"0000": np.zeros((2, 3), np.float32)}  # a head: no trunk, so all of a network
     save_arrays(folder / "exported" / "NAME" / "teacher.npz", weights)
-    (folder / "mine.toml").write_text(config.to_toml(config.load()))
+    (folder / "mine.toml").write_text(to_toml(config.load()))
     return folder
 
 
@@ -183,7 +184,7 @@ def parse(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     values = command.make_context(name, [word.replace("SPEC", "digits") for word in rest], parent=context).params
     if "assignments" in values and not values.get("models"):
         data = values["data"] if "data" in values else values["spec"]
-        load(values["config"], values["preset"], data, values["skip_bad"], values["assignments"])
+        load(values["config"], values["preset"], data, values["skip_bad"], values["budget"], values["assignments"])
 
 
 def check_words(command: list[str], request: pytest.FixtureRequest) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from compress import config
 from compress.plugins import modules_of
 from compress.stages.distill import Student
+from compress.toml import to_toml
 
 
 class Settings(BaseModel):
@@ -68,7 +69,7 @@ def test_two_choices_of_the_same_are_equal() -> None:
 @pytest.mark.parametrize("chosen", ['"plain"', '{ name = "plain", options = { width = 16 } }'])
 def test_a_choice_is_written_as_it_is_read(chosen: str, tmp_path: Path) -> None:
     once = loaded(f"distill.student={chosen}")
-    (tmp_path / "printed.toml").write_text(config.to_toml(once))
+    (tmp_path / "printed.toml").write_text(to_toml(once))
 
     assert loaded(file=tmp_path / "printed.toml") == once
 

@@ -132,6 +132,35 @@ def test_a_training_that_stops_early_says_nothing_about_the_speed_of_later_ones(
     assert all(abs(error) < 0.05 for since, error in early if since > 150)
 
 
+@pytest.mark.parametrize("falls_after", [3, 6])
+def test_once_a_training_learns_that_it_is_shorter_the_time_left_is_right(falls_after: int, clock: Clock) -> None:
+    """As with wsd: the fraction that is done is relative to what may be, then to what will be."""
+    progress = Progress(Console(file=io.StringIO(), width=100))
+    progress.expect({"teacher": 1000.0, "prune": 200.0}, at_most=["teacher"])
+    progress.begin("teacher")
+    epochs, steps = falls_after + 2, 100
+    for step in range(epochs * steps):
+        clock.now += 0.5
+        known = step >= falls_after * steps
+        progress.update((step + 1) / steps / (epochs if known else 20), "")
+        left = progress.left
+        if known:
+            assert left == pytest.approx((epochs * steps - step - 1) * 0.5 + 200, rel=0.05)
+            assert progress.pace == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_may_also_take_less_is_told_as_such(clock: Clock) -> None:
+    output = io.StringIO()
+    progress = Progress(Console(file=output, width=100))
+    progress.expect({"teacher": 1000.0, "report": 20.0}, at_most=["teacher"])
+    progress.begin("teacher")
+    assert last_line(output) == "teacher: starts (at most about 17 min left)"
+    clock.now += 1000
+    progress.end("teacher", 1000.0)
+    progress.begin("report")
+    assert last_line(output) == "report: starts (about 20 s left)"
+
+
 def begun(expected: dict[str, float]) -> tuple[Progress, io.StringIO]:
     """A run whose output is a file, in its first stage."""
     output = io.StringIO()

@@ -17,9 +17,10 @@ import pytest
 from compress import networks, trained_weights
 from compress.arrays import load_arrays, save_arrays
 from compress.artifacts import Network
-from compress.config import load, to_toml
+from compress.config import load
 from compress.errors import BadInputError
 from compress.tensorflow import start_afresh
+from compress.toml import to_toml
 from compress.untrusted import GIT_LFS
 from teachers import vgg11
 

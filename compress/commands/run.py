@@ -43,11 +43,10 @@ def run_up_to(last: str, config: Any) -> Any:
 
 def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
     """Run the pipeline, with the other processes of a cluster if there are `peers`."""
-    from compress import config as settings
     from compress import course, runner
     from compress.artifacts import Bundle
     from compress.bundle.publish import check_stays, check_writable
-    from compress.context import Settings
+    from compress.commands.planning import Planner
     from compress.engines import precisions_of
     from compress.followers import keys_of, will_train
     from compress.plural import counted
@@ -61,51 +60,30 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
         if not config.deploy.keep_teacher:
             check_stays(Path(config.teacher.weights), config.exported, name)
     with runner.locked(config.workspace):
-        config, decisions = _decided(config, store, console)
-        settled = _settle(pipeline, config, store, peers and peers.cluster, console)
-        with console.status("looking at the data and at what is finished"):
-            steps = runner.plan(pipeline, config, store, settled)
-        meet, trains = None, will_train(steps)
+        planner = Planner(pipeline, config, store, console)
+        deadline = planner.deadline(config.budget) if config.budget else None
+        plan = deadline.begin() if deadline else planner.usual()
+        meet, trains = None, will_train(plan.steps)
         if peers:
-            told = [asdict(decision) for decision in decisions]
-            peers.say(decisions=told, keys=keys_of(steps), precisions=precisions_of(settled), trains=trains)
+            told = [asdict(decision) for decision in plan.decisions]
+            keys, precisions = keys_of(plan.steps), precisions_of(plan.settled)
+            peers.say(decisions=told, keys=keys, precisions=precisions, trains=trains)
         if trains and config.train.strategy != "none":  # otherwise TensorFlow, which takes seconds, may not be needed
             from compress.training import distribution
 
             with console.status("waiting for the other processes"):
                 meet = distribution.join(config.train.strategy, peers).wait_for_chief
         with Progress(console) as progress:
-            stated = Settings(settings.to_toml(config), decisions)
-            entries = course.run(steps, config, settled, stated, store, progress, meet)
-        cached = sum(entry is step.entry for entry, step in zip(entries, steps, strict=True))
+            before = deadline.before if deadline else course.as_planned
+            finished = course.run(plan, store, progress, meet, before)
+        cached = sum(record.cached for record in finished.records)
         console.print(
-            f"{counted(len(steps), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
+            f"{counted(len(pipeline), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
         )
-        result = runner.load_artifact(steps[-1].stage, entries[-1])
+        result = runner.load_artifact(pipeline[-1], finished.entries[pipeline[-1].name])
         if isinstance(result, Bundle):
             _show(console, result, config.exported)
         return result
-
-
-def _decided(config: Any, store: Any, console: Any, quietly: bool = False) -> Any:
-    """Return the settings with what the recipe has decided, and its decisions; see `recipe.settle`."""
-    from compress.recipe.settle import settle
-
-    def note(line: str) -> None:
-        if not quietly:
-            console.print(line, highlight=False, soft_wrap=True)
-
-    with console.status("looking at the data") as status:
-        return settle(config, store, note, status.update)
-
-
-def _settle(pipeline: Any, config: Any, store: Any, cluster: Any, console: Any) -> Any:
-    """Return what each stage trains on; see `engines.settle`."""
-    from compress.engines import settle
-
-    note = partial(console.print, highlight=False, soft_wrap=True)
-    with console.status("measuring in which precision training is faster"):
-        return settle(pipeline, config, store.speeds, cluster, note)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:
@@ -141,6 +119,7 @@ def inspect(
     """Read and check labelled images; show counts, sizes, formats, copies, leaks and a contact sheet."""
     from rich.text import Text
 
+    from compress.commands.planning import Planner
     from compress.data.describe import description_of, warnings
     from compress.data.table import data_facts, data_table
     from compress.store import Store
@@ -152,8 +131,8 @@ def inspect(
     console.print(data_table(dataset))
     for line in (*data_facts(dataset), *warnings(description_of(dataset))):
         console.print(Text(line), soft_wrap=True)
+    decided, _ = Planner(PIPELINE, loaded, Store(loaded.workspace), console).decided()
     with console.status("drawing the contact sheet"):
-        decided, _ = _decided(loaded, Store(loaded.workspace), console)
         folder = _write_inspection(dataset, decided)
     console.print(f"data.json and contact-sheet.png: {folder}{os.sep}", highlight=False, soft_wrap=True)
 
@@ -182,12 +161,19 @@ for _stage in PIPELINE[1:]:
 @takes_settings
 def show_config(settings: Callable[..., Any]) -> None:
     """Print the effective settings as TOML, ready for --config."""
-    from compress.config import to_toml
-    from compress.recipe.settle import lines, settle
+    from compress.commands.planning import Planner
+    from compress.recipe.settle import lines
     from compress.store import Store
+    from compress.terminal import terminal
+    from compress.toml import to_toml
 
     loaded = settings()
-    config, decisions = settle(loaded, Store(loaded.workspace), lambda line: None, lambda line: None)
+    planner = Planner(PIPELINE, loaded, Store(loaded.workspace), terminal(), quietly=True)
+    if loaded.budget:
+        plan = planner.planned()
+        config, decisions = plan.config, plan.decisions
+    else:
+        config, decisions = planner.decided()
     print("".join(f"# {line}\n" for line in lines(decisions)) + to_toml(config), end="")
 
 
@@ -195,25 +181,28 @@ def show_config(settings: Callable[..., Any]) -> None:
 @takes_settings
 def plan(settings: Callable[..., Any]) -> None:
     """Show which stages are finished (hit) or would run (miss), why, and what training would cost. Runs none."""
-    from compress.forecast import facts_of, forecast
-    from compress.plan import plan_table, total_line
+    from compress.commands.planning import Planner
+    from compress.plan import LONG, plan_table, total_line
     from compress.recipe.settle import lines
     from compress.store import Store
     from compress.terminal import terminal
 
     loaded = settings()
     console, store = terminal(), Store(loaded.workspace)
-    config, decisions = _decided(loaded, store, console, quietly=True)
-    for line in lines(decisions):
-        console.print(line, highlight=False, soft_wrap=True)
-    steps, settled = _planned(config, store, console)
-    to_run = [step.stage.name for step in steps if not step.entry]
+    planner = Planner(PIPELINE, loaded, store, console, quietly=True)
+    plan = planner.planned()
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    for line in lines(plan.decisions):
+        say(line)
     with console.status("timing some training steps of each network to run"):
-        facts = facts_of(config, steps[0].stage, steps[0].entry)
-        estimates = forecast(PIPELINE, config, settled, facts, to_run, store.speeds, measuring=True)
-    console.print(plan_table(steps, estimates))
-    if to_run:
-        console.print(total_line(steps, estimates), highlight=False, soft_wrap=True)
+        estimates = plan.estimates(plan.steps[0].entry, store, measuring=True)
+    console.print(plan_table(plan.steps, estimates))
+    seconds = sum(estimates[name].seconds for name in plan.to_run)
+    if seconds:
+        say(total_line(seconds))
+    if seconds > LONG and loaded.recipe == "auto" and not loaded.budget:
+        for line in planner.instead("1h"):
+            say(line)
 
 
 @app.command()
@@ -224,28 +213,14 @@ def clean(
 ) -> None:
     """Delete every cached result and checkpoint that these settings do not use. Bundles stay."""
     from compress import runner
+    from compress.commands.planning import Planner
     from compress.store import Store
     from compress.terminal import terminal
 
     loaded = settings()
     with runner.locked(loaded.workspace):
         store = Store(loaded.workspace)
-        kept = []
-        if not everything:
-            console = terminal()
-            config, _ = _decided(loaded, store, console, quietly=True)
-            kept, _ = _planned(config, store, console)
+        planner = Planner(PIPELINE, loaded, store, terminal(), quietly=True)
+        kept = [] if everything else planner.planned().steps
         freed = store.clean({(step.stage.name, step.key) for step in kept})
     print(f"{loaded.workspace}: {freed / 1e6:,.1f} MB freed")
-
-
-def _planned(config: Any, store: Any, console: Any) -> Any:
-    """Return all steps, with the keys that a run of this process would have, and what each stage trains on."""
-    from compress import runner
-    from compress.training.cluster import bind_gpu, cluster_of
-
-    cluster = cluster_of(config.train.strategy)
-    if cluster:
-        bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
-    settled = _settle(PIPELINE, config, store, cluster, console)
-    return runner.plan(PIPELINE, config, store, settled), settled

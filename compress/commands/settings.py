@@ -21,6 +21,10 @@ SPEC = (
     ".csv, .tsv or .parquet with path and label, tfds:NAME, or digits, mnist, fashion_mnist, cifar10, cifar100."
 )
 DataSpec = Annotated[str | None, typer.Option("--data", help=SPEC, metavar="SPEC")]
+Budget = Annotated[
+    str | None,
+    typer.Option(help="Time that the whole run may take, into which it plans itself: 30m, 2h, 1h30m.", metavar="TIME"),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unreadable images, up to 1 %.")]
 
 
@@ -30,6 +34,7 @@ OPTIONS: tuple[tuple[str, Any, Any], ...] = (
     ("preset", Preset, None),
     ("assignments", Assignments, []),
     ("skip_bad", SkipBad, False),
+    ("budget", Budget, None),
 )
 
 
@@ -52,7 +57,14 @@ def takes_settings(command: Callable[..., None], without: str = "") -> Callable[
     return with_options
 
 
-def load(config: Path | None, preset: str | None, data: str | None, skip_bad: bool, assignments: list[str]) -> Any:
+def load(
+    config: Path | None,
+    preset: str | None,
+    data: str | None,
+    skip_bad: bool,
+    budget: str | None,
+    assignments: list[str],
+) -> Any:
     """Return the settings that these options state together."""
     from compress.config import load as load_config
 
@@ -61,4 +73,6 @@ def load(config: Path | None, preset: str | None, data: str | None, skip_bad: bo
         options[f"--data {data}"] = {"data": {"source": data}}
     if skip_bad:
         options["--skip-bad"] = {"data": {"skip_bad": True}}
+    if budget is not None:
+        options[f"--budget {budget}"] = {"budget": budget}
     return load_config(config, preset, assignments, options)

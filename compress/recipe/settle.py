@@ -30,7 +30,7 @@ from compress.store import Store
 
 MODULES = ("compress.recipe.facts", "compress.recipe.rules")  # whose code facts and decisions depend on
 LOOKED_FOR = ("data.", "image.", "teacher.weights")  # given, these change what is looked for
-ELSEWHERE = {"workspace", "exported", "recipe"}  # settings that no decision depends on
+ELSEWHERE = {"workspace", "exported", "recipe", "budget"}  # settings that no decision depends on
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ def decide(facts: Facts, config: Any, rules: Sequence[Rule] = RULES) -> tuple[De
 
 
 def with_decisions(config: Any, decisions: Iterable[Decision]) -> Any:
-    """Return settings as the recipe has decided them, without a recipe."""
-    return updated(config, {**{made.key: made.value for made in decisions}, "recipe": "none"}, "the recipe")
+    """Return settings as the recipe has decided them, without a recipe, and without a budget, which needs one."""
+    values = {made.key: made.value for made in decisions}
+    return updated(config, {**values, "recipe": "none", "budget": ""}, "the recipe")
 
 
 def lines(decisions: Iterable[Decision]) -> list[str]:

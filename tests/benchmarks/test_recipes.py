@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks import recipes
-from compress.config import load, to_toml
+from compress.config import load
 from compress.report.file import to_text
 from compress.report.making import Epoch, Training
+from compress.toml import to_toml
 from tests.report.examples import report
 
 FILLED = {"folder": Path("sets"), "weights": None}

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from compress import runner
-from compress.config import given_keys, load, to_toml, updated
+from compress.config import given_keys, load, updated
 from compress.context import Decision
 from compress.pipeline import PIPELINE
 from compress.recipe import settle as recipe
@@ -20,6 +20,7 @@ from compress.recipe.image_rules import TRAININGS
 from compress.recipe.sample import Sample
 from compress.recipe.trials import Learned
 from compress.store import Store
+from compress.toml import to_toml
 from tests.conftest import run_main
 
 
@@ -215,10 +216,11 @@ def test_settings_that_were_settled_and_printed_have_the_same_keys(store: Store,
 def test_a_run_prints_decisions_once_and_plan_each_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stop(*_: object) -> None:  # before anything is timed
+    def stop(*_: object, **__: object) -> None:
         raise typer.Exit
 
-    monkeypatch.setattr("compress.commands.run._planned", stop)
+    monkeypatch.setattr("compress.commands.planning.settle_engines", lambda *_: {})  # nothing is timed
+    monkeypatch.setattr("compress.course.Plan.estimates", stop)
     said = []
     for command in ("plan", "plan", "data", "data"):
         assert run_main(monkeypatch, tmp_path, command, "--set", "seed=1" if command == "data" else "seed=0") == 0

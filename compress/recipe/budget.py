@@ -1,0 +1,136 @@
+"""What a budget of time leaves of a run: how many epochs and views, of images of which size.
+
+What a run does besides training takes as long as it takes; trainings share the rest. The teacher may take many epochs,
+of which it seldom needs all: those beyond a fair length go first, then all trainings are cut in proportion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from compress.config import updated
+from compress.context import Decision
+from compress.estimate import Facts
+
+SIZE = "image.size"
+KEYS = {"teacher": ("teacher.epochs",), "prune": ("prune.epochs",), "distill": ("distill.epochs", "distill.views")}
+LEAST_STEPS = 100  # of a training, without which it learns hardly anything
+FAIR_STEPS = {"teacher": 1000, "prune": 500}  # with fewer, all trainings become shorter
+USEFUL = 1 / 3  # of the way from the least to a fair length: below it, fewer views or smaller images cost less accuracy
+LEAST_VIEWS = 2  # the image itself, and one that is changed
+LEAST_SIDE = 32  # pixels, which five poolings leave one of
+SEARCH_STEPS = 12  # each halves the range in which the fraction lies
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Settings with which a run is as long as its budget lets it be.
+
+    `length` is that of its trainings, from 0 for the least over 1 for a fair one to 2 for the usual one; below 0 if the
+    run takes longer than it may even with the least. `seconds` is what it takes.
+    """
+
+    config: Any
+    length: float
+    seconds: float
+
+
+def fit(
+    config: Any,
+    given: Collection[str],
+    undecided: Collection[str],
+    facts: Facts,
+    seconds_of: Callable[[Any], float],
+    available: float,
+) -> Fit:
+    """Return the settings with the longest trainings that end in time, or with the shortest ones if none do.
+
+    `given` are the dotted keys that the user has set, which stay, `undecided` the stages in `KEYS` whose length is
+    open. `seconds_of` says how long what is still to run takes with some settings, `available` how long it may take.
+    """
+    found = Fit(config, -1.0, math.inf)
+    for fewer in _with_fewer_views(config, given, undecided):
+        found = _longest(fewer, given, undecided, facts, seconds_of, available)
+        if found.length >= USEFUL:
+            break
+    return found
+
+
+def smaller_sizes(config: Any, given: Collection[str]) -> Iterator[int]:
+    """Yield sizes of square images below the configured one, each of about half the area of the one before."""
+    size = config.image.size
+    while SIZE not in given and isinstance(size, int) and size > LEAST_SIDE:
+        size = max(LEAST_SIDE, 16 * round(size / math.sqrt(2) / 16))
+        yield size
+
+
+def value_of(config: Any, key: str) -> Any:
+    """Return a setting by the dotted key of a section and its setting."""
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)
+
+
+def decisions_of(usual: Any, fitted: Any, budget: str) -> tuple[Decision, ...]:
+    """Return what was given up of the usual settings, key by key."""
+    keys = (SIZE, *(key for keys in KEYS.values() for key in keys))
+    values = [(key, value_of(usual, key), value_of(fitted, key)) for key in keys]
+    return tuple(
+        Decision(key, now, f"{before} without the budget of {budget}") for key, before, now in values if now != before
+    )
+
+
+def _longest(
+    config: Any,
+    given: Collection[str],
+    undecided: Collection[str],
+    facts: Facts,
+    seconds_of: Callable[[Any], float],
+    available: float,
+) -> Fit:
+    usual = {section: getattr(config, section).epochs for section in undecided if f"{section}.epochs" not in given}
+    enough = {name: _epochs(FAIR_STEPS[name], config, name, facts) for name in usual.keys() & FAIR_STEPS.keys()}
+    fair = {name: min(n, enough.get(name, n)) for name, n in usual.items()}
+    least = {name: min(n, _epochs(LEAST_STEPS, config, name, facts)) for name, n in fair.items()}
+
+    def of_length(length: float) -> dict[str, int]:
+        first, second = min(1.0, length), max(0.0, length - 1.0)
+        return {
+            name: int(least[name] + first * (fair[name] - least[name]) + second * (usual[name] - fair[name]) + 1e-9)
+            for name in usual
+        }
+
+    def tried(epochs: dict[str, int], length: float) -> Fit:
+        settings = updated(config, {f"{name}.epochs": n for name, n in epochs.items()}, "the budget")
+        return Fit(settings, length, seconds_of(settings))
+
+    if (whole := tried(usual, 2.0)).seconds <= available:
+        return whole
+    if (shortest := tried(least, -1.0)).seconds > available:
+        return shortest
+    low, high = 0.0, 2.0
+    for _ in range(SEARCH_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if tried(of_length(middle), middle).seconds <= available else (low, middle)
+    epochs = of_length(low)
+    for name in usual:  # whole epochs leave some time over
+        more = {**epochs, name: min(usual[name], epochs[name] + 1)}
+        epochs = more if tried(more, low).seconds <= available else epochs
+    return tried(epochs, low)
+
+
+def _with_fewer_views(config: Any, given: Collection[str], undecided: Collection[str]) -> Iterator[Any]:
+    yield config
+    views = config.distill.views
+    while "distill" in undecided and "distill.views" not in given and views > LEAST_VIEWS:
+        views = max(LEAST_VIEWS, views // 2)
+        yield updated(config, {"distill.views": views}, "the budget")
+
+
+def _epochs(steps: int, config: Any, section: str, facts: Facts) -> int:
+    """Return how many epochs of a training have as many steps."""
+    settings = getattr(config, section)
+    images = facts.n_train * settings.views if section == "distill" else facts.n_balanced
+    return math.ceil(steps / math.ceil(images / settings.batch_size))
