@@ -8,12 +8,18 @@ better by chance. So two are asked: the share of mistakes, which stays equal for
 and the cross-entropy, which rises with a network's confidence while its mistakes still get fewer. As long as either is
 lower than ever within `patience` epochs, the rate stays. They are not smoothed: that would tell the same some epochs
 later, as a larger patience does. Lower means by a hundredth: a cross-entropy creeps down for as long as one trains.
+
+Soon after the warm-up, batch normalization can keep means and variances that a high rate has left behind: deep networks
+without residuals, which tell the images of a batch well, then guess for some epochs where single images are asked for.
+Such epochs say nothing of what is still to be learned, and are not counted among those that were no better.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from compress.data.balance import Metric
 from compress.plural import counted
@@ -25,6 +31,8 @@ Fall = tuple[int, int]
 
 GAIN = 0.01  # of a result, that counts as better
 STEPS_TO_TELL = 20  # per epoch of patience: in epochs of a few steps nothing can get better
+GUESSES = 0.1  # of what guessing gets wrong: a network that gets no more of it right hardly does better
+MAY_GUESS = 5.0  # times the least steps: for how long guessing is not counted, since some data cannot be learned
 
 
 def shortest(schedule: Schedule, epochs: int, steps: int) -> int:
@@ -36,14 +44,16 @@ def shortest(schedule: Schedule, epochs: int, steps: int) -> int:
 
 
 def begins(
-    settings: TrainingSettings, steps: int, rows: Sequence[Row], metric: Metric, may_stop_from: int
+    settings: TrainingSettings, steps: int, rows: Sequence[Row], labels: np.ndarray, metric: Metric, may_stop_from: int
 ) -> tuple[Fall, str] | None:
-    """Return the fall, if it begins after the epochs in `rows`, and why it does.
+    """Return the fall, if it begins after the epochs in `rows`, and a line that says so, with the reason.
 
     Parameters
     ----------
     steps
         Number of steps per epoch.
+    labels
+        Those of the validation images, `(n,) int64`.
     metric
         What tells the mistakes: 1 minus `accuracy` or `recall`.
     may_stop_from
@@ -53,13 +63,22 @@ def begins(
     if schedule.shape != "wsd":
         return None
     if done >= max(_latest(schedule, epochs), may_stop_from):
-        return (done, epochs), f"{epochs} epochs are the most there may be"
-    usable = rows[max(0, may_stop_from) :]
-    mistakes = (1.0 - row[f"validation_{metric}"] for row in usable)  # type: ignore[literal-required]
-    waited = _epochs_since_better(list(zip(mistakes, (row["validation_cross_entropy"] for row in usable), strict=True)))
+        return _told(f"{epochs} epochs are the most there may be", (done, epochs))
+    guessing = math.inf
+    if done * steps < MAY_GUESS * schedule.least:
+        guessing = (1.0 - GUESSES) * (1.0 - _of_guessing(labels, metric))
+    mistakes = (1.0 - row[f"validation_{metric}"] for row in rows)  # type: ignore[literal-required]
+    results = list(zip(mistakes, (row["validation_cross_entropy"] for row in rows), strict=True))
+    waited = _epochs_since_better(results[max(0, may_stop_from) :], guessing)
     if waited * min(1.0, steps / STEPS_TO_TELL) < settings.patience or done * steps < schedule.least:
         return None
-    return (done, done + _length(schedule, epochs, done)), f"validation no better for {counted(waited, 'epoch')}"
+    fall = done, done + _length(schedule, epochs, done)
+    return _told(f"validation no better for {counted(waited, 'epoch')}", fall)
+
+
+def _told(reason: str, fall: Fall) -> tuple[Fall, str]:
+    begin, end = fall
+    return fall, f"{reason}: the rate falls from epoch {begin + 1} on, {counted(end - begin, 'more epoch')}"
 
 
 def _latest(schedule: Schedule, epochs: int) -> int:
@@ -72,12 +91,21 @@ def _length(schedule: Schedule, epochs: int, done: int) -> int:
     return min(max(1, math.ceil(round(done * schedule.fall / (1.0 - schedule.fall), 6))), epochs - done)
 
 
-def _epochs_since_better(results: Sequence[tuple[float, float]]) -> int:
-    """Return how many epochs ago one of their two results, each of which is better if it is less, was better."""
+def _epochs_since_better(results: Sequence[tuple[float, float]], guessing: float) -> int:
+    """Return how many epochs have passed since one of their two results, each better if it is less, was better.
+
+    Epochs whose first result, the share of mistakes, is `guessing` or more are not counted.
+    """
     best, since = [math.inf, math.inf], 0
     for result in results:
-        since += 1
+        since += result[0] < guessing
         for i, value in enumerate(result):
             if value < (1.0 - GAIN) * best[i]:
                 best[i], since = value, 0
     return since
+
+
+def _of_guessing(labels: np.ndarray, metric: Metric) -> float:
+    """Return the score of naming the most frequent class for every image."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return float(1.0 / len(counts) if metric == "recall" else counts.max() / counts.sum())

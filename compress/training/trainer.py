@@ -16,7 +16,6 @@ from compress.data.balance import Metric
 from compress.data.batches import Batches
 from compress.data.images import Images
 from compress.errors import CompressError, MachineError
-from compress.plural import counted
 from compress.tensorflow import seed_random_layers, tf
 from compress.training import checkpoint, history, memory, precision
 from compress.training.checkpoint import START, Groups, State, groups_of, restore
@@ -202,16 +201,12 @@ class Training:
 
     def _let_fall(self) -> None:
         """Let the rate of wsd fall from the next epoch on, if it is time."""
-        state, stage = self.state, self.context.stage
-        if state.fall:
-            return
-        found = begins(self.settings, self.batches.steps, state.rows, self.metric, self.may_stop_from)
-        if found:
-            state.fall, reason = found
-            first, end = state.fall
+        steps, labels, rows = self.batches.steps, self.validation[1], self.state.rows
+        found = begins(self.settings, steps, rows, labels, self.metric, self.may_stop_from)
+        if found and not self.state.fall:
+            self.state.fall, why = found
             if self.shared.is_chief:
-                more = counted(end - first, "more epoch")
-                self.context.note(f"{stage}: {reason}: the rate falls from epoch {first + 1} on, {more}")
+                self.context.note(f"{self.context.stage}: {why}")
 
     def _check_finite(self, name: str, value: float, where: str = "") -> None:
         if not math.isfinite(value):
