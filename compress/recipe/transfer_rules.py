@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -13,14 +14,10 @@ from compress.recipe.trials import in_words
 
 FEW = 16_000  # training images, below which published weights are worth it
 PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
-PHASES = [{"epochs": 20}, {"blocks": 1, "epochs": 4, "learning_rate": 5e-4}]
-TEACHER: dict[str, Any] = {
-    "epochs": 2,
-    "learning_rate": 1e-4,
-    "optimizer": "momentum",
-    "weight_decay": 5e-4,
-    "schedule.shape": "one_cycle",
-}
+HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it can; epochs at least and at most
+ALL_STEPS, ALL_EPOCHS = 600, (4, 12)
+HEAD_RATE, RATE = 0.02, 0.003  # on features of scale 1
+PER_CLASS = 20  # training images, up to which the head alone trains
 PRUNING: dict[str, Any] = {
     "sparsity": 0.5,
     "initial_sparsity": 0.3,
@@ -44,10 +41,12 @@ def weights(facts: Facts, config: Any) -> Iterator[Decision]:
 
 
 def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Train what begins with published weights as the preset photos does: the head to its end first, then more.
+    """Train the head to its end first, then all layers in small steps where there are images enough.
 
     A random head's first gradients distort good features (Kumar et al., "Fine-Tuning Can Distort Pretrained Features",
-    2022). Without batch normalization the network bears neither high rates nor as much sparsity.
+    2022). With few images for each class frozen features do as well as fine-tuned ones (Kornblith et al., "Do Better
+    ImageNet Models Transfer Better?", 2019, section 4.6). Without batch normalization the network bears neither high
+    rates nor as much sparsity.
     """
     if config.teacher.weights == "none":
         return
@@ -55,11 +54,24 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
         if not config.teacher.phases:
             yield Decision("teacher.epochs", 0, "the weights are those of all layers")
         return
-    yield Decision("teacher.phases", PHASES, "a new head learns first, on features that stay")
-    for key, value in TEACHER.items():
-        yield Decision(f"teacher.{key}", value, "then all layers, in small steps")
+    n, classes = facts.n_train(config.data), len(facts.counts)
+    steps = math.ceil(n / config.teacher.batch_size)
+    head = {"epochs": _epochs(HEAD_STEPS, HEAD_EPOCHS, steps), "learning_rate": HEAD_RATE}
+    yield Decision("teacher.phases", [head], "a new head learns first, on features that stay")
+    if n <= PER_CLASS * classes:
+        yield Decision("teacher.epochs", 0, f"{n:,} training images of {classes} classes are too few for more")
+    else:
+        yield Decision("teacher.epochs", _epochs(ALL_STEPS, ALL_EPOCHS, steps), "then all layers, in small steps")
+    yield Decision("teacher.learning_rate", RATE, "small steps for layers that are trained already")
+    yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
     for key, value in PRUNING.items():
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")
+
+
+def _epochs(steps: int, limits: tuple[int, int], per_epoch: int) -> int:
+    """Return the epochs in which so many steps are taken, within limits."""
+    fewest, most = limits
+    return min(most, max(fewest, math.ceil(steps / per_epoch)))
 
 
 def asks_for_published(facts: Facts, config: Any, given: Collection[str]) -> bool:

@@ -201,9 +201,9 @@ PHOTOS = facts(sizes=((320, 240),), channels=3)
 def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> None:
     made = decided(replace(PHOTOS, published=""))
     assert made["teacher.weights"] == "imagenet"
-    assert [phase.get("blocks", 0) for phase in made["teacher.phases"]] == [0, 1]
+    assert made["teacher.phases"] == [{"epochs": 18, "learning_rate": 0.02}]  # 600 steps of 34 per epoch
+    assert (made["teacher.epochs"], made["teacher.learning_rate"]) == (12, 0.003)
     assert made["prune.sparsity"] == 0.5
-    assert made["teacher.learning_rate"] == 1e-4
     absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
     assert absent["teacher.weights"].value == "none"
     assert "no answer" in absent["teacher.weights"].reason
@@ -225,9 +225,15 @@ def test_others_begin_with_random_weights(known: Facts, assignments: tuple[str, 
     assert "teacher.phases" not in made
 
 
+def test_of_few_images_per_class_the_head_alone_learns() -> None:
+    made = decided(facts(per_class=33), "teacher.weights=imagenet")  # 19.8 of them are left to train on
+    assert (made["teacher.phases"], made["teacher.epochs"]) == ([{"epochs": 60, "learning_rate": 0.02}], 0)
+    assert decided(facts(per_class=34), "teacher.weights=imagenet")["teacher.epochs"] == 12
+
+
 def test_weights_that_are_given_are_trained_in_phases_of_which_each_setting_can_be_given() -> None:
     made = decided(facts(), "teacher.weights=imagenet", "teacher.epochs=5")
-    assert len(made["teacher.phases"]) == 2
+    assert len(made["teacher.phases"]) == 1
     assert "teacher.epochs" not in made
     assert "teacher.phases" not in decided(facts(), "teacher.weights=imagenet", "teacher.phases=[]")
 

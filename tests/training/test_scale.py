@@ -35,12 +35,8 @@ def published(**options: Any) -> Any:
     return model
 
 
-def features(model: Any, images: np.ndarray) -> np.ndarray:
-    return forward_of(keras.Model(model.input, model.layers[-1].input))(images)
-
-
 @pytest.mark.parametrize("options", [{}, {"pooling": "flatten", "dense": [3]}, {"dropout": 0.2}])
-def test_the_head_sees_features_of_one_scale_and_first_guesses(options: dict[str, Any], tmp_path: Path) -> None:
+def test_scales_fall_evenly_to_1_and_the_head_first_guesses(options: dict[str, Any], tmp_path: Path) -> None:
     model = published(**options)
     notes: list[str] = []
     name = "flatten" if "pooling" in options else "pool"
@@ -53,13 +49,17 @@ def test_the_head_sees_features_of_one_scale_and_first_guesses(options: dict[str
     after = forward_of(end)(PIXELS)
     assert np.square(after).mean() == pytest.approx(1.0, rel=1e-4)
     np.testing.assert_allclose(after * np.sqrt(np.square(before).mean()), before, rtol=1e-3, atol=1e-2)
+    layers = [layer for layer in model.layers if "conv" in layer.name]
+    tensors = [layers[0].input, *(layer.output for layer in layers[:-1]), model.get_layer(name).output]
+    roots = [np.sqrt(np.square(forward_of(keras.Model(model.input, tensor))(PIXELS)).mean()) for tensor in tensors]
+    np.testing.assert_allclose(np.divide(roots[:-1], roots[1:]), roots[0] ** (1 / len(layers)), rtol=1e-3)
     loss = evaluate(forward_of(model), PIXELS, np.arange(IMAGES) % CLASSES).cross_entropy
     assert loss == pytest.approx(math.log(CLASSES))
     assert model.get_config() == published(**options).get_config(), "nothing to fold when it is exported"
     assert notes == []
 
 
-def test_a_trunk_whose_output_is_not_in_proportion_is_left_as_it_is_and_that_is_said(tmp_path: Path) -> None:
+def test_a_trunk_that_does_not_let_factors_through_is_left_as_it_is_and_that_is_said(tmp_path: Path) -> None:
     start_afresh(0)
     image = keras.Input((32, 32, 3))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(
@@ -73,11 +73,10 @@ def test_a_trunk_whose_output_is_not_in_proportion_is_left_as_it_is_and_that_is_
 
     for one, other in zip(before, model.layers[1].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    why = "they are not in proportion to the weights of block1_conv1"
-    assert notes == [f"teacher: features are not brought to scale: {why}"]
+    assert notes == ["teacher: features are not brought to scale: the trunk does not let factors through"]
 
 
-def test_the_scale_is_measured_once(tmp_path: Path) -> None:
+def test_scales_are_measured_once(tmp_path: Path) -> None:
     """All processes of a cluster begin with the same weights, and so does a run that was killed."""
     first, second = published(), published()
     bring_to_scale(first, vgg11.BLOCKS, PIXELS, context(tmp_path, []))

@@ -18,7 +18,7 @@ from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
 from compress.stages import data, teacher
 from compress.tensorflow import keras, start_afresh
-from compress.training import scale, transfer
+from compress.training import beginning, transfer
 from compress.training.evaluation import Result
 from compress.training.history import FILE
 from compress.training.settings import Engine, Phase
@@ -231,13 +231,13 @@ def test_features_are_brought_to_scale_by_training_images_alone(
     images: Dataset, published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
-    bring_to_scale = scale.bring_to_scale
+    bring_to_scale = beginning.bring_to_scale
 
     def watched(model: Any, blocks: Any, given: np.ndarray, where: Context) -> None:
         seen.append(given[:])
         bring_to_scale(model, blocks, given, where)
 
-    monkeypatch.setattr(scale, "bring_to_scale", watched)
+    monkeypatch.setattr(beginning, "bring_to_scale", watched)
     train(images, context(tmp_path), published, "epochs=0", "phases=[{epochs=1}]")
 
     np.testing.assert_array_equal(seen[0], images_of(images, "train")[:])
