@@ -78,7 +78,8 @@ class Run:
         deadline = self.deadline()
         plan = deadline.begin()
         for stage in ALL:
-            plan = deadline.before(plan, stage, self.slower)
+            pace = self.slower if ALL.index(stage) > ALL.index("teacher") else 1.0  # as the first training shows
+            plan = deadline.before(plan, stage, pace)
             step = next(step for step in plan.steps if step.stage.name == stage)
             if step.entry is None:
                 taken = seconds(plan.config)[stage] * self.slower * (0.5 if stage == stops_early else 1)
