@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -311,6 +312,18 @@ def same_under_two_labels(folder: Path) -> None:
     (folder / "b" / "the-same.tif").write_bytes(encoded(red(), "TIFF"))
 
 
+def weights(array: np.ndarray, cut: int | None = None) -> Callable[[Path], None]:
+    """Return a function that writes a packed array, or only a part of the file, as weights of all layers."""
+
+    def build(folder: Path) -> None:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("0000.npy", "w") as member:
+            np.lib.format.write_array(member, array, allow_pickle=True)
+        (folder.parent / "w.npz").write_bytes(stream.getvalue()[:cut])
+
+    return build
+
+
 def archive(**arrays: np.ndarray) -> Callable[[Path], str]:
     """Return a function that writes arrays into an .npz file."""
 
@@ -330,6 +343,7 @@ def pixels(n: int = 20) -> np.ndarray:
 
 LABELS = np.arange(20) % 2
 MINE, NOBODY = ("--config", "mine.toml"), ("--set", "workspace=~nobody-9")
+WEIGHTS = ("--set", "teacher.weights=w.npz")
 
 
 def one_array(folder: Path) -> str:
@@ -690,6 +704,24 @@ ROWS = [
         lambda folder: None,
         refused="data.group = 'x': does not match 0.png",
         options=("--set", "data.group=x"),
+    ),
+    Row(
+        "weights that are pickled",
+        weights(np.array([print], object)),
+        refused="teacher.weights: w.npz: 0000: holds Python objects, which are never unpickled",
+        options=WEIGHTS,
+    ),
+    Row(
+        "weights that unpack to 50 MB",
+        weights(np.zeros((5_000, 10_000), np.uint8)),
+        refused="teacher.weights: w.npz: claims 1 arrays of 50,000,128 bytes, more than such a file can hold",
+        options=WEIGHTS,
+    ),
+    Row(
+        "weights cut short",
+        weights(np.zeros((8, 8), np.float32), cut=-20),
+        refused="teacher.weights: w.npz: cannot be read as .npz",
+        options=WEIGHTS,
     ),
     Row(
         "batch larger than the data",

@@ -42,6 +42,7 @@ def begin_whole(model: Any, file: Path, data: Dataset, context: Context) -> None
 def judge(model: Any, data: Dataset, context: Context) -> None:
     """Say how good a Keras model is that nothing trains; raises `BadInputError` if what it gives is not finite."""
     labels = data.labels("validation")
+    context.progress(0.0, f"looking at {len(labels):,} validation images")
     with np.errstate(invalid="ignore"):  # what is not finite is refused below
         result = evaluate(forward_of(model), images_of(data, "validation"), labels)
     if not math.isfinite(result.cross_entropy):
