@@ -58,7 +58,8 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     steps = math.ceil(n / config.teacher.batch_size)
     head = {"epochs": _epochs(HEAD_STEPS, HEAD_EPOCHS, steps), "learning_rate": HEAD_RATE}
     yield Decision("teacher.phases", [head], "a new head learns first, on features that stay")
-    if n <= PER_CLASS * classes:
+    no_head = "phases" in config.teacher.model_fields_set and not config.teacher.phases
+    if n <= PER_CLASS * classes and not no_head:
         yield Decision("teacher.epochs", 0, f"{n:,} training images of {classes} classes are too few for more")
     else:
         yield Decision("teacher.epochs", _epochs(ALL_STEPS, ALL_EPOCHS, steps), "then all layers, in small steps")

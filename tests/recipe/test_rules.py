@@ -273,3 +273,8 @@ def test_a_teacher_of_which_all_weights_are_given_is_taken_as_it_is_at_the_size_
     assert made["teacher.epochs"] == 0
     assert "teacher.phases" not in made
     assert len(sizes_to_try(known, config, frozenset())) == 1
+
+
+def test_a_few_images_train_all_layers_where_the_head_is_given_no_phase() -> None:
+    assert decided(facts(10), "teacher.weights=imagenet")["teacher.epochs"] == 0
+    assert decided(facts(10), "teacher.weights=imagenet", "teacher.phases=[]")["teacher.epochs"] > 0
