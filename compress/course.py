@@ -77,7 +77,8 @@ def run(
         if number > 1 and plan is not told and plan.to_run:
             estimates = plan.estimates(finished.entries[plan.pipeline[0].name], store)
             left = [name for name in plan.to_run if name not in finished.entries]
-            progress.expect({name: estimates[name].seconds for name in left}, plan.open_ended)
+            at_most = [name for name in plan.open_ended if estimates[name].seconds]
+            progress.expect({name: estimates[name].seconds for name in left}, at_most)
             told = plan
         runner.execute(plan.steps[:number], plan.config, plan.stated, store, progress, meet, finished)
     return finished

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from compress import course, runner
+from compress.course import Plan
+from compress.estimate import Estimate
+from compress.progress import Progress
+from tests.toy import Toy
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    monkeypatch.setattr(course, "to_toml", lambda config: "")
+    monkeypatch.setattr(course, "facts_of", lambda *_: None)
+    monkeypatch.setattr(course, "forecast", lambda stages, *_: {stage.name: Estimate(30.0) for stage in stages})
+    return Toy(tmp_path)
+
+
+def plan_of(toy: Toy) -> Plan:
+    return Plan(toy.config, (), {}, toy.plan())
+
+
+def run(toy: Toy, **options: Any) -> tuple[runner.Finished, str]:
+    output = io.StringIO()
+    finished = course.run(plan_of(toy), toy.store, Progress(Console(file=output, width=100)), **options)
+    return finished, output.getvalue()
+
+
+def test_once_the_data_are_read_the_time_left_is_told(toy: Toy) -> None:
+    finished, said = run(toy)
+
+    assert toy.runs == list(finished.entries) == ["source", "user"]
+    assert "source: starts (time left: not known yet)" in said
+    assert "user: starts (about 30 s left)" in said
+
+
+def test_what_is_finished_counts_as_such_and_takes_no_time(toy: Toy) -> None:
+    run(toy)
+    finished, said = run(toy)
+
+    assert [record.cached for record in finished.records] == [True, True]
+    assert said == ""
+
+
+def test_a_plan_may_change_before_a_stage_that_has_not_run(toy: Toy) -> None:
+    asked: list[str] = []
+
+    def before(plan: Plan, stage: str, pace: float) -> Plan:
+        asked.append(stage)
+        if stage != "user":
+            return plan
+        toy.config.user = type(toy.config.user)(size=7)
+        return replace(plan, steps=toy.plan())
+
+    finished, _ = run(toy, before=before)
+
+    assert asked == toy.runs == ["source", "user"]
+    assert finished.entries["user"].manifest["key_parts"]["config"] == {"size": 7}
+    assert [record.cached for record in finished.records] == [False, False]
+
+
+def test_only_a_training_whose_end_is_open_makes_the_time_left_a_most(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Plan, "open_ended", property(lambda plan: ["user"]))
+    assert "user: starts (at most about 30 s left)" in run(toy)[1]
+
+    toy.config.user = type(toy.config.user)(size=2)
+    seconds = {"source": 0.0, "user": 0.0}  # as of a training that there is nothing to do for
+    monkeypatch.setattr(course, "forecast", lambda stages, *_: {name: Estimate(s) for name, s in seconds.items()})
+    assert "user: starts (about 0 s left)" in run(toy)[1]
