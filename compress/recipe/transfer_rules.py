@@ -15,8 +15,8 @@ from compress.recipe.trials import in_words
 FEW = 16_000  # training images, below which published weights are worth it
 PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
 HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it can; epochs at least and at most
-ALL_STEPS, ALL_EPOCHS = 600, (4, 12)
-HEAD_RATE, RATE = 0.02, 0.003  # on features of scale 1
+MORE_STEPS, MORE_EPOCHS = 600, (4, 12)  # of the last block, and of all layers
+RATES = (0.02, 0.003, 0.001)  # of the head, with the last block, and of all layers: features have a scale of 1
 PER_CLASS = 20  # training images, up to which the head alone trains
 PRUNING: dict[str, Any] = {
     "sparsity": 0.5,
@@ -41,7 +41,7 @@ def weights(facts: Facts, config: Any) -> Iterator[Decision]:
 
 
 def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Train the head to its end first, then all layers in small steps where there are images enough.
+    """Train the head to its end first, then the last block with it and all layers where there are images enough.
 
     A random head's first gradients distort good features (Kumar et al., "Fine-Tuning Can Distort Pretrained Features",
     2022). With few images for each class frozen features do as well as fine-tuned ones (Kornblith et al., "Do Better
@@ -56,14 +56,18 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
         return
     n, classes = facts.n_train(config.data), len(facts.counts)
     steps = math.ceil(n / config.teacher.batch_size)
-    head = {"epochs": _epochs(HEAD_STEPS, HEAD_EPOCHS, steps), "learning_rate": HEAD_RATE}
-    yield Decision("teacher.phases", [head], "a new head learns first, on features that stay")
+    more = _epochs(MORE_STEPS, MORE_EPOCHS, steps)
+    head = {"epochs": _epochs(HEAD_STEPS, HEAD_EPOCHS, steps), "learning_rate": RATES[0]}
+    block = {"blocks": 1, "epochs": more, "learning_rate": RATES[1]}
     no_head = "phases" in config.teacher.model_fields_set and not config.teacher.phases
     if n <= PER_CLASS * classes and not no_head:
-        yield Decision("teacher.epochs", 0, f"{n:,} training images of {classes} classes are too few for more")
+        few = f"{n:,} training images of {classes} classes are too few for more than a new head"
+        yield Decision("teacher.phases", [head], few)
+        yield Decision("teacher.epochs", 0, few)
     else:
-        yield Decision("teacher.epochs", _epochs(ALL_STEPS, ALL_EPOCHS, steps), "then all layers, in small steps")
-    yield Decision("teacher.learning_rate", RATE, "small steps for layers that are trained already")
+        yield Decision("teacher.phases", [head, block], "a new head learns first, on features that stay")
+        yield Decision("teacher.epochs", more, "then all layers, in small steps")
+    yield Decision("teacher.learning_rate", RATES[2], "small steps for layers that are trained already")
     yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
     for key, value in PRUNING.items():
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")

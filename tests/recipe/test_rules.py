@@ -201,8 +201,10 @@ PHOTOS = facts(sizes=((320, 240),), channels=3)
 def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> None:
     made = decided(replace(PHOTOS, published=""))
     assert made["teacher.weights"] == "imagenet"
-    assert made["teacher.phases"] == [{"epochs": 18, "learning_rate": 0.02}]  # 600 steps of 34 per epoch
-    assert (made["teacher.epochs"], made["teacher.learning_rate"]) == (12, 0.003)
+    head, block = made["teacher.phases"]
+    assert head == {"epochs": 18, "learning_rate": 0.02}  # 600 steps of 34 per epoch
+    assert block == {"blocks": 1, "epochs": 12, "learning_rate": 0.003}
+    assert (made["teacher.epochs"], made["teacher.learning_rate"]) == (12, 0.001)
     assert made["prune.sparsity"] == 0.5
     absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
     assert absent["teacher.weights"].value == "none"
@@ -233,7 +235,7 @@ def test_of_few_images_per_class_the_head_alone_learns() -> None:
 
 def test_weights_that_are_given_are_trained_in_phases_of_which_each_setting_can_be_given() -> None:
     made = decided(facts(), "teacher.weights=imagenet", "teacher.epochs=5")
-    assert len(made["teacher.phases"]) == 1
+    assert len(made["teacher.phases"]) == 2
     assert "teacher.epochs" not in made
     assert "teacher.phases" not in decided(facts(), "teacher.weights=imagenet", "teacher.phases=[]")
 
