@@ -86,14 +86,7 @@ def fit(
             model, loss, batches, validation, settings, dtype, context, shared, name, callbacks, may_stop_from, metric
         )
         try:
-            while training.goes_on:
-                start = time.perf_counter()
-                epoch_loss = training.epoch()
-                if epoch_loss is not None:
-                    training.judge(epoch_loss, time.perf_counter() - start)
-                    training.save()
-                    training.report(time.perf_counter() - start)
-                    training.synchronize()
+            _train(training)
         except DivergedError as error:
             if may_stop_from != START or shared.strategy:  # other processes would wait for this one
                 raise
@@ -105,6 +98,17 @@ def fit(
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")
     return Fitted(name, results, dtype, state.epoch - training.begun, settings.epochs)
+
+
+def _train(training: Training) -> None:
+    while training.goes_on:
+        start = time.perf_counter()
+        loss = training.epoch()
+        if loss is not None:
+            training.judge(loss, time.perf_counter() - start)
+            training.save()
+            training.report(time.perf_counter() - start)
+            training.synchronize()
 
 
 def _outcome(training: Training) -> str:
