@@ -34,6 +34,7 @@ def begin_whole(model: Any, file: Path, data: Dataset, context: Context) -> None
     if told is None:
         named = ", ".join([*data.classes[:SHOWN], *(["..."] if len(data.classes) > SHOWN else [])])
         context.note(f"{context.stage}: {file} does not tell its classes, which are taken to be the data's: {named}")
+        context.note(f"{context.stage}: nor does it tell its images: it may have seen those of validation and test")
     elif told.image_shape != data.image_shape:
         theirs, ours = ("x".join(map(str, shape)) for shape in (told.image_shape, data.image_shape))
         context.note(f"{context.stage}: {file} was trained on images of {theirs}, these are {ours}")

@@ -69,6 +69,7 @@ def test_weights_of_all_layers_are_taken_as_they_are(
     assert notes == [
         f"here: begins from all layers of {earlier.weights}",
         f"here: {earlier.weights} does not tell its classes, which are taken to be the data's: a, b, c",
+        "here: nor does it tell its images: it may have seen those of validation and test",
         "here: not trained, validation accuracy 1.0000",
     ]
 
