@@ -86,7 +86,7 @@ class Deadline:
 
     def before(self, plan: Plan, stage: str, pace: float) -> Plan:
         """Return the plan with the length of a training decided, if `stage` is one that is about to begin."""
-        if stage not in KEYS or stage in self.decided or stage not in plan.to_run:
+        if stage not in self._open(plan.to_run):
             return plan
         names = [made.name for made in plan.pipeline]
         plan = self._fitted(plan, [name for name in names[names.index(stage) :] if name in plan.to_run], pace)
@@ -147,9 +147,9 @@ class Deadline:
         decisions = decisions_of(self.unbounded.config, found.config, self.budget)
         for line in lines(decision for decision in decisions if decision not in self.told):
             self.note(line)
-        if found.length < 0:
+        if found.length < 0 and self._open(to_run):
             self.note(f"budget = {self.budget}: the shortest trainings take longer than the time that is left")
-        elif decisions != self.told:
+        elif decisions != self.told and to_run:
             self.note(f"budget = {self.budget}: the run will take at most about {duration(self.spent + found.seconds)}")
         self.told, self.seconds = decisions, self.spent + found.seconds
         return self._with(plan, found.config)
@@ -170,8 +170,11 @@ class Deadline:
             return pace * sum(made[name].seconds for name in to_run)
 
         seconds(config)  # measures, which takes time
-        undecided = [stage for stage in KEYS if stage in to_run and stage not in self.decided]
-        return fit(config, self.given, undecided, facts, seconds, AIM * seconds_of(self.budget) - self.spent)
+        return fit(config, self.given, self._open(to_run), facts, seconds, AIM * seconds_of(self.budget) - self.spent)
+
+    def _open(self, to_run: Collection[str]) -> list[str]:
+        """Return the trainings to run whose length is not decided."""
+        return [stage for stage in KEYS if stage in to_run and stage not in self.decided]
 
     def _digest(self, what: str, config: Any) -> str:
         """Return what is remembered under: the budget, the data, and all settings up to those of a training."""

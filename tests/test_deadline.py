@@ -192,6 +192,16 @@ def test_a_budget_that_is_too_short_names_the_shortest_that_works_and_what_is_in
         Run(tmp_path / "less", clock, one_less, *given).go()
 
 
+def test_a_run_that_took_too_long_says_so_once(tmp_path: Path, clock: Clock) -> None:
+    run = Run(tmp_path, clock, "3m", slower=4.0)
+    run.go()
+    assert "budget = 3m: the shortest trainings take longer than the time that is left" in run.notes
+    again = Run(tmp_path, clock, "3m")
+    again.go()
+
+    assert not any("shortest trainings" in line for line in again.notes)
+
+
 def test_looking_at_a_plan_decides_nothing(tmp_path: Path, clock: Clock) -> None:
     run = Run(tmp_path, clock, "8m")
     run.deadline().begin(remembering=False)
