@@ -27,13 +27,15 @@ class Terminal(Console):
         super().print(*objects, **options)
 
 
-def terminal() -> Terminal:
+def terminal(stderr: bool = False) -> Terminal:
     """Return a console that prints text literally, so that brackets and colons in names and paths stay as they are.
 
-    Where the output is not a terminal, lines are as long as they need to be, unless COLUMNS says how long.
+    Where the output is not a terminal, lines are as long as they need to be, unless COLUMNS says how long. `stderr` is
+    for commands whose output is a file.
     """
-    has_width = (sys.stdout is not None and sys.stdout.isatty()) or os.environ.get("COLUMNS", "").isdigit()
-    return Terminal(markup=False, emoji=False, width=None if has_width else NO_WIDTH)
+    stream = sys.stderr if stderr else sys.stdout
+    has_width = (stream is not None and stream.isatty()) or os.environ.get("COLUMNS", "").isdigit()
+    return Terminal(markup=False, emoji=False, width=None if has_width else NO_WIDTH, stderr=stderr)
 
 
 def _keep_figures(table: Table) -> int:

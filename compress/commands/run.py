@@ -168,7 +168,7 @@ def show_config(settings: Callable[..., Any]) -> None:
     from compress.toml import to_toml
 
     loaded = settings()
-    planner = Planner(PIPELINE, loaded, Store(loaded.workspace), terminal(), quietly=True)
+    planner = Planner(PIPELINE, loaded, Store(loaded.workspace), terminal(stderr=True), quietly=True)
     if loaded.budget:
         plan = planner.planned()
         config, decisions = plan.config, plan.decisions
