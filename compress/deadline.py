@@ -18,6 +18,7 @@ from compress import runner
 from compress.config import updated
 from compress.context import Decision
 from compress.course import Plan
+from compress.data.preparation import height_and_width
 from compress.durations import duration, rounded_up, seconds_of
 from compress.errors import BadInputError
 from compress.estimate import Facts
@@ -101,7 +102,8 @@ class Deadline:
         return self.earlier + time.monotonic() - self.began
 
     def _of_size(self, size: Any) -> Plan:
-        return self.unbounded if size == self.unbounded.config.image.size else self.usual(size)
+        usual = height_and_width(self.unbounded.config.image.size)
+        return self.unbounded if height_and_width(size) == usual else self.usual(size)
 
     def _in_time(self) -> Plan:
         """Return the usual plan for the largest images that leave trainings a useful length."""

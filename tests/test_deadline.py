@@ -146,6 +146,17 @@ def test_a_run_that_was_killed_goes_on_with_what_was_decided(last: str, tmp_path
     assert run.deadline().begin().config == resumed.config
 
 
+def test_a_repeated_run_of_rectangles_is_planned_as_the_first_was(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_deadline.USUAL", updated(USUAL, {"image.size": [32, 128]}, "the test"))
+    monkeypatch.setattr("tests.test_deadline.seconds", lambda config: dict.fromkeys(ALL, 10.0))
+    run = Run(tmp_path, clock, "8m")
+
+    assert run.deadline().begin().config == run.deadline().begin().config
+    assert run.sizes == [None, None]
+
+
 def test_the_time_of_an_earlier_process_counts(tmp_path: Path, clock: Clock) -> None:
     run = Run(tmp_path, clock, "8m")
     run.go("quantize")
