@@ -58,7 +58,8 @@ def learn(sample: Sample, seed: int, status: Callable[[str], None]) -> Learned:
     sizes = sorted(sample.pixels, key=area_of)
     labels, classes = sample.labels[sample.held_out], sample.classes
     n = len(sample.train) + len(sample.held_out)
-    if len(classes) < 2 or n < MIN_PER_CLASS * len(classes):
+    one_sided = 0 in (len(sample.train), len(sample.held_out))  # as few groups can be
+    if len(classes) < 2 or n < MIN_PER_CLASS * len(classes) or one_sided:
         why = f"{n:,} images of {len(classes)} classes are too few to try it"
         return Learned(default_size(sizes), why, "none", why)
     told: dict[Size, Answers] = {}

@@ -191,3 +191,13 @@ def test_too_few_images_are_not_tried() -> None:
 
     assert learned == Learned(64, learned.size_reason, "none", learned.flip_reason)
     assert learned.size_reason == "18 images of 2 classes are too few to try it"
+
+
+@pytest.mark.parametrize("held_out", [[], range(240)])
+def test_groups_so_few_that_all_are_on_one_side_are_not_tried(held_out: Any) -> None:
+    whole = sample_of_drawings(blobs)
+    rest = np.setdiff1d(np.arange(240), held_out)
+
+    learned = learn(replace(whole, train=rest, held_out=np.array(held_out, int)), 0, print)
+
+    assert learned == Learned(64, learned.size_reason, "none", learned.flip_reason)
