@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ def remembered(memory: Path) -> dict[str, Cost]:
 
 
 def _remember(known: Mapping[str, Cost], memory: Path) -> None:
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    write_file(memory, json.dumps({digest: asdict(cost) for digest, cost in known.items()}, indent=2).encode())
+    with suppress(OSError):  # nothing but time is lost
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_file(memory, json.dumps({digest: asdict(cost) for digest, cost in known.items()}, indent=2).encode())
 
 
 def _measured(rehearsal: Rehearsal) -> Cost:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -62,8 +63,9 @@ def settle(
         memory.decisions[asked] = decide(memory.facts[seen], config)
         for line in lines(memory.decisions[asked]):
             note(line)
-        store.recipes.parent.mkdir(parents=True, exist_ok=True)
-        write_file(store.recipes, MEMORY.dump_json(memory))
+        with suppress(OSError):  # nothing but time is lost: `plan` and `config` work where no workspace can be
+            store.recipes.parent.mkdir(parents=True, exist_ok=True)
+            write_file(store.recipes, MEMORY.dump_json(memory))
     return with_decisions(config, memory.decisions[asked]), memory.decisions[asked]
 
 

@@ -63,6 +63,13 @@ def test_what_was_decided_for_one_reason_is_said_in_one_line() -> None:
     assert recipe.lines(made) == ["recipe: a.b = 1, a.c = [1, 2]: one", "recipe: a.d = 2: two"]
 
 
+def test_a_workspace_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = Store(tmp_path / "file" / "workspace")
+    first, _ = settled(store)
+    assert settled(store)[0] == first
+
+
 def test_without_a_recipe_nothing_is_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(recipe, "facts_of")
     config = load(assignments=["recipe=none"])
