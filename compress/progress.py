@@ -40,6 +40,8 @@ class _Stage:
         """Note what is done. Speed is measured from the second step on: the first one also prepares those after it."""
         if self.resumed is None:
             self.resumed = fraction
+        elif fraction <= self.fraction:  # as after a validation, or in an epoch that starts again
+            return
         if self.since is None and fraction > self.fraction > 0:
             self.since = now, fraction
         elif self.since and self.seconds:

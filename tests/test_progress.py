@@ -149,6 +149,19 @@ def test_once_a_training_learns_that_it_is_shorter_the_time_left_is_right(falls_
             assert progress.pace == pytest.approx(1.0, abs=0.05)
 
 
+def test_an_epoch_of_one_step_may_be_followed_by_a_long_validation(clock: Clock) -> None:
+    progress = Progress(Console(file=io.StringIO(), width=100))
+    progress.expect({"teacher": 100.0})
+    progress.begin("teacher")
+    for epoch in range(1, 5):
+        clock.now += 1
+        progress.update(epoch / 10, "")  # of the step
+        clock.now += 15
+        progress.update(epoch / 10, "")  # of the epoch
+
+    assert progress.left == pytest.approx(6 * 16, rel=0.2)
+
+
 def test_what_may_also_take_less_is_told_as_such(clock: Clock) -> None:
     output = io.StringIO()
     progress = Progress(Console(file=output, width=100))
