@@ -179,12 +179,16 @@ class Deadline:
         return [stage for stage in KEYS if stage in to_run and stage not in self.decided]
 
     def _digest(self, what: str, config: Any) -> str:
-        """Return what is remembered under: the budget, the data, and all settings up to those of a training."""
+        """Return what is remembered under: the budget, the data, and all settings up to those of a training.
+
+        A run that ends earlier, such as that of `teacher`, shares its time among fewer trainings.
+        """
+        last = self.unbounded.pipeline[-1].name
         trained = list(KEYS)
         sections = [*SHARED, *(trained[: trained.index(what) + 1] if what in KEYS else trained)]
         settings = {section: getattr(config, section).model_dump(mode="json") for section in sections}
         digests = [data.fingerprint(config.data, self.store.memo), config.data.key_settings()]
-        return sha256_json([self.budget, what, config.seed, settings, digests])
+        return sha256_json([self.budget, last, what, config.seed, settings, digests])
 
     def _remembered(self, what: str, config: Any) -> Decided | None:
         return self._memory().get(self._digest(what, config))

@@ -146,6 +146,18 @@ def test_a_run_that_was_killed_goes_on_with_what_was_decided(last: str, tmp_path
     assert run.deadline().begin().config == resumed.config
 
 
+def test_what_a_run_up_to_an_earlier_stage_has_decided_is_not_for_the_whole(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, clock, "150s")
+    with monkeypatch.context() as earlier:
+        earlier.setattr("tests.test_deadline.PIPELINE", PIPELINE[:2])
+        earlier.setattr("tests.test_deadline.ALL", ALL[:2])
+        alone = run.go("teacher")
+
+    assert run.go().config.teacher.epochs < alone.config.teacher.epochs
+
+
 def test_a_repeated_run_of_rectangles_is_planned_as_the_first_was(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
