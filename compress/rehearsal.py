@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -21,9 +21,11 @@ from compress.children import one_child
 from compress.files import sha256_json, write_file
 from compress.fingerprint import library_versions
 from compress.machine import Dtype
-from compress.networks import Family
 from compress.plugins import Choice
 from compress.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from compress.networks import Family
 
 CLASSES = 10  # of the images made up, whose number hardly changes a step's time
 ROUNDS = 2  # of measurements, alternating, so that other load on the machine affects all precisions

@@ -59,7 +59,8 @@ def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: R
 
 
 def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
-    assert set(report) == {"schema", "run", "data", "balance", "deployed", "models", "skipped", "stages", "training"}
+    told = {"run", "data", "recipe", "balance", "deployed", "models", "skipped", "stages", "training", "advice"}
+    assert set(report) == {"schema", *told}
     run_keys = {"name", "data", "classes", "n_train", "n_validation", "n_test", "seed", "versions", "host"}
     assert set(report["run"]) == run_keys
     assert [model["id"] for model in report["models"]] == IDS

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from compress.config import given_keys, updated
 from compress.context import Decision, stage_seed
+from compress.errors import BadInputError
 from compress.files import sha256_json, write_file
 from compress.fingerprint import code_digest, library_versions
 from compress.pretrained import why_not
@@ -51,7 +52,7 @@ def settle(
     """Return a run's settings without a recipe, and what the recipe has decided.
 
     `note` takes a line for each reason, but none for decisions that were remembered, and `status` what is being tried.
-    Raises `BadInputError` as the data's source and `divide` do.
+    Raises `BadInputError` as the data's source does.
     """
     if config.recipe == "none":
         return config, ()
@@ -79,7 +80,10 @@ def look(config: Any, memo: Path, status: Callable[[str], None]) -> Facts:
     if not sizes:
         return facts
     divided = with_decisions(config, decide(facts, config, (splits,)))
-    sample = sample_of(samples, divided, facts.channels, sizes, memo)
+    try:
+        sample = sample_of(samples, divided, facts.channels, sizes, memo)
+    except BadInputError:  # the data stage tells what is wrong, and first of all which images cannot be read
+        return facts
     return dataclasses.replace(facts, learned=learn(sample, stage_seed(config.seed, "recipe"), status))
 
 
