@@ -52,11 +52,16 @@ def why_not(teacher: Any) -> str:
     """Return why a teacher's published weights cannot be had, empty if their file is there or can be downloaded."""
     from compress.downloads import out_of_reach
 
-    source = teacher.IMAGENET
-    if (_models() / source["file"]).is_file():
+    if is_there(teacher):
         return ""
+    source = teacher.IMAGENET
     reason = out_of_reach(source["url"] + source["file"], ANSWERS_SECONDS)
     return reason and f"{_models() / source['file']} is not there, and cannot be downloaded: {reason}"
+
+
+def is_there(teacher: Any) -> bool:
+    """Tell whether the file of a teacher's published weights is where Keras keeps it."""
+    return (_models() / teacher.IMAGENET["file"]).is_file()
 
 
 def _models() -> Path:

@@ -20,7 +20,7 @@ from compress.context import Decision, stage_seed
 from compress.errors import BadInputError
 from compress.files import sha256_json, write_file
 from compress.fingerprint import code_digest, library_versions
-from compress.pretrained import why_not
+from compress.pretrained import is_there, why_not
 from compress.recipe.facts import Facts, facts_of, samples_of
 from compress.recipe.image_rules import sizes_to_try, splits
 from compress.recipe.rules import RULES, Rule
@@ -56,12 +56,15 @@ def settle(
     """
     if config.recipe == "none":
         return config, ()
-    memory = _remembered(store.recipes)
-    seen, asked = _digests(config, store)
+    memory, seen = _remembered(store.recipes), _digest_of_data(config, store)
+    facts = memory.facts.get(seen) or look(config, store.memo, status)
+    if facts.published and is_there(config.teacher.architecture.module):  # has been put there since
+        facts = dataclasses.replace(facts, published="")
+    memory.facts[seen] = facts
+    given = config.model_dump(mode="json", exclude_unset=True, exclude=ELSEWHERE | {"data"})
+    asked = sha256_json([seen, given, facts.published])
     if asked not in memory.decisions:
-        if seen not in memory.facts:
-            memory.facts[seen] = look(config, store.memo, status)
-        memory.decisions[asked] = decide(memory.facts[seen], config)
+        memory.decisions[asked] = decide(facts, config)
         for line in lines(memory.decisions[asked]):
             note(line)
         with suppress(OSError):  # nothing but time is lost: `plan` and `config` work where no workspace can be
@@ -116,10 +119,10 @@ def _is_given(key: str, given: frozenset[str]) -> bool:
     return any(key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.") for other in given)
 
 
-def _digests(config: Any, store: Store) -> tuple[str, str]:
-    """Return what facts and decisions are remembered under: the data, what is given, and the code that decides."""
+def _digest_of_data(config: Any, store: Store) -> str:
+    """Return what facts are remembered under: the data, what is set of how to look at them, and the code that looks."""
     keys = given_keys(config)
-    seen = sha256_json(
+    return sha256_json(
         [
             data.fingerprint(config.data, store.memo),
             config.data.key_settings(),
@@ -132,8 +135,6 @@ def _digests(config: Any, store: Store) -> tuple[str, str]:
             library_versions(MODULES),
         ]
     )
-    given = config.model_dump(mode="json", exclude_unset=True, exclude=ELSEWHERE | {"data"})
-    return seen, sha256_json([seen, given])
 
 
 MEMORY = TypeAdapter(Memory)

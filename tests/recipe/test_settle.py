@@ -205,10 +205,14 @@ def test_whether_published_weights_can_be_had_is_asked_once(store: Store, monkey
 
     monkeypatch.setattr(recipe, "facts_of", photos)
     monkeypatch.setattr(recipe, "why_not", why_not)
+    monkeypatch.setattr(recipe, "is_there", lambda teacher: False)
     first, said = settled(store, "image.size=64")
     assert first.teacher.weights == "none"
     assert "recipe: teacher.weights = none: published weights cannot be had: no answer" in said
     assert settled(store, "image.size=64", "prune.sparsity=0.9")[0].teacher == first.teacher
+    assert asked == ["teachers.vgg16"]
+    monkeypatch.setattr(recipe, "is_there", lambda teacher: True)
+    assert settled(store, "image.size=64")[0].teacher.weights == "imagenet"
     assert asked == ["teachers.vgg16"]
 
 
