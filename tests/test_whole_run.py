@@ -87,7 +87,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         assert all(set(entry) == latency_keys for entry in model["latency"])
     assert all(set(stage) == {"name", "key", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
     assert list(report["training"]) == ["teacher", "pruned", "student"]
-    training_keys = {"name", "precision", "history", "warnings"}
+    training_keys = {"name", "precision", "history", "limit", "warnings"}
     epoch_keys = {"epoch", "learning_rate", "loss", "validation_accuracy", "validation_recall"}
     epoch_keys |= {"validation_cross_entropy"}
     for [training] in report["training"].values():
