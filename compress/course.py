@@ -14,7 +14,7 @@ from compress.pipeline import Stage
 from compress.progress import Progress
 from compress.store import Entry, Store
 from compress.toml import to_toml
-from compress.training.settings import Engine
+from compress.training.settings import Engine, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,10 @@ class Plan:
     @property
     def open_ended(self) -> list[str]:
         """The trainings that end once they learn no more, of which only the longest time is known."""
-        trained = [stage for stage in self.pipeline if stage.trains]
-        return [stage.name for stage in trained if getattr(self.config, stage.section).schedule.shape == "wsd"]
+        settings = {step.stage.name: step.settings.get("config") for step in self.steps if step.stage.trains}
+        return [
+            name for name, own in settings.items() if isinstance(own, TrainingSettings) and own.schedule.shape == "wsd"
+        ]
 
     @property
     def stated(self) -> Settings:

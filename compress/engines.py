@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from compress import machine
 from compress.machine import Dtype
 from compress.rehearsal import Rehearsal, costs_of
@@ -36,7 +38,7 @@ def settle(
     replicas = replicas_of(config.train, cluster)
     trained = [stage.name for stage in pipeline if stage.trains]
     chosen = dict.fromkeys(trained, "float32") | dict(told or _precisions(pipeline, config, memory, note))
-    untrained = [stage.name for stage in pipeline if stage.trains and not _trains(getattr(config, stage.section))]
+    untrained = [stage.name for stage in pipeline if stage.trains and not _trains(_settings(stage, config))]
     chosen |= dict.fromkeys(untrained, "float32")  # whatever the others choose: it is the same result
     settled: dict[str, dict[str, Engine]] = {}
     for name in trained:
@@ -62,20 +64,27 @@ def precisions_of(settled: Mapping[str, Mapping[str, Engine]]) -> dict[str, Prec
 def rehearsals_of(pipeline: Sequence[Any], config: Any) -> dict[str, Rehearsal]:
     """Return the rehearsal of each stage that trains a network of its own settings, in all precisions it may choose.
 
-    Where the images decide whether they are in colour, it counts three channels.
+    A stage whose own settings are not `TrainingSettings` has none: how it trains is not known. Where the images decide
+    whether they are in colour, it counts three channels.
     """
     from compress.data.preparation import height_and_width
 
     shape = (*height_and_width(config.image.size), 1 if config.image.color == "grey" else 3)
     found: dict[str, Rehearsal] = {}
     for stage in pipeline:
-        network = getattr(getattr(config, stage.network), "network", None) if stage.trains else None
-        if network is not None:
-            found[stage.name] = Rehearsal(network, shape, getattr(config, stage.section), _candidates(config.train))
+        settings = _settings(stage, config) if stage.trains else None
+        network = getattr(getattr(config, stage.network, None), "network", None)
+        if network is not None and isinstance(settings, TrainingSettings):
+            found[stage.name] = Rehearsal(network, shape, settings, _candidates(config.train))
     return found
 
 
-def _trains(settings: TrainingSettings) -> bool:
+def _settings(stage: Any, config: Any) -> BaseModel | None:
+    """Return the settings of a stage's own section, of whatever type; None if it has no such section."""
+    return stage.settings(config, {}).get("config")
+
+
+def _trains(settings: BaseModel | None) -> bool:
     """Whether anything is trained with these settings: a teacher that begins with all weights may stay as it is."""
     return getattr(settings, "trains", True)
 

@@ -77,7 +77,7 @@ def _estimates(
             continue
         engine, cost = settings.get("train"), costs.get(stage.name)
         network = estimate.network_of(cost, engine) if engine and cost else None
-        made[stage.name] = stage.estimate(settings["config"], facts, network, inputs)
+        made[stage.name] = stage.estimate(settings.get("config"), facts, network, inputs)
     return made
 
 

@@ -19,7 +19,7 @@ def parts_of(
     stage: Stage, settings: dict[str, BaseModel], seed: int, input_keys: InputKeys, store: Store
 ) -> dict[str, Any]:
     """Return everything that a stage's result depends on; `settings` are its settings by parameter."""
-    config = settings["config"]
+    config = settings.get("config")
     modules = [stage.module.__name__, *(name for section in settings.values() for name in modules_of(section))]
     shared = {
         parameter: getattr(section, "key_settings", lambda section=section: section.model_dump(mode="json"))()
@@ -28,7 +28,7 @@ def parts_of(
     measures_speed = any(getattr(section, "measures_speed", False) for section in settings.values())
     return {
         "inputs": input_keys,
-        "config": shared.pop("config"),
+        "config": shared.pop("config", {}),
         **shared,
         "code": fingerprint.code_digest(modules),
         "versions": fingerprint.library_versions(modules),

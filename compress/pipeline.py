@@ -95,7 +95,8 @@ class Stage:
     def fingerprint(self) -> Callable[[Any, Path], str] | None:
         """The function that returns a digest of what the result depends on outside the project, such as images.
 
-        Its arguments are the config and a file in which it may keep what took long to compute.
+        Its arguments are the config, None if the stage has none, and a file in which it may keep what took long to
+        compute.
         """
         return getattr(self.module, "fingerprint", None)
 

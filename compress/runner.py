@@ -153,7 +153,7 @@ def _run(
     with measured(work / "taken.json") as usage:
         artifact = stage.module.run(**step.settings, **inputs_of(stage, entries), out=work / "files", context=context)
     outside = step.key_parts["outside"]
-    if stage.fingerprint and stage.fingerprint(step.settings["config"], store.memo) != outside:
+    if stage.fingerprint and stage.fingerprint(step.settings.get("config"), store.memo) != outside:
         raise BadInputError(f"{stage.name}: what it reads has changed while it was read; start the run again")
     facts = {
         "key_parts": step.key_parts,

@@ -3,15 +3,23 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from rich.console import Console
 
-from compress import course, runner
+from compress import course, machine, runner
+from compress.artifacts import Models
+from compress.context import Context
 from compress.course import Plan
+from compress.engines import settle
 from compress.estimate import Estimate
+from compress.pipeline import Stage, link
 from compress.progress import Progress
+from compress.stages.data import Image
+from compress.training.settings import Engine, Schedule, TrainingSettings
 from tests.toy import Toy
 
 
@@ -76,3 +84,49 @@ def test_only_a_training_whose_end_is_open_makes_the_time_left_a_most(
     seconds = {"source": 0.0, "user": 0.0}  # as of a training that there is nothing to do for
     monkeypatch.setattr(course, "forecast", lambda stages, *_: {name: Estimate(s) for name, s in seconds.items()})
     assert "user: starts (about 0 s left)" in run(toy)[1]
+
+
+class Named(BaseModel):
+    """Settings of a training that are not those of the fit loop, though they name a network as those do."""
+
+    network: str = "its own"
+
+
+def with_usual_settings(config: TrainingSettings, train: Engine, out: Path, context: Context) -> Models:
+    raise NotImplementedError
+
+
+def with_settings_of_its_own(config: Named, train: Engine, out: Path, context: Context) -> Models:
+    raise NotImplementedError
+
+
+def without_settings(train: Engine, out: Path, context: Context) -> Models:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("made", "section", "open_ended"),
+    [
+        (with_usual_settings, TrainingSettings(schedule=Schedule(shape="wsd")), ["added"]),
+        (with_usual_settings, TrainingSettings(schedule=Schedule(shape="cosine")), []),
+        (with_settings_of_its_own, Named(), []),
+        (without_settings, None, []),
+    ],
+)
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_a_training_may_have_settings_of_its_own_or_none(
+    made: Any, section: Any, open_ended: list[str], precision: Any, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "precisions", lambda device: ("float32", "bfloat16"), raising=False)
+    module = ModuleType("added")
+    module.run = made  # type: ignore[attr-defined]
+    pipeline = link((*toy.pipeline, Stage("added", module)))
+    toy.config.train, toy.config.image = Engine.model_construct(precision=precision), Image()
+    if section:
+        toy.config.added = section
+
+    settled = settle(pipeline, toy.config, toy.store.speeds, None, print)
+    plan = Plan(toy.config, (), settled, runner.plan(pipeline, toy.config, toy.store, settled))
+
+    assert plan.open_ended == open_ended
+    assert settled["added"]["train"].precision == "float32"
