@@ -5,14 +5,11 @@ What is decided is remembered in the workspace, so that a run that was killed, o
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from compress import runner
 from compress.config import updated
@@ -22,8 +19,9 @@ from compress.data.preparation import height_and_width
 from compress.durations import duration, rounded_up, seconds_of
 from compress.errors import BadInputError
 from compress.estimate import Facts
-from compress.files import sha256_json, write_file
+from compress.files import sha256_json
 from compress.forecast import facts_of, forecast
+from compress.memo import recalled, remember
 from compress.recipe.budget import KEYS, SIZE, USEFUL, Fit, decisions_of, fit, smaller_sizes, value_of
 from compress.recipe.settle import lines
 from compress.stages import data
@@ -195,12 +193,7 @@ class Deadline:
 
     def _remember(self, what: str, config: Any, decided: Decided) -> None:
         known = {**self._memory(), self._digest(what, config): decided}
-        self.store.budgets.parent.mkdir(parents=True, exist_ok=True)
-        kept = {digest: asdict(decided) for digest, decided in known.items()}
-        write_file(self.store.budgets, json.dumps(kept, indent=1).encode())
+        remember(self.store.budgets, dict[str, Decided], known)
 
     def _memory(self) -> dict[str, Decided]:
-        try:
-            return TypeAdapter(dict[str, Decided]).validate_json(self.store.budgets.read_bytes())
-        except (OSError, ValueError):
-            return {}
+        return recalled(self.store.budgets, dict[str, Decided])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -12,15 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
-from compress.files import sha256_file, write_file
+from compress.files import sha256_file
 from compress.machine import available_cores
+from compress.memo import recalled, remember
 
 # A second change within one tick of the file system's clock leaves a file's times as they are. Digests of files that
 # changed so recently are therefore not remembered.
 YOUNG_NS = 2_000_000_000
 SHA256 = 64  # hexadecimal digits; a text of another length is the reason why there is no digest
+
+Known = dict[str, tuple[list[int], str]]  # by the name of a file: its stamp and its digest
 
 
 def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.maxsize) -> list[str]:
@@ -29,7 +29,7 @@ def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.m
     `memo` is a file that keeps digests from one call to the next. If it does not exist or cannot be read or written,
     the digests are computed without it.
     """
-    known, names = _read(memo), [os.fspath(file) for file in files]
+    known, names = recalled(memo, Known), [os.fspath(file) for file in files]
     stamps: dict[str, list[int]] = {}
     digests: dict[str, str] = {}
     for name in names:
@@ -49,8 +49,7 @@ def file_digests(files: Sequence[str | Path], memo: Path, max_bytes: int = sys.m
     }
     if lasting:
         with suppress(OSError):
-            memo.parent.mkdir(parents=True, exist_ok=True)
-            write_file(memo, json.dumps(known | lasting).encode())
+            remember(memo, Known, known | lasting)
     digests |= fresh
     return [digests[name] for name in names]
 
@@ -70,10 +69,3 @@ def _digest(name: str) -> str:
         return sha256_file(Path(name))
     except OSError as error:
         return str(error)
-
-
-def _read(memo: Path) -> dict[str, tuple[list[int], str]]:
-    try:
-        return TypeAdapter(dict[str, tuple[list[int], str]]).validate_json(memo.read_bytes())
-    except (OSError, ValueError):
-        return {}

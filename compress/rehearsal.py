@@ -7,20 +7,18 @@ had run when the first stage starts.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from compress import machine
 from compress.children import one_child
-from compress.files import sha256_json, write_file
+from compress.files import sha256_json
 from compress.fingerprint import library_versions
 from compress.machine import Dtype
+from compress.memo import recalled, remember
 from compress.plugins import Choice
 from compress.training.settings import TrainingSettings
 
@@ -82,22 +80,14 @@ def costs_of(rehearsals: Sequence[Rehearsal], memory: Path) -> tuple[dict[str, C
         with one_child(killed) as child:
             for digest, rehearsal in unknown.items():
                 known[digest] = child.submit(_measured, rehearsal).result()
-                _remember(known, memory)
+                with suppress(OSError):  # nothing but time is lost
+                    remember(memory, dict[str, Cost], known)
     return {rehearsal.digest: known[rehearsal.digest] for rehearsal in rehearsals}, set(unknown)
 
 
 def remembered(memory: Path) -> dict[str, Cost]:
     """Return all costs that the file remembers, by digest; empty if it cannot be read."""
-    try:
-        return TypeAdapter(dict[str, Cost]).validate_json(memory.read_bytes())
-    except (OSError, ValueError):
-        return {}
-
-
-def _remember(known: Mapping[str, Cost], memory: Path) -> None:
-    with suppress(OSError):  # nothing but time is lost
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_file(memory, json.dumps({digest: asdict(cost) for digest, cost in known.items()}, indent=2).encode())
+    return recalled(memory, dict[str, Cost])
 
 
 def _measured(rehearsal: Rehearsal) -> Cost:

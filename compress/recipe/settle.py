@@ -13,13 +13,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from compress.config import given_keys, updated
 from compress.context import Decision, stage_seed
 from compress.errors import BadInputError
-from compress.files import sha256_json, write_file
+from compress.files import sha256_json
 from compress.fingerprint import code_digest, library_versions
+from compress.memo import recalled, remember
 from compress.pretrained import is_there, why_not
 from compress.recipe.facts import Facts, facts_of, samples_of
 from compress.recipe.image_rules import sizes_to_try, splits
@@ -56,7 +55,7 @@ def settle(
     """
     if config.recipe == "none":
         return config, ()
-    memory, seen = _remembered(store.recipes), _digest_of_data(config, store)
+    memory, seen = recalled(store.recipes, Memory), _digest_of_data(config, store)
     facts = memory.facts.get(seen) or look(config, store.memo, status)
     if facts.published and is_there(config.teacher.architecture.module):  # has been put there since
         facts = dataclasses.replace(facts, published="")
@@ -68,8 +67,7 @@ def settle(
         for line in lines(memory.decisions[asked]):
             note(line)
         with suppress(OSError):  # nothing but time is lost: `plan` and `config` work where no workspace can be
-            store.recipes.parent.mkdir(parents=True, exist_ok=True)
-            write_file(store.recipes, MEMORY.dump_json(memory))
+            remember(store.recipes, Memory, memory)
     return with_decisions(config, memory.decisions[asked]), memory.decisions[asked]
 
 
@@ -135,13 +133,3 @@ def _digest_of_data(config: Any, store: Store) -> str:
             library_versions(MODULES),
         ]
     )
-
-
-MEMORY = TypeAdapter(Memory)
-
-
-def _remembered(file: Path) -> Memory:
-    try:
-        return MEMORY.validate_json(file.read_bytes())
-    except (OSError, ValueError):
-        return Memory()
