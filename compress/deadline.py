@@ -22,7 +22,7 @@ from compress.estimate import Facts
 from compress.files import sha256_json
 from compress.forecast import facts_of, forecast
 from compress.memo import recalled, remember
-from compress.recipe.budget import KEYS, SIZE, USEFUL, Fit, decisions_of, fit, smaller_sizes, value_of
+from compress.recipe.budget import ALL_KEYS, KEYS, SIZE, USEFUL, Fit, Limits, decisions_of, fit, smaller_sizes, value_of
 from compress.recipe.settle import lines
 from compress.stages import data
 from compress.store import Store
@@ -113,8 +113,7 @@ class Deadline:
             plan = self._of_size(size)
             found = self._fit(plan, plan.config, plan.to_run, 1.0)
         if found.length < 0:
-            keys = (SIZE, *(key for keys in KEYS.values() for key in keys))
-            given = " and ".join(f"{key} = {value_of(plan.config, key)}" for key in keys if key in self.given)
+            given = " and ".join(f"{key} = {value_of(plan.config, key)}" for key in ALL_KEYS if key in self.given)
             raise BadInputError(
                 f"budget = {self.budget!r}: too short for this run{given and f' with {given}'}; should be at least "
                 f"{rounded_up((self.spent + found.seconds) / AIM)}"
@@ -170,7 +169,8 @@ class Deadline:
             return pace * sum(made[name].seconds for name in to_run)
 
         seconds(config)  # measures, which takes time
-        return fit(config, self.given, self._open(to_run), facts, seconds, AIM * seconds_of(self.budget) - self.spent)
+        available = AIM * seconds_of(self.budget) - self.spent
+        return fit(config, Limits(self.given, self._open(to_run), facts, seconds, available))
 
     def _open(self, to_run: Collection[str]) -> list[str]:
         """Return the trainings to run whose length is not decided."""

@@ -17,12 +17,28 @@ from compress.estimate import Facts
 
 SIZE = "image.size"
 KEYS = {"teacher": ("teacher.epochs",), "prune": ("prune.epochs",), "distill": ("distill.epochs", "distill.views")}
+ALL_KEYS = (SIZE, *(key for keys in KEYS.values() for key in keys))  # that a budget may change
 LEAST_STEPS = 100  # of a training, without which it learns hardly anything
 FAIR_STEPS = {"teacher": 1000, "prune": 500}  # with fewer, all trainings become shorter
 USEFUL = 1 / 3  # of the way from the least to a fair length: below it, fewer views or smaller images cost less accuracy
 LEAST_VIEWS = 2  # the image itself, and one that is changed
 LEAST_SIDE = 32  # pixels, which five poolings leave one of
 SEARCH_STEPS = 12  # each halves the range in which the fraction lies
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a fit has to keep to.
+
+    `given` are the dotted keys that the user has set, which stay, `undecided` the stages in `KEYS` whose length is
+    open. `seconds_of` says how long what is still to run takes with some settings, `available` how long it may take.
+    """
+
+    given: Collection[str]
+    undecided: Collection[str]
+    facts: Facts
+    seconds_of: Callable[[Any], float]
+    available: float
 
 
 @dataclass(frozen=True)
@@ -38,22 +54,11 @@ class Fit:
     seconds: float
 
 
-def fit(
-    config: Any,
-    given: Collection[str],
-    undecided: Collection[str],
-    facts: Facts,
-    seconds_of: Callable[[Any], float],
-    available: float,
-) -> Fit:
-    """Return the settings with the longest trainings that end in time, or with the shortest ones if none do.
-
-    `given` are the dotted keys that the user has set, which stay, `undecided` the stages in `KEYS` whose length is
-    open. `seconds_of` says how long what is still to run takes with some settings, `available` how long it may take.
-    """
+def fit(config: Any, limits: Limits) -> Fit:
+    """Return the settings with the longest trainings that end in time, or with the shortest ones if none do."""
     found = Fit(config, -1.0, math.inf)
-    for fewer in _with_fewer_views(config, given, undecided):
-        found = _longest(fewer, given, undecided, facts, seconds_of, available)
+    for fewer in _with_fewer_views(config, limits):
+        found = _longest(fewer, limits)
         if found.length >= USEFUL:
             break
     return found
@@ -75,25 +80,18 @@ def value_of(config: Any, key: str) -> Any:
 
 def decisions_of(usual: Any, fitted: Any, budget: str) -> tuple[Decision, ...]:
     """Return what was given up of the usual settings, key by key."""
-    keys = (SIZE, *(key for keys in KEYS.values() for key in keys))
-    values = [(key, value_of(usual, key), value_of(fitted, key)) for key in keys]
+    values = [(key, value_of(usual, key), value_of(fitted, key)) for key in ALL_KEYS]
     return tuple(
         Decision(key, now, f"{before} without the budget of {budget}") for key, before, now in values if now != before
     )
 
 
-def _longest(
-    config: Any,
-    given: Collection[str],
-    undecided: Collection[str],
-    facts: Facts,
-    seconds_of: Callable[[Any], float],
-    available: float,
-) -> Fit:
-    usual = {section: getattr(config, section).epochs for section in undecided if f"{section}.epochs" not in given}
-    enough = {name: _epochs(FAIR_STEPS[name], config, name, facts) for name in usual.keys() & FAIR_STEPS.keys()}
+def _longest(config: Any, limits: Limits) -> Fit:
+    sections = [section for section in limits.undecided if f"{section}.epochs" not in limits.given]
+    usual = {section: getattr(config, section).epochs for section in sections}
+    enough = {name: _epochs(FAIR_STEPS[name], config, name, limits.facts) for name in usual.keys() & FAIR_STEPS.keys()}
     fair = {name: min(n, enough.get(name, n)) for name, n in usual.items()}
-    least = {name: min(n, _epochs(LEAST_STEPS, config, name, facts)) for name, n in fair.items()}
+    least = {name: min(n, _epochs(LEAST_STEPS, config, name, limits.facts)) for name, n in fair.items()}
 
     def of_length(length: float) -> dict[str, int]:
         first, second = min(1.0, length), max(0.0, length - 1.0)
@@ -104,27 +102,28 @@ def _longest(
 
     def tried(epochs: dict[str, int], length: float) -> Fit:
         settings = updated(config, {f"{name}.epochs": n for name, n in epochs.items()}, "the budget")
-        return Fit(settings, length, seconds_of(settings))
+        return Fit(settings, length, limits.seconds_of(settings))
 
-    if (whole := tried(usual, 2.0)).seconds <= available:
+    if (whole := tried(usual, 2.0)).seconds <= limits.available:
         return whole
-    if (shortest := tried(least, -1.0)).seconds > available:
+    if (shortest := tried(least, -1.0)).seconds > limits.available:
         return shortest
     low, high = 0.0, 2.0
     for _ in range(SEARCH_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if tried(of_length(middle), middle).seconds <= available else (low, middle)
+        ends_in_time = tried(of_length(middle), middle).seconds <= limits.available
+        low, high = (middle, high) if ends_in_time else (low, middle)
     epochs = of_length(low)
     for name in usual:  # whole epochs leave some time over
         more = {**epochs, name: min(usual[name], epochs[name] + 1)}
-        epochs = more if tried(more, low).seconds <= available else epochs
+        epochs = more if tried(more, low).seconds <= limits.available else epochs
     return tried(epochs, low)
 
 
-def _with_fewer_views(config: Any, given: Collection[str], undecided: Collection[str]) -> Iterator[Any]:
+def _with_fewer_views(config: Any, limits: Limits) -> Iterator[Any]:
     yield config
     views = config.distill.views
-    while "distill" in undecided and "distill.views" not in given and views > LEAST_VIEWS:
+    while "distill" in limits.undecided and "distill.views" not in limits.given and views > LEAST_VIEWS:
         views = max(LEAST_VIEWS, views // 2)
         yield updated(config, {"distill.views": views}, "the budget")
 

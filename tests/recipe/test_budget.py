@@ -6,7 +6,7 @@ import pytest
 
 from compress.config import load, updated
 from compress.estimate import Facts
-from compress.recipe.budget import FAIR_STEPS, KEYS, LEAST_VIEWS, USEFUL, Fit, decisions_of, fit, smaller_sizes
+from compress.recipe.budget import FAIR_STEPS, KEYS, LEAST_VIEWS, USEFUL, Fit, Limits, decisions_of, fit, smaller_sizes
 
 FACTS = Facts((3200, 3200), 800, 800, (64, 64, 3), "none")  # 200 steps of 32 images
 USUAL: Any = updated(
@@ -25,7 +25,7 @@ def seconds_of(config: Any) -> float:
 
 
 def fitted(available: float, *given: str, undecided: Any = KEYS, config: Any = USUAL) -> Fit:
-    return fit(config, given, undecided, FACTS, seconds_of, available)
+    return fit(config, Limits(given, undecided, FACTS, seconds_of, available))
 
 
 def lengths(config: Any) -> tuple[int, int, int, int]:
@@ -94,7 +94,7 @@ def test_what_is_too_short_for_anything_says_what_the_least_takes() -> None:
 def test_an_epoch_of_few_steps_is_not_enough() -> None:
     few = Facts((160, 160), 40, 40, (64, 64, 3), "none")  # 10 steps
 
-    least = fit(USUAL, (), KEYS, few, seconds_of, 0.0)
+    least = fit(USUAL, Limits((), KEYS, few, seconds_of, 0.0))
 
     assert lengths(least.config) == (10, 6, 10, LEAST_VIEWS)  # no more than usual
 
