@@ -13,7 +13,7 @@ from typing import Any
 from compress.context import Decision
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import flips, image_size, splits
-from compress.recipe.training_rules import batch_sizes, lengths, rates, schedules, student
+from compress.recipe.training_rules import batch_sizes, lengths, patience, rates, schedules, student, teacher_width
 from compress.recipe.transfer_rules import transfer, weights
 
 Rule = Callable[[Facts, Any], Iterator[Decision]]
@@ -23,10 +23,12 @@ RULES: tuple[Rule, ...] = (
     image_size,
     flips,
     weights,
+    teacher_width,
     batch_sizes,
     transfer,
     rates,
     schedules,
     lengths,
+    patience,
     student,
 )

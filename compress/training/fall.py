@@ -9,6 +9,9 @@ and the cross-entropy, which rises with a network's confidence while its mistake
 lower than ever within `patience` epochs, the rate stays. They are not smoothed: that would tell the same some epochs
 later, as a larger patience does. Lower means by a hundredth: a cross-entropy creeps down for as long as one trains.
 
+Where hardly an image is still told wrong, one more or less is chance, and nothing that could be waited for would show:
+then the rate falls at once.
+
 Soon after the warm-up, batch normalization can keep means and variances that a high rate has left behind: deep networks
 without residuals, which tell the images of a batch well, then guess for some epochs where single images are asked for.
 Such epochs say nothing of what is still to be learned, and are not counted among those that were no better.
@@ -30,7 +33,7 @@ Fall = tuple[int, int]
 """The epoch, from 0, from which on the rate falls, and the number of epochs after which it has fallen."""
 
 GAIN = 0.01  # of a result, that counts as better
-STEPS_TO_TELL = 20  # per epoch of patience: in epochs of a few steps nothing can get better
+FEW_MISTAKES, FEW = 5, 0.02  # images told wrong, and their share, below both of which differences are chance
 GUESSES = 0.1  # of what guessing gets wrong: a network that gets no more of it right hardly does better
 MAY_GUESS = 5.0  # times the least steps: for how long guessing is not counted, since some data cannot be learned
 
@@ -64,15 +67,19 @@ def begins(
         return None
     if done >= max(_latest(schedule, epochs), may_stop_from):
         return _told(f"{epochs} epochs are the most there may be", (done, epochs))
+    if done * steps < schedule.least or done <= may_stop_from:
+        return None
+    fall = done, done + _length(schedule, epochs, done)
     guessing = math.inf
     if done * steps < MAY_GUESS * schedule.least:
         guessing = (1.0 - GUESSES) * (1.0 - _of_guessing(labels, metric))
-    mistakes = (1.0 - row[f"validation_{metric}"] for row in rows)  # type: ignore[literal-required]
+    mistakes = [1.0 - row[f"validation_{metric}"] for row in rows]  # type: ignore[literal-required]
+    if mistakes[-1] < min(FEW, FEW_MISTAKES / len(labels)):
+        return _told(f"validation {metric} is {1.0 - mistakes[-1]:.4f}, as good as can be told", fall)
     results = list(zip(mistakes, (row["validation_cross_entropy"] for row in rows), strict=True))
     waited = _epochs_since_better(results[max(0, may_stop_from) :], guessing)
-    if waited * min(1.0, steps / STEPS_TO_TELL) < settings.patience or done * steps < schedule.least:
+    if waited < settings.patience:
         return None
-    fall = done, done + _length(schedule, epochs, done)
     return _told(f"validation no better for {counted(waited, 'epoch')}", fall)
 
 

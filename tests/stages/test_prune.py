@@ -35,10 +35,8 @@ def test_with_wsd_the_ramp_does_not_depend_on_how_many_epochs_there_may_be(
     context: Context,
     notes: list[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Noise cannot be learned, and so the fall begins as soon as it may: after the ramp of one epoch."""
-    monkeypatch.setattr("compress.training.fall.STEPS_TO_TELL", 1)
     schedule = Schedule(shape="wsd", least=6)
     config = prune.Config(epochs=90, batch_size=4, sparsity=0.75, schedule=schedule, patience=1)
 

@@ -110,10 +110,20 @@ def test_the_fall_waits_for_the_least_steps() -> None:
     assert fall == (10, 15)
 
 
-def test_patience_lasts_longer_where_epochs_have_few_steps() -> None:
-    fall, _ = begun([0.9] * 30, settings(least=10), steps=5) or (None, "")
+def test_the_fall_begins_at_once_where_hardly_an_image_is_told_wrong() -> None:
+    nearly = [0.5, 0.9, 0.996, 0.999, 1.0]  # of 1,000 images
+    fall, reason = begun(nearly, settings(patience=9)) or (None, "")
 
-    assert fall == (9, 13), "2 epochs of 20 steps are 8 of 5 steps"
+    assert fall == (3, 5), "4 mistakes"
+    assert reason.startswith("validation accuracy is 0.9960, as good as can be told: the rate falls from epoch 4 on")
+    assert (begun(nearly, settings(patience=9, least=400)) or (None,))[0] == (4, 6)
+    assert (begun(nearly, settings(patience=9), may_stop_from=4) or (None,))[0] == (5, 8)
+
+
+@pytest.mark.parametrize(("n", "accuracies"), [(1000, [0.994] * 9), (100, [0.97] * 9)])
+def test_more_mistakes_than_few_or_than_a_small_share_are_waited_for(n: int, accuracies: list[float]) -> None:
+    history = rows(accuracies)
+    assert begins(settings(patience=9), 100, history, LABELS[:n], "accuracy", 0) is None
 
 
 def test_epochs_that_may_not_be_the_result_see_no_fall_and_do_not_count() -> None:

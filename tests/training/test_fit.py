@@ -158,7 +158,6 @@ def hardly_better(monkeypatch: pytest.MonkeyPatch) -> None:
         return Result(0.5, 0.5, 1.0 + evaluate(*arguments).cross_entropy / 1000)
 
     monkeypatch.setattr("compress.training.trainer.evaluate", flat)
-    monkeypatch.setattr("compress.training.fall.STEPS_TO_TELL", 1)
 
 
 @pytest.mark.usefixtures("hardly_better")
