@@ -38,7 +38,7 @@ def test_digits_come_to_the_defaults_but_for_their_lengths() -> None:
     config: Any = load()
     for key, value in decided(facts()).items():
         section, _, name = key.partition(".")
-        if name in ("schedule.shape", "patience") or key == "teacher.epochs":
+        if name in ("schedule.shape", "patience", "epochs") or key == "teacher.architecture.options.width":
             continue
         if name.startswith("student.options."):
             assert {"width": 8, "blocks": 4}[name.rpartition(".")[2]] == value
@@ -149,18 +149,32 @@ def test_no_more_is_held_out_than_a_figure_needs(
     assert {key: value for key, value in made.items() if key.startswith("data.")} == held_out
 
 
-@pytest.mark.parametrize(("per_class", "epochs"), [(10, 200), (180, 118), (700, 61), (6_000, 10), (100_000, 10)])
-def test_the_teacher_may_take_so_many_steps_and_ends_earlier(per_class: int, epochs: int) -> None:
+@pytest.mark.parametrize(
+    ("per_class", "epochs", "pruning", "patience"),
+    [(10, 200, 40, 150), (180, 118, 36, 9), (700, 61, 19, 5), (6_000, 10, 3, 2), (100_000, 10, 3, 2)],
+)
+def test_trainings_may_take_so_many_steps_and_end_earlier(
+    per_class: int, epochs: int, pruning: int, patience: int
+) -> None:
     made = decided(facts(per_class))
     assert made["teacher.schedule.shape"] == "wsd"
-    assert made["teacher.epochs"] == epochs
+    assert (made["teacher.epochs"], made["prune.epochs"], made["teacher.patience"]) == (epochs, pruning, patience)
+    assert made["prune.patience"] == patience
+
+
+def test_few_images_train_half_of_vgg16_where_all_of_it_is_not_asked_for() -> None:
+    key = "teacher.architecture.options.width"
+    assert decided(facts())[key] == 0.5
+    assert key not in decided(facts(6_000))
+    assert key not in decided(facts(), "teacher.architecture=vgg11")
+    assert key not in decided(facts(), "teacher.weights=imagenet")
 
 
 def test_a_schedule_that_takes_all_epochs_gets_no_more_than_it_needs() -> None:
     made = decided(facts(), "teacher.schedule.shape=cosine")
     assert made["teacher.epochs"] == 6
     assert "teacher.patience" not in made
-    assert made["distill.patience"] == 2
+    assert made["distill.patience"] == 3
 
 
 def test_colour_takes_a_wider_student() -> None:
