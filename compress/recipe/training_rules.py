@@ -13,7 +13,7 @@ from compress.recipe.image_rules import TRAININGS
 from compress.recipe.trials import area_of, in_words
 
 SMALL_SIDE = 40  # pixels; images that are seen no larger have little detail
-FEW, MANY = 4_000, 16_000  # training images
+FEW, MANY = 8_000, 16_000  # training images
 MOST_STEPS = {"teacher": 4_000, "prune": 1_200}
 FEWEST_EPOCHS, MOST_EPOCHS = {"teacher": 10, "prune": 3}, {"teacher": 200, "prune": 40}
 HALF = 0.5  # of the filters
