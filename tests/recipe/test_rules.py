@@ -110,7 +110,7 @@ def test_nothing_is_said_of_sizes_that_cannot_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("per_class", "batches", "rate"),
-    [(180, (32, 32, 64), 0.02), (1_000, (64, 64, 128), 0.04), (6_000, (128, 128, 256), 0.08)],
+    [(180, (32, 32, 64), 0.02), (1_500, (64, 64, 128), 0.04), (6_000, (128, 128, 256), 0.08)],
 )
 def test_more_images_take_larger_batches_and_the_rate_follows(
     per_class: int, batches: tuple[int, ...], rate: float
@@ -151,7 +151,7 @@ def test_no_more_is_held_out_than_a_figure_needs(
 
 @pytest.mark.parametrize(
     ("per_class", "epochs", "pruning", "patience"),
-    [(10, 200, 40, 150), (180, 118, 36, 9), (700, 61, 19, 5), (6_000, 10, 3, 2), (100_000, 10, 3, 2)],
+    [(10, 200, 40, 150), (180, 118, 36, 9), (700, 31, 10, 3), (6_000, 10, 3, 2), (100_000, 10, 3, 2)],
 )
 def test_trainings_may_take_so_many_steps_and_end_earlier(
     per_class: int, epochs: int, pruning: int, patience: int
