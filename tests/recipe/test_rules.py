@@ -34,11 +34,11 @@ def decided(known: Facts, *assignments: str) -> dict[str, Any]:
     return {made.key: made.value for made in decide(known, load(assignments=assignments))}
 
 
-def test_digits_come_to_the_defaults_but_for_their_lengths() -> None:
+def test_digits_come_to_the_defaults_but_for_the_teacher_and_for_lengths() -> None:
     config: Any = load()
     for key, value in decided(facts()).items():
         section, _, name = key.partition(".")
-        if name in ("schedule.shape", "patience", "epochs") or key == "teacher.architecture.options.width":
+        if name in ("schedule.shape", "patience", "epochs", "learning_rate") or key == "teacher.architecture.options.width":
             continue
         if name.startswith("student.options."):
             assert {"width": 8, "blocks": 4}[name.rpartition(".")[2]] == value
@@ -110,7 +110,7 @@ def test_nothing_is_said_of_sizes_that_cannot_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("per_class", "batches", "rate"),
-    [(180, (32, 32, 64), 0.02), (1_500, (64, 64, 128), 0.04), (6_000, (128, 128, 256), 0.08)],
+    [(180, (32, 32, 64), 0.03), (1_500, (64, 64, 128), 0.06), (6_000, (128, 128, 256), 0.1)],
 )
 def test_more_images_take_larger_batches_and_the_rate_follows(
     per_class: int, batches: tuple[int, ...], rate: float
@@ -121,7 +121,7 @@ def test_more_images_take_larger_batches_and_the_rate_follows(
 
 
 def test_the_rate_follows_a_batch_that_is_given() -> None:
-    assert decided(facts(), "teacher.batch_size=64")["teacher.learning_rate"] == pytest.approx(0.04)
+    assert decided(facts(), "teacher.batch_size=64")["teacher.learning_rate"] == pytest.approx(0.06)
     assert decided(facts(), "teacher.batch_size=1024")["teacher.learning_rate"] == pytest.approx(0.1)
 
 
@@ -151,7 +151,7 @@ def test_no_more_is_held_out_than_a_figure_needs(
 
 @pytest.mark.parametrize(
     ("per_class", "epochs", "pruning", "patience"),
-    [(10, 200, 40, 150), (180, 118, 36, 9), (700, 31, 10, 3), (6_000, 10, 3, 2), (100_000, 10, 3, 2)],
+    [(10, 200, 40, 300), (180, 200, 36, 18), (700, 61, 10, 5), (6_000, 20, 3, 2), (100_000, 10, 3, 2)],
 )
 def test_trainings_may_take_so_many_steps_and_end_earlier(
     per_class: int, epochs: int, pruning: int, patience: int
@@ -174,7 +174,7 @@ def test_a_schedule_that_takes_all_epochs_gets_no_more_than_it_needs() -> None:
     made = decided(facts(), "teacher.schedule.shape=cosine")
     assert made["teacher.epochs"] == 6
     assert "teacher.patience" not in made
-    assert made["distill.patience"] == 3
+    assert made["distill.patience"] == 5
 
 
 def test_colour_takes_a_wider_student() -> None:
