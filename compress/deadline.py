@@ -6,7 +6,7 @@ What is decided is remembered in the workspace, so that a run that was killed, o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,19 +15,19 @@ from compress import runner
 from compress.config import updated
 from compress.context import Decision
 from compress.course import Plan
-from compress.data.preparation import height_and_width
 from compress.durations import duration, rounded_up, seconds_of
 from compress.errors import BadInputError
 from compress.estimate import Facts
 from compress.files import sha256_json
 from compress.forecast import facts_of, forecast
 from compress.memo import recalled, remember
-from compress.recipe.budget import ALL_KEYS, KEYS, SIZE, USEFUL, Fit, Limits, decisions_of, fit, smaller_sizes, value_of
+from compress.recipe.budget import ALL_KEYS, KEYS, Fit, Limits, cheaper, decisions_of, fit, value_of
 from compress.recipe.settle import lines
 from compress.stages import data
 from compress.store import Store
 
 AIM = 0.95  # of the budget: estimates are not exact
+CHANGES = "changes"  # what a run begins with, of settings that all trainings depend on
 SHARED = ("image", "balance", "train")  # sections that all trainings depend on
 
 
@@ -42,14 +42,14 @@ class Decided:
 class Deadline:
     """The plans of a run that has a budget, which begins when this is made.
 
-    `usual` returns the plan without a budget, for images of another size if one is given. `given` are the keys that the
+    `usual` returns the plan without a budget, with some settings changed, by dotted key. `given` are the keys that the
     user has set, `note` prints a line.
     """
 
     def __init__(
         self,
         budget: str,
-        usual: Callable[[int | None], Plan],
+        usual: Callable[[Mapping[str, Any]], Plan],
         given: Collection[str],
         store: Store,
         note: Callable[[str], None],
@@ -65,21 +65,21 @@ class Deadline:
     @cached_property
     def unbounded(self) -> Plan:
         """The plan without a budget."""
-        return self.usual(None)
+        return self.usual({})
 
     def begin(self, remembering: bool = True) -> Plan:
         """Return the plan to begin with; raises `BadInputError` if the budget is too short for any.
 
         It is remembered unless it is only to be looked at.
         """
-        begun = self._remembered(SIZE, self.unbounded.config)
+        begun = self._remembered(CHANGES, self.unbounded.config)
         if begun is None:
-            plan = self._in_time()
-            begun = Decided({SIZE: plan.config.image.size}, 0.0)
+            plan, changes = self._in_time()
+            begun = Decided(changes, 0.0)
             if remembering:
-                self._remember(SIZE, self.unbounded.config, begun)
+                self._remember(CHANGES, self.unbounded.config, begun)
         else:
-            plan = self._of_size(begun.values[SIZE])
+            plan = self._changed(begun.values)
         plan = self._resumed(plan, begun)
         return self._fitted(plan, plan.to_run, 1.0)
 
@@ -99,18 +99,17 @@ class Deadline:
         """The seconds of the run so far."""
         return self.earlier + time.monotonic() - self.began
 
-    def _of_size(self, size: Any) -> Plan:
-        usual = height_and_width(self.unbounded.config.image.size)
-        return self.unbounded if height_and_width(size) == usual else self.usual(size)
+    def _changed(self, changes: Mapping[str, Any]) -> Plan:
+        return self.usual(changes) if changes else self.unbounded
 
-    def _in_time(self) -> Plan:
-        """Return the usual plan for the largest images that leave trainings a useful length."""
-        plan = self.unbounded
+    def _in_time(self) -> tuple[Plan, dict[str, Any]]:
+        """Return the first plan that leaves trainings enough length, and what is changed in it."""
+        plan, changes = self.unbounded, {}
         found = self._fit(plan, plan.config, plan.to_run, 1.0)
-        for size in smaller_sizes(plan.config, self.given):
-            if found.length >= USEFUL:
+        for cheap, enough in cheaper(plan.config, self.given):
+            if found.length >= enough:
                 break
-            plan = self._of_size(size)
+            plan, changes = self._changed(cheap), cheap
             found = self._fit(plan, plan.config, plan.to_run, 1.0)
         if found.length < 0:
             given = " and ".join(f"{key} = {value_of(plan.config, key)}" for key in ALL_KEYS if key in self.given)
@@ -118,7 +117,7 @@ class Deadline:
                 f"budget = {self.budget!r}: too short for this run{given and f' with {given}'}; should be at least "
                 f"{rounded_up((self.spent + found.seconds) / AIM)}"
             )
-        return plan
+        return plan, changes
 
     def _resumed(self, plan: Plan, begun: Decided) -> Plan:
         """Return the plan with what was decided before, and count the time that went into it."""

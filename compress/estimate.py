@@ -17,11 +17,10 @@ from compress.data.balance import Method, epoch_size
 from compress.rehearsal import Cost
 from compress.stages import bench, data, distill, prune, quantize, report, teacher
 from compress.stages import export as export_stage
-from compress.training.settings import TrainingSettings
+from compress.training.settings import FORWARD, TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
 WEIGHT_COPIES = 6  # weights, gradients, momentum, the best epoch's weights, and two while a checkpoint is written
-FORWARD = 1 / 3  # of a training step's time
 ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged input
 INT8 = 0.35  # of the time that a model takes in float
 PREPARATION = 8.0  # seconds for a network to be built and its first step to be traced
@@ -129,8 +128,7 @@ def of_teacher(config: teacher.Config, facts: Facts, network: Network, inputs: I
     """Return the cost of training the teacher, including its phases: stored features take one forward pass per view."""
     if not config.trains:
         return Estimate(0.0, 0, (network,), network.inference)
-    phases = sum(phase.views * FORWARD if phase.views else phase.epochs for phase in config.phases)
-    return of_training(network, config, facts, facts.n_balanced, config.epochs + phases)
+    return of_training(network, config, facts, facts.n_balanced, sum(config.costs))
 
 
 def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs: Inputs) -> Estimate:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from compress.pipeline import PIPELINE
 from compress.store import Store
 
 FACTS = Facts((3200, 3200), 800, 800, (64, 64, 3), "none")
+WIDTH = "teacher.architecture.options.width"
 USUAL: Any = updated(
-    load(assignments=["recipe=none", "image.size=64"]),
+    load(assignments=["recipe=none", "image.size=64", "teacher.architecture=vgg11"]),
     {"teacher.epochs": 30, "prune.epochs": 6, "distill.epochs": 10, "distill.views": 8},
     "the test",
 )
@@ -37,9 +39,10 @@ class Clock:
 def seconds(config: Any) -> dict[str, float]:
     """Return what stages take: in proportion to the area of images, their number of epochs, and views."""
     area, views = (config.image.size / 64) ** 2, config.distill.views
+    width = config.teacher.architecture.options.get("width", 1.0)
     trained = {
-        "teacher": 20 * area * config.teacher.epochs,
-        "prune": 20 * area * config.prune.epochs,
+        "teacher": 20 * area * width * config.teacher.epochs,
+        "prune": 20 * area * width * config.prune.epochs,
         "distill": area * views * (4 + config.distill.epochs),
     }
     return {name: trained.get(name, 10.0) for name in ALL}
@@ -63,11 +66,11 @@ class Run:
 
     def __init__(self, folder: Path, clock: Clock, budget: str, *given: str, slower: float = 1.0) -> None:
         self.store, self.clock, self.budget, self.given = Store(folder), clock, budget, given
-        self.slower, self.notes, self.sizes = slower, list[str](), list[int | None]()
+        self.slower, self.notes, self.changes = slower, list[str](), list[Mapping[str, Any]]()
 
-    def usual(self, size: int | None) -> Plan:
-        self.sizes.append(size)
-        config = USUAL if size is None else updated(USUAL, {"image.size": size}, "the test")
+    def usual(self, changes: Mapping[str, Any]) -> Plan:
+        self.changes.append(changes)
+        config = updated(USUAL, changes, "the test")
         return Plan(config, (), {}, runner.plan(PIPELINE, config, self.store))
 
     def deadline(self) -> Deadline:
@@ -166,7 +169,7 @@ def test_a_repeated_run_of_rectangles_is_planned_as_the_first_was(
     run = Run(tmp_path, clock, "8m")
 
     assert run.deadline().begin().config == run.deadline().begin().config
-    assert run.sizes == [None, None]
+    assert run.changes == [{}, {}]
 
 
 def test_the_time_of_an_earlier_process_counts(tmp_path: Path, clock: Clock) -> None:
@@ -187,9 +190,24 @@ def test_smaller_images_are_taken_before_trainings_become_useless(tmp_path: Path
     plan = run.go()
 
     assert plan.config.image.size < 64
-    assert run.sizes[0] is None
+    assert run.changes[0] == {}
     assert "recipe: image.size = " in run.notes[0]
     assert Run(tmp_path, clock, "150s").go().config == plan.config
+
+
+def test_half_of_the_teacher_trains_for_longer_before_images_get_smaller(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: Any = updated(USUAL, {"teacher.architecture": "vgg16"}, "the test")
+    monkeypatch.setattr("tests.test_deadline.USUAL", whole)
+    run = Run(tmp_path, clock, "4m")
+
+    plan = run.go()
+
+    assert (plan.config.teacher.architecture.options, plan.config.image.size) == ({"width": 0.5}, 64)
+    assert run.notes[0].startswith(f"recipe: {WIDTH} = 0.5")
+    assert Run(tmp_path, clock, "4m").go().config == plan.config
+    assert Run(tmp_path / "given", clock, "4m", WIDTH).go().config.teacher.architecture == whole.teacher.architecture
 
 
 @pytest.mark.parametrize(

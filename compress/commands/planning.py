@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -35,9 +36,9 @@ class Planner:
         budget = self.config.budget
         return self.deadline(budget).begin(remembering=False) if budget else self.usual()
 
-    def usual(self, size: int | None = None) -> Plan:
-        """Return the plan without a budget, for images of a size if one is given."""
-        config, decisions = self.decided(size)
+    def usual(self, changes: Mapping[str, Any] = MappingProxyType({})) -> Plan:
+        """Return the plan without a budget, with some settings changed, by dotted key."""
+        config, decisions = self.decided(changes)
         cluster = cluster_of(config.train.strategy)
         if cluster:
             bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
@@ -46,16 +47,16 @@ class Planner:
         with self.console.status("looking at the data and at what is finished"):
             return Plan(config, decisions, settled, runner.plan(self.pipeline, config, self.store, settled))
 
-    def decided(self, size: int | None = None) -> tuple[Any, tuple[Decision, ...]]:
+    def decided(self, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Any, tuple[Decision, ...]]:
         """Return the settings with what the recipe has decided, and its decisions."""
-        sized = self.config if size is None else updated(self.config, {"image.size": size}, "the budget")
+        config = updated(self.config, changes, "the budget") if changes else self.config
 
         def note(line: str) -> None:
-            if not self.quietly and size is None:
+            if not self.quietly and not changes:
                 self._note(line)
 
         with self.console.status("looking at the data") as status:
-            return settle_recipe(sized, self.store, note, status.update)
+            return settle_recipe(config, self.store, note, status.update)
 
     def deadline(self, budget: str) -> Deadline:
         """Return what plans the run into a budget, which begins now.

@@ -23,7 +23,7 @@ ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
 
 
 def teacher_width(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Give VGG16 half of its filters where images are few: no accuracy is lost, and it trains in less than half the time.
+    """Give VGG16 half of its filters where images are few: it is as accurate, and trains in less than half the time.
 
     How far a network's accuracy reaches is a matter of its size and of the number of images together: with few of them
     a larger one gains little (Rosenfeld et al., "A Constructive Prediction of the Generalization Error Across Scales",

@@ -125,6 +125,12 @@ class Config(LabelSettings):
         return bool(self.epochs or self.phases)
 
     @property
+    def costs(self) -> list[float]:
+        """As how many epochs of all layers each phase, and then the training of all layers, takes about as long."""
+        blocks = len(self.architecture.module.BLOCKS) if self.phases else 1
+        return [*(phase.cost(blocks) for phase in self.phases), self.epochs]
+
+    @property
     def built(self) -> Architecture:
         """The architecture, with the options that published weights require."""
         is_trunk = self.weights != pretrained.NONE and not self.is_whole
@@ -197,19 +203,17 @@ def fit_teacher(
         judge(model, data, context)
         return model, []
     batches = label_batches(data, config, balance, context.seed)
-    epochs = config.epochs + sum(phase.epochs for phase in config.phases)
+    shares = [cost / sum(config.costs) for cost in config.costs]
     trainings = []
-    done = 0.0
     for number, phase in enumerate(config.phases, start=1):
-        part = context.part(done, done + phase.epochs / epochs)
+        part = context.part(sum(shares[: number - 1]), sum(shares[:number]))
         fitted = fit_phase(
             model, teacher.BLOCKS, phase, number, batches, data, config, engine, part, balance.metric, is_trained=whole
         )
         trainings.append(fitted)
-        done += phase.epochs / epochs
     if config.epochs:
         may_stop_from = START if config.phases or whole else 0
-        rest = context.part(done, 1.0)
+        rest = context.part(1.0 - shares[-1], 1.0)
         trainings.append(
             fit_to_labels(
                 model, batches, data, config, engine, rest, may_stop_from=may_stop_from, metric=balance.metric

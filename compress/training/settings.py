@@ -12,6 +12,7 @@ from compress.data.augmentation import Augmentation, Mixing
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau", "wsd"]
 Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
+FORWARD = 1 / 3  # of a training step's time
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -120,6 +121,10 @@ class Phase(BaseModel):
         description="Views of each image, itself and augmented ones, whose features from the frozen part are computed "
         "once and kept; with 0, or if images are mixed, features are computed in each epoch, augmented anew.",
     )
+
+    def cost(self, all_blocks: int) -> float:
+        """Return as how many epochs of all layers the phase takes about as long, in a network of so many blocks."""
+        return FORWARD * (self.views or self.epochs) + self.epochs * self.blocks / all_blocks
 
 
 class Engine(BaseModel):

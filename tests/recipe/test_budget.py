@@ -6,7 +6,7 @@ import pytest
 
 from compress.config import load, updated
 from compress.estimate import Facts
-from compress.recipe.budget import FAIR_STEPS, KEYS, LEAST_VIEWS, USEFUL, Fit, Limits, decisions_of, fit, smaller_sizes
+from compress.recipe.budget import FAIR_STEPS, KEYS, LEAST_VIEWS, USEFUL, WIDTH, Fit, Limits, cheaper, decisions_of, fit
 
 FACTS = Facts((3200, 3200), 800, 800, (64, 64, 3), "none")  # 200 steps of 32 images
 USUAL: Any = updated(
@@ -108,20 +108,32 @@ def test_what_the_user_has_set_or_has_begun_stays() -> None:
     assert lengths(begun.config)[:2] == (30, 6)
 
 
-def test_smaller_sizes_have_about_half_the_area_each() -> None:
+def test_the_teacher_gets_narrower_then_images_smaller_by_half_of_their_area_each() -> None:
     large = updated(USUAL, {"image.size": 96}, "the test")
+    steps: list[tuple[dict[str, Any], float]] = [({WIDTH: 0.5}, 1.0), ({WIDTH: 0.25}, USEFUL)]
+    sizes = [({WIDTH: 0.25, "image.size": size}, USEFUL) for size in (64, 48, 32)]
 
-    assert list(smaller_sizes(large, ())) == [64, 48, 32]
-    assert list(smaller_sizes(large, ("image.size",))) == []
-    assert list(smaller_sizes(updated(USUAL, {"image.size": [32, 96]}, "the test"), ())) == []
+    assert list(cheaper(large, ())) == [*steps, *sizes]
+    assert list(cheaper(updated(large, {WIDTH: 0.5}, "the test"), ())) == [*steps[1:], *sizes]
+    assert list(cheaper(large, ("image.size",))) == steps
+    assert list(cheaper(updated(USUAL, {"image.size": [32, 96]}, "the test"), ())) == steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [({}, (WIDTH,)), ({"teacher.weights": "imagenet"}, ()), ({"teacher.architecture": "vgg11"}, ())],
+)
+def test_a_teacher_that_is_asked_for_stays(changes: dict[str, Any], given: tuple[str, ...]) -> None:
+    assert WIDTH not in {key for change, _ in cheaper(updated(USUAL, changes, "the test"), given) for key in change}
 
 
 def test_what_was_given_up_is_told_with_what_it_was() -> None:
-    shorter = updated(USUAL, {"teacher.epochs": 11, "image.size": 48}, "the test")
+    shorter = updated(USUAL, {"teacher.epochs": 11, "image.size": 48, WIDTH: 0.5}, "the test")
 
     made = {decision.key: (decision.value, decision.reason) for decision in decisions_of(USUAL, shorter, "30m")}
 
     assert made == {
+        WIDTH: (0.5, "1.0 without the budget of 30m"),
         "image.size": (48, "64 without the budget of 30m"),
         "teacher.epochs": (11, "30 without the budget of 30m"),
     }

@@ -38,7 +38,10 @@ def test_digits_come_to_the_defaults_but_for_the_teacher_and_for_lengths() -> No
     config: Any = load()
     for key, value in decided(facts()).items():
         section, _, name = key.partition(".")
-        if name in ("schedule.shape", "patience", "epochs", "learning_rate") or key == "teacher.architecture.options.width":
+        if (
+            name in ("schedule.shape", "patience", "epochs", "learning_rate")
+            or key == "teacher.architecture.options.width"
+        ):
             continue
         if name.startswith("student.options."):
             assert {"width": 8, "blocks": 4}[name.rpartition(".")[2]] == value

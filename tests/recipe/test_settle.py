@@ -52,8 +52,8 @@ def test_what_is_settled_needs_no_recipe_and_says_so_in_its_settings(store: Stor
     config, said = settled(store, "teacher.batch_size=64")
     assert config.recipe == "none"
     assert config.teacher.batch_size == 64
-    assert config.teacher.learning_rate == 0.04  # which the default is not
-    assert "recipe: teacher.learning_rate = 0.04: 64 images per step" in said
+    assert config.teacher.learning_rate == 0.06  # which the default is not
+    assert "recipe: teacher.learning_rate = 0.06: 64 images per step" in said
     (tmp_path / "printed.toml").write_text(to_toml(config))
     assert load(tmp_path / "printed.toml") == config
 
@@ -176,10 +176,10 @@ def test_config_prints_what_was_decided_ready_to_load(
 ) -> None:
     assert run_main(monkeypatch, tmp_path, "config", "--set", "teacher.batch_size=64") == 0
     printed = capsys.readouterr().out
-    assert "# recipe: teacher.learning_rate = 0.04: 64 images per step\n" in printed
+    assert "# recipe: teacher.learning_rate = 0.06: 64 images per step\n" in printed
     (tmp_path / "printed.toml").write_text(printed)
     loaded: Any = load(tmp_path / "printed.toml")
-    assert (loaded.recipe, loaded.teacher.learning_rate) == ("none", 0.04)
+    assert (loaded.recipe, loaded.teacher.learning_rate) == ("none", 0.06)
 
 
 def test_config_refuses_broken_data_in_one_line(
@@ -235,5 +235,5 @@ def test_a_run_prints_decisions_once_and_plan_each_time(
     said = []
     for command in ("plan", "plan", "data", "data"):
         assert run_main(monkeypatch, tmp_path, command, "--set", "seed=1" if command == "data" else "seed=0") == 0
-        said.append("recipe: teacher.learning_rate = 0.02: 32 images per step" in capsys.readouterr().out)
+        said.append("recipe: teacher.learning_rate = 0.03: 32 images per step" in capsys.readouterr().out)
     assert said == [True, True, True, False]
