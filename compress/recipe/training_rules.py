@@ -31,7 +31,7 @@ def teacher_width(facts: Facts, config: Any) -> Iterator[Decision]:
     """
     n, teacher = facts.n_train(config.data), config.teacher
     if n < MANY and teacher.weights == "none" and teacher.architecture.name == "vgg16":
-        yield Decision("teacher.architecture.options.width", HALF, f"{n:,} training images")
+        yield Decision("teacher.architecture.options.width", HALF, f"about {n:,} training images")
 
 
 def batch_sizes(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -39,7 +39,7 @@ def batch_sizes(facts: Facts, config: Any) -> Iterator[Decision]:
     n = facts.n_train(config.data)
     batch = 32 if n < FEW else 64 if n < MANY else 128
     for section, size in (("teacher", batch), ("prune", batch), ("distill", 2 * batch)):
-        yield Decision(f"{section}.batch_size", size, f"{n:,} training images")
+        yield Decision(f"{section}.batch_size", size, f"about {n:,} training images")
 
 
 def rates(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -71,7 +71,7 @@ def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
     """
     n = facts.n_train(config.data)
     for section, otherwise in (("teacher", 6 if n < FEW else 10), ("prune", 6 if n < MANY else 3)):
-        epochs, reason = otherwise, f"{n:,} training images"
+        epochs, reason = otherwise, f"about {n:,} training images"
         settings = getattr(config, section)
         if settings.schedule.shape == "wsd":
             steps = _steps(n, settings)

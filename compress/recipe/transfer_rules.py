@@ -37,7 +37,7 @@ def weights(facts: Facts, config: Any) -> Iterator[Decision]:
     if facts.published:
         yield Decision("teacher.weights", "none", f"published weights cannot be had: {facts.published}")
     else:
-        yield Decision("teacher.weights", "imagenet", f"{n:,} training images, in colour, {shape}")
+        yield Decision("teacher.weights", "imagenet", f"about {n:,} training images, in colour, {shape}")
 
 
 def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -61,7 +61,7 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     block = {"blocks": 1, "epochs": more, "learning_rate": RATES[1]}
     no_head = "phases" in config.teacher.model_fields_set and not config.teacher.phases
     if n <= PER_CLASS * classes and not no_head:
-        few = f"{n:,} training images of {classes} classes are too few for more than a new head"
+        few = f"about {n:,} training images of {classes} classes are too few for more than a new head"
         yield Decision("teacher.phases", [head], few)
         yield Decision("teacher.epochs", 0, few)
     else:
