@@ -13,7 +13,16 @@ from typing import Any
 from compress.context import Decision
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import flips, image_size, splits
-from compress.recipe.training_rules import batch_sizes, lengths, patience, rates, schedules, student, teacher_width
+from compress.recipe.training_rules import (
+    augmentation,
+    batch_sizes,
+    lengths,
+    patience,
+    rates,
+    schedules,
+    student,
+    teacher_width,
+)
 from compress.recipe.transfer_rules import transfer, weights
 
 Rule = Callable[[Facts, Any], Iterator[Decision]]
@@ -24,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     flips,
     weights,
     teacher_width,
+    augmentation,
     batch_sizes,
     transfer,
     rates,

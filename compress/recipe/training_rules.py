@@ -34,6 +34,18 @@ def teacher_width(facts: Facts, config: Any) -> Iterator[Decision]:
         yield Decision("teacher.architecture.options.width", HALF, f"about {n:,} training images")
 
 
+def augmentation(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Shift and mirror the images from which a network without weights learns, but neither turn nor zoom them.
+
+    So do He et al., "Deep Residual Learning for Image Recognition" (2016), section 4.2. What a student sees may be
+    changed further: it learns what its source says of these very views.
+    """
+    if config.teacher.weights == "none":
+        for section in ("teacher", "prune"):
+            for kind in ("rotation", "zoom"):
+                yield Decision(f"{section}.augmentation.{kind}", 0.0, "shifts are enough for a network to learn from")
+
+
 def batch_sizes(facts: Facts, config: Any) -> Iterator[Decision]:
     """Take larger batches of more images, which are as many steps, but faster ones (McCandlish et al., 2018)."""
     n = facts.n_train(config.data)
