@@ -34,6 +34,7 @@ Fall = tuple[int, int]
 
 GAIN = 0.01  # of a result, that counts as better
 FEW_MISTAKES, FEW = 5, 0.02  # images told wrong, and their share, below both of which differences are chance
+FEW_OF_GUESSED = 0.1  # of what guessing gets wrong, which is little where one class has nearly all images
 GUESSES = 0.1  # of what guessing gets wrong: a network that gets no more of it right hardly does better
 MAY_GUESS = 5.0  # times the least steps: for how long guessing is not counted, since some data cannot be learned
 
@@ -70,14 +71,14 @@ def begins(
     if done * steps < schedule.least or done <= may_stop_from:
         return None
     fall = done, done + _length(schedule, epochs, done)
-    guessing = math.inf
-    if done * steps < MAY_GUESS * schedule.least:
-        guessing = (1.0 - GUESSES) * (1.0 - _of_guessing(labels, metric))
+    guessed = 1.0 - _of_guessing(labels, metric)
     mistakes = [1.0 - row[f"validation_{metric}"] for row in rows]  # type: ignore[literal-required]
-    if mistakes[-1] < min(FEW, FEW_MISTAKES / len(labels)):
+    if mistakes[-1] < min(FEW_MISTAKES / len(labels), FEW, FEW_OF_GUESSED * guessed):
         return _told(f"validation {metric} is {1.0 - mistakes[-1]:.4f}, as good as can be told", fall)
     results = list(zip(mistakes, (row["validation_cross_entropy"] for row in rows), strict=True))
-    waited = _epochs_since_better(results[max(0, may_stop_from) :], guessing)
+    may_guess = done * steps < MAY_GUESS * schedule.least
+    guesses_from = (1.0 - GUESSES) * guessed if may_guess else math.inf
+    waited = _epochs_since_better(results[max(0, may_stop_from) :], guesses_from)
     if waited < settings.patience:
         return None
     return _told(f"validation no better for {counted(waited, 'epoch')}", fall)
