@@ -106,11 +106,14 @@ class Deadline:
         """Return the first plan that leaves trainings enough length, and what is changed in it."""
         plan, changes = self.unbounded, {}
         found = self._fit(plan, plan.config, plan.to_run, 1.0)
-        for cheap, enough in cheaper(plan.config, self.given):
+        begins = "teacher" in plan.to_run  # otherwise what is finished would have to be done again
+        for cheap, enough in cheaper(plan.config, self.given) if begins else ():
             if found.length >= enough:
                 break
-            plan, changes = self._changed(cheap), cheap
-            found = self._fit(plan, plan.config, plan.to_run, 1.0)
+            other = self._changed(cheap)
+            fitted = self._fit(other, other.config, other.to_run, 1.0)
+            if fitted.length > found.length or fitted.seconds < found.seconds:
+                plan, changes, found = other, cheap, fitted
         if found.length < 0:
             given = " and ".join(f"{key} = {value_of(plan.config, key)}" for key in ALL_KEYS if key in self.given)
             raise BadInputError(

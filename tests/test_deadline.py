@@ -256,3 +256,17 @@ def test_a_memory_that_cannot_be_read_is_made_anew(damaged: str, tmp_path: Path,
     run.store.budgets.write_text(damaged)
 
     assert lengths(run.go()) == lengths(Run(tmp_path / "new", clock, "8m").go())
+
+
+def test_what_is_finished_is_not_trained_again_with_half_of_the_teacher(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: Any = updated(USUAL, {"teacher.architecture": "vgg16"}, "the test")
+    monkeypatch.setattr("tests.test_deadline.USUAL", whole)
+    Run(tmp_path, clock, "2h").go("distill")
+
+    plan = Run(tmp_path, clock, "2m").deadline().begin()
+
+    assert plan.config.teacher == whole.teacher
+    assert plan.config.distill.epochs < whole.distill.epochs
+    assert Run(tmp_path / "new", clock, "4m").deadline().begin().config.teacher != whole.teacher

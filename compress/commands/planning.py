@@ -17,6 +17,7 @@ from compress.durations import duration
 from compress.engines import settle as settle_engines
 from compress.errors import BadInputError
 from compress.pipeline import Stage
+from compress.recipe.budget import SIZE
 from compress.recipe.settle import lines
 from compress.recipe.settle import settle as settle_recipe
 from compress.store import Store
@@ -38,7 +39,9 @@ class Planner:
 
     def usual(self, changes: Mapping[str, Any] = MappingProxyType({})) -> Plan:
         """Return the plan without a budget, with some settings changed, by dotted key."""
-        config, decisions = self.decided(changes)
+        config: Any
+        config, decisions = self.decided({key: value for key, value in changes.items() if key == SIZE})
+        config = updated(config, changes, "the budget") if changes else config
         cluster = cluster_of(config.train.strategy)
         if cluster:
             bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
@@ -48,7 +51,7 @@ class Planner:
             return Plan(config, decisions, settled, runner.plan(self.pipeline, config, self.store, settled))
 
     def decided(self, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Any, tuple[Decision, ...]]:
-        """Return the settings with what the recipe has decided, and its decisions."""
+        """Return the settings with what the recipe has decided after some are changed, and its decisions."""
         config = updated(self.config, changes, "the budget") if changes else self.config
 
         def note(line: str) -> None:

@@ -1,8 +1,8 @@
 """What a budget of time leaves of a run: how many epochs and views, of which teacher and images of which size.
 
 What a run does besides training takes as long as it takes; trainings share the rest. The teacher may take many epochs,
-of which it seldom needs all: those beyond a fair length go first, then half of its filters, then all trainings are cut
-in proportion.
+of which it seldom needs all: those beyond a fair length go first. Rather than that trainings get shorter than fair, the
+teacher gets half of its filters; then all are cut in proportion.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 from compress.config import updated
 from compress.context import Decision
 from compress.estimate import Facts
+from compress.recipe.training_rules import HALF, WIDTH, may_be_narrower
 
-SIZE, WIDTH = "image.size", "teacher.architecture.options.width"
+SIZE = "image.size"
 KEYS = {"teacher": ("teacher.epochs",), "prune": ("prune.epochs",), "distill": ("distill.epochs", "distill.views")}
 ALL_KEYS = (WIDTH, SIZE, *(key for keys in KEYS.values() for key in keys))  # that a budget may change
 LEAST_STEPS = 100  # of a training, without which it learns hardly anything
@@ -24,7 +25,7 @@ FAIR_STEPS = {"teacher": 1000, "prune": 500}  # with fewer, all trainings become
 FAIR = 1.0  # a length, see `Fit`: below it, a teacher of half the filters, trained for longer, is as accurate
 USEFUL = 1 / 3  # below it, fewer views, a still narrower teacher or smaller images cost less accuracy
 LEAST_VIEWS = 2  # the image itself, and one that is changed
-HALF, LEAST_WIDTH = 0.5, 0.25  # of the teacher's filters
+LEAST_WIDTH = 0.25  # of the teacher's filters
 LEAST_SIDE = 32  # pixels, which five poolings leave one of
 SEARCH_STEPS = 12  # each halves the range in which the fraction lies
 
@@ -68,15 +69,14 @@ def fit(config: Any, limits: Limits) -> Fit:
 
 
 def cheaper(config: Any, given: Collection[str]) -> Iterator[tuple[dict[str, Any], float]]:
-    """Yield settings to change, each cheaper than those before, and the length of trainings from which on they are not.
+    """Yield settings to change, each cheaper than those before, and the length of trainings below which to take them.
 
     The teacher, if it is VGG16 from random weights, gets half of its filters, then half of these; then square images
     get smaller, to about half the area each time.
     """
     changes: dict[str, Any] = {}
-    teacher, width = config.teacher, value_of(config, WIDTH)
-    is_free = teacher.architecture.name == "vgg16" and teacher.weights == "none" and WIDTH not in given
-    while is_free and width > LEAST_WIDTH:
+    width = value_of(config, WIDTH)
+    while may_be_narrower(config.teacher) and WIDTH not in given and width > LEAST_WIDTH:
         width /= 2
         changes = {**changes, WIDTH: width}
         yield changes, FAIR if width >= HALF else USEFUL

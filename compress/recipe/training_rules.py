@@ -16,10 +16,15 @@ SMALL_SIDE = 40  # pixels; images that are seen no larger have little detail
 FEW, MANY = 8_000, 16_000  # training images
 MOST_STEPS = {"teacher": 8_000, "prune": 1_200}
 FEWEST_EPOCHS, MOST_EPOCHS = {"teacher": 10, "prune": 3}, {"teacher": 200, "prune": 40}
-HALF = 0.5  # of the filters
+WIDTH, HALF = "teacher.architecture.options.width", 0.5  # of VGG16, as a fraction of its filters
 RATE = 0.03  # of the teacher, at 32 images per step
 PATIENCE, PATIENCE_STEPS = 2, 600  # without gain before the rate falls: epochs, and steps
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
+
+
+def may_be_narrower(teacher: Any) -> bool:
+    """Tell whether a teacher with these settings is VGG16 from random weights: published ones are of all filters."""
+    return teacher.architecture.name == "vgg16" and teacher.weights == "none"
 
 
 def teacher_width(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -29,9 +34,9 @@ def teacher_width(facts: Facts, config: Any) -> Iterator[Decision]:
     a larger one gains little (Rosenfeld et al., "A Constructive Prediction of the Generalization Error Across Scales",
     2020). Published weights are those of all filters.
     """
-    n, teacher = facts.n_train(config.data), config.teacher
-    if n < MANY and teacher.weights == "none" and teacher.architecture.name == "vgg16":
-        yield Decision("teacher.architecture.options.width", HALF, f"about {n:,} training images")
+    n = facts.n_train(config.data)
+    if n < MANY and may_be_narrower(config.teacher):
+        yield Decision(WIDTH, HALF, f"about {n:,} training images")
 
 
 def augmentation(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -104,7 +109,7 @@ def patience(facts: Facts, config: Any) -> Iterator[Decision]:
         settings = getattr(config, section)
         if settings.schedule.shape == "wsd":
             steps = _steps(n * getattr(settings, "views", 1), settings)
-            epochs = max(PATIENCE, math.ceil(PATIENCE_STEPS / steps))
+            epochs = max(PATIENCE, min(settings.epochs, math.ceil(PATIENCE_STEPS / steps)))
             yield Decision(f"{section}.patience", epochs, "epochs without gain before the rate falls")
 
 

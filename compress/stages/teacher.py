@@ -126,9 +126,10 @@ class Config(LabelSettings):
 
     @property
     def costs(self) -> list[float]:
-        """As how many epochs of all layers each phase, and then the training of all layers, takes about as long."""
+        """About what each phase, and then the training of all layers, costs, in epochs of training all layers."""
         blocks = len(self.architecture.module.BLOCKS) if self.phases else 1
-        return [*(phase.cost(blocks) for phase in self.phases), self.epochs]
+        is_mixed = bool(self.mixing.mixup or self.mixing.cutmix)
+        return [*(phase.cost(blocks, is_mixed) for phase in self.phases), self.epochs]
 
     @property
     def built(self) -> Architecture:

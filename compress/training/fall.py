@@ -9,8 +9,8 @@ and the cross-entropy, which rises with a network's confidence while its mistake
 lower than ever within `patience` epochs, the rate stays. They are not smoothed: that would tell the same some epochs
 later, as a larger patience does. Lower means by a hundredth: a cross-entropy creeps down for as long as one trains.
 
-Where hardly an image is still told wrong, one more or less is chance, and nothing that could be waited for would show:
-then the rate falls at once.
+Where hardly an image is still misclassified, one more or less is chance, and nothing that could be waited for would
+show: then the rate falls as soon as it may.
 
 Soon after the warm-up, batch normalization can keep means and variances that a high rate has left behind: deep networks
 without residuals, which tell the images of a batch well, then guess for some epochs where single images are asked for.
@@ -33,8 +33,9 @@ Fall = tuple[int, int]
 """The epoch, from 0, from which on the rate falls, and the number of epochs after which it has fallen."""
 
 GAIN = 0.01  # of a result, that counts as better
-FEW_MISTAKES, FEW = 5, 0.02  # images told wrong, and their share, below both of which differences are chance
+FEW_MISTAKES, FEW = 5, 0.02  # images misclassified, and their share, below both of which differences are chance
 FEW_OF_GUESSED = 0.1  # of what guessing gets wrong, which is little where one class has nearly all images
+TELLING = 50  # images, of fewer of which all may be right by chance
 GUESSES = 0.1  # of what guessing gets wrong: a network that gets no more of it right hardly does better
 MAY_GUESS = 5.0  # times the least steps: for how long guessing is not counted, since some data cannot be learned
 
@@ -73,8 +74,11 @@ def begins(
     fall = done, done + _length(schedule, epochs, done)
     guessed = 1.0 - _of_guessing(labels, metric)
     mistakes = [1.0 - row[f"validation_{metric}"] for row in rows]  # type: ignore[literal-required]
-    if mistakes[-1] < min(FEW_MISTAKES / len(labels), FEW, FEW_OF_GUESSED * guessed):
-        return _told(f"validation {metric} is {1.0 - mistakes[-1]:.4f}, as good as can be told", fall)
+    wrong = round((1.0 - rows[-1]["validation_accuracy"]) * len(labels))
+    few = wrong < FEW_MISTAKES and mistakes[-1] < min(FEW, FEW_OF_GUESSED * guessed)
+    if few and len(labels) >= TELLING:
+        reason = f"{counted(wrong, 'mistake')} on {len(labels):,} validation images, too few to compare epochs by"
+        return _told(reason, fall)
     results = list(zip(mistakes, (row["validation_cross_entropy"] for row in rows), strict=True))
     may_guess = done * steps < MAY_GUESS * schedule.least
     guesses_from = (1.0 - GUESSES) * guessed if may_guess else math.inf

@@ -12,8 +12,10 @@ from compress.data.augmentation import Augmentation, Mixing
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau", "wsd"]
 Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
-FORWARD = 1 / 3  # of a training step's time
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+FORWARD = 1 / 3  # of a training step's time that its forward pass takes
 
 
 class Schedule(BaseModel):
@@ -25,7 +27,8 @@ class Schedule(BaseModel):
         "one_cycle",
         description="constant; step: times `factor` after each `every`; exponential, polynomial (of `power`), cosine: "
         "down to `final`; one_cycle: straight down to 0; plateau: times `factor` after `patience` epochs without a "
-        "better validation cross-entropy; wsd: constant until validation is no better, then down to 0.",
+        "better validation cross-entropy; wsd: constant until validation is no better, or hardly makes mistakes, then "
+        "down to 0.",
     )
     warmup: float = Field(
         0.25,
@@ -122,9 +125,13 @@ class Phase(BaseModel):
         "once and kept; with 0, or if images are mixed, features are computed in each epoch, augmented anew.",
     )
 
-    def cost(self, all_blocks: int) -> float:
-        """Return as how many epochs of all layers the phase takes about as long, in a network of so many blocks."""
-        return FORWARD * (self.views or self.epochs) + self.epochs * self.blocks / all_blocks
+    def cost(self, all_blocks: int, is_mixed: bool) -> float:
+        """Return about what the phase costs, in epochs of training all layers of a network of so many blocks.
+
+        `is_mixed` tells whether images are mixed.
+        """
+        forward = self.epochs if is_mixed or not self.views else self.views
+        return FORWARD * forward + self.epochs * self.blocks / all_blocks
 
 
 class Engine(BaseModel):

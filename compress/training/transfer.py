@@ -32,7 +32,7 @@ from compress.training import precision
 from compress.training.checkpoint import START
 from compress.training.evaluation import forward_of
 from compress.training.fit import Fitted, fit
-from compress.training.settings import Engine, LabelSettings, Phase
+from compress.training.settings import Engine, LabelSettings, Phase, Schedule
 
 MIN_FREE = 1 << 30  # bytes of the disk that kept features leave free
 PRIOR, MAX_DECAY = 1000.0, 2.0  # images that the prior of a head counts as; measured on 90 to 1,000 images
@@ -60,7 +60,7 @@ def fit_phase(
     name = f"phase{number}"
     validation = images_of(data, "validation"), data.labels("validation")
     n, n_validation = len(batches.images), len(validation[0])
-    settings = settings.model_copy(update=_settings(phase, n))
+    settings = settings.model_copy(update=_settings(phase, n, settings.schedule))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     frozen = tuple(f"{block}_" for block in blocks[: len(blocks) - phase.blocks])
     for layer in model.layers:
@@ -97,14 +97,15 @@ def fit_phase(
     return fitted
 
 
-def _settings(phase: Phase, n: int) -> dict[str, Any]:
+def _settings(phase: Phase, n: int, schedule: Schedule) -> dict[str, Any]:
     """Return what a phase on `n` images sets otherwise than the training of all layers.
 
     A head is trained to its end before anything below it moves (Kumar et al., "Fine-Tuning Can Distort Pretrained
     Features and Underperform Out-of-Distribution", 2022). Its decay is that of logistic regression with a prior, whose
     weight is that of a fixed number of images.
     """
-    of_head = {"patience": phase.epochs, "weight_decay": min(MAX_DECAY, PRIOR / n)}
+    whole = schedule.model_copy(update={"shape": "one_cycle"}) if schedule.shape == "wsd" else schedule
+    of_head = {"patience": phase.epochs, "weight_decay": min(MAX_DECAY, PRIOR / n), "schedule": whole}
     own = {} if phase.weight_decay == "auto" else {"weight_decay": phase.weight_decay}
     return {**phase.model_dump(include={"epochs", "learning_rate"}), **({} if phase.blocks else of_head), **own}
 

@@ -6,7 +6,8 @@ import pytest
 
 from compress.config import load, updated
 from compress.estimate import Facts
-from compress.recipe.budget import FAIR_STEPS, KEYS, LEAST_VIEWS, USEFUL, WIDTH, Fit, Limits, cheaper, decisions_of, fit
+from compress.recipe.budget import FAIR_STEPS, KEYS, LEAST_VIEWS, USEFUL, Fit, Limits, cheaper, decisions_of, fit
+from compress.recipe.training_rules import WIDTH
 
 FACTS = Facts((3200, 3200), 800, 800, (64, 64, 3), "none")  # 200 steps of 32 images
 USUAL: Any = updated(

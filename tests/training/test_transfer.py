@@ -21,7 +21,7 @@ from compress.tensorflow import keras, start_afresh
 from compress.training import beginning, transfer
 from compress.training.evaluation import Result
 from compress.training.history import FILE
-from compress.training.settings import Engine, Phase
+from compress.training.settings import Engine, Phase, Schedule
 from compress.training.transfer import Views
 from teachers import vgg11
 from tests.training.test_fit import Killed
@@ -255,7 +255,28 @@ def test_features_are_brought_to_scale_by_training_images_alone(
 )
 def test_a_head_trains_to_its_end_with_a_decay_for_its_data(phase: Phase, n: int, settings: dict[str, Any]) -> None:
     shared = {"epochs": phase.epochs, "learning_rate": phase.learning_rate}
-    assert transfer._settings(phase, n) == {**shared, **settings}
+    schedule = {} if phase.blocks else {"schedule": Schedule(shape="cosine")}
+    assert transfer._settings(phase, n, Schedule(shape="cosine")) == {**shared, **schedule, **settings}
+
+
+def test_a_head_takes_all_its_epochs_where_other_trainings_end_once_they_learn_no_more() -> None:
+    schedule = Schedule(shape="wsd")
+    assert transfer._settings(Phase(), 100, schedule)["schedule"].shape == "one_cycle"
+    assert "schedule" not in transfer._settings(Phase(blocks=1), 100, schedule)
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_mixed", "cost"),
+    [
+        (Phase(epochs=30), False, 1 / 3),  # features of one view
+        (Phase(epochs=30, views=6), False, 2.0),
+        (Phase(epochs=30, views=0), False, 10.0),
+        (Phase(epochs=30), True, 10.0),
+        (Phase(epochs=30, blocks=1), False, 1 / 3 + 6.0),
+    ],
+)
+def test_a_phase_costs_its_features_and_its_part_of_the_layers(phase: Phase, is_mixed: bool, cost: float) -> None:
+    assert phase.cost(5, is_mixed) == pytest.approx(cost)
 
 
 def test_mixed_images_have_no_features_to_keep(images: Dataset, tmp_path: Path) -> None:
