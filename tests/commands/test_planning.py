@@ -102,7 +102,7 @@ def test_what_is_measured_for_a_budget_is_not_printed_among_settings(
         return {}
 
     monkeypatch.setattr(planning, "settle_engines", settle)
-    assert run_main(monkeypatch, tmp_path, "config", "--budget", "30m") == 0
+    assert run_main(monkeypatch, tmp_path, "config", "--budget", "10h") == 0
 
     printed, said = capsys.readouterr()
     assert "bfloat16\n" not in printed
