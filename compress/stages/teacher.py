@@ -128,8 +128,7 @@ class Config(LabelSettings):
     def costs(self) -> list[float]:
         """About what each phase, and then the training of all layers, costs, in epochs of training all layers."""
         blocks = len(self.architecture.module.BLOCKS) if self.phases else 1
-        is_mixed = bool(self.mixing.mixup or self.mixing.cutmix)
-        return [*(phase.cost(blocks, is_mixed) for phase in self.phases), self.epochs]
+        return [*(phase.cost(blocks, self.mixing.is_on) for phase in self.phases), self.epochs]
 
     @property
     def built(self) -> Architecture:
@@ -204,7 +203,8 @@ def fit_teacher(
         judge(model, data, context)
         return model, []
     batches = label_batches(data, config, balance, context.seed)
-    shares = [cost / sum(config.costs) for cost in config.costs]
+    costs = config.costs
+    shares = [cost / sum(costs) for cost in costs]
     trainings = []
     for number, phase in enumerate(config.phases, start=1):
         part = context.part(sum(shares[: number - 1]), sum(shares[:number]))

@@ -14,7 +14,6 @@ Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_
 Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-
 FORWARD = 1 / 3  # of a training step's time that its forward pass takes
 
 

@@ -65,7 +65,7 @@ def fit_phase(
     frozen = tuple(f"{block}_" for block in blocks[: len(blocks) - phase.blocks])
     for layer in model.layers:
         layer.trainable = not layer.name.startswith(frozen)
-    end = cut(model, frozen) if phase.views and not (settings.mixing.mixup or settings.mixing.cutmix) else None
+    end = cut(model, frozen) if phase.views and not settings.mixing.is_on else None
     if end is not None:
         batches = _in_views(batches, phase.views)
     alike = partial(fit, loss=loss, settings=settings, engine=engine, context=context, name=name)

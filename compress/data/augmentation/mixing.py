@@ -20,7 +20,7 @@ def lambdas(draws: np.ndarray, settings: Mixing) -> np.ndarray:
     import numpy as np
     from scipy.special import betaincinv
 
-    if not (settings.mixup or settings.cutmix):
+    if not settings.is_on:
         return np.ones(len(draws), np.float32)
     alpha = np.where(_cuts(draws, settings), settings.cutmix, settings.mixup)
     return betaincinv(alpha, alpha, draws[:, Column.MIX_LAMBDA]).astype(np.float32)
@@ -38,7 +38,7 @@ def mix(images: Any, targets: Any, weights: Any, draws: Any, lambdas: Any, setti
     """
     from compress.tensorflow import tf
 
-    if not (settings.mixup or settings.cutmix):
+    if not settings.is_on:
         return images, targets, weights
     mask = (1 - lambdas)[:, None, None, None]
     if settings.cutmix:

@@ -49,3 +49,8 @@ class Mixing(BaseModel):
 
     mixup: float = Field(0.0, ge=0, le=10, description="Alpha of mixup's Beta(alpha, alpha); 0: none.")
     cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix's Beta(alpha, alpha); 0: none.")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any images are mixed."""
+        return bool(self.mixup or self.cutmix)
