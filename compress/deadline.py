@@ -112,7 +112,7 @@ class Deadline:
                 break
             other = self._changed(cheap)
             fitted = self._fit(other, other.config, other.to_run, 1.0)
-            if fitted.length > found.length or fitted.seconds < found.seconds:
+            if (fitted.length, -fitted.seconds) > (found.length, -found.seconds):
                 plan, changes, found = other, cheap, fitted
         if found.length < 0:
             given = " and ".join(f"{key} = {value_of(plan.config, key)}" for key in ALL_KEYS if key in self.given)

@@ -39,9 +39,7 @@ class Planner:
 
     def usual(self, changes: Mapping[str, Any] = MappingProxyType({})) -> Plan:
         """Return the plan without a budget, with some settings changed, by dotted key."""
-        config: Any
-        config, decisions = self.decided({key: value for key, value in changes.items() if key == SIZE})
-        config = updated(config, changes, "the budget") if changes else config
+        config, decisions = self.decided(changes)
         cluster = cluster_of(config.train.strategy)
         if cluster:
             bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
@@ -51,15 +49,20 @@ class Planner:
             return Plan(config, decisions, settled, runner.plan(self.pipeline, config, self.store, settled))
 
     def decided(self, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Any, tuple[Decision, ...]]:
-        """Return the settings with what the recipe has decided after some are changed, and its decisions."""
-        config = updated(self.config, changes, "the budget") if changes else self.config
+        """Return the settings with some changed and what the recipe has decided, and its decisions.
+
+        It decides by the size of images, but by no other change, so that nothing is tried again for these.
+        """
+        before = {key: value for key, value in changes.items() if key == SIZE}
+        config = updated(self.config, before, "the budget") if before else self.config
 
         def note(line: str) -> None:
             if not self.quietly and not changes:
                 self._note(line)
 
         with self.console.status("looking at the data") as status:
-            return settle_recipe(config, self.store, note, status.update)
+            config, decisions = settle_recipe(config, self.store, note, status.update)
+        return (updated(config, changes, "the budget") if changes else config), decisions
 
     def deadline(self, budget: str) -> Deadline:
         """Return what plans the run into a budget, which begins now.
