@@ -28,7 +28,7 @@ def may_be_narrower(teacher: Any) -> bool:
 
 
 def teacher_width(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Give VGG16 half of its filters where images are few: it is as accurate, and trains in less than half the time.
+    """Give VGG16 half of its filters where images are few, which about halves the time of its training.
 
     How far a network's accuracy reaches is a matter of its size and of the number of images together: with few of them
     a larger one gains little (Rosenfeld et al., "A Constructive Prediction of the Generalization Error Across Scales",
