@@ -38,13 +38,21 @@ class Planner:
         return self.deadline(budget).begin(remembering=False) if budget else self.usual()
 
     def usual(self, changes: Mapping[str, Any] = MappingProxyType({})) -> Plan:
-        """Return the plan without a budget, with some settings changed, by dotted key."""
+        """Return the plan without a budget, with some settings changed, by dotted key.
+
+        Changed ones may be tried and not taken, so nothing is said of them.
+        """
         config, decisions = self.decided(changes)
         cluster = cluster_of(config.train.strategy)
         if cluster:
             bind_gpu(config.train.strategy)  # the key holds the number of replicas, and so of GPUs
+
+        def note(line: str) -> None:
+            if not changes:
+                self._note(line)
+
         with self.console.status("timing training steps, for the precision in which they are faster"):
-            settled = settle_engines(self.pipeline, config, self.store.speeds, cluster, self._note)
+            settled = settle_engines(self.pipeline, config, self.store.speeds, cluster, note)
         with self.console.status("looking at the data and at what is finished"):
             return Plan(config, decisions, settled, runner.plan(self.pipeline, config, self.store, settled))
 

@@ -28,8 +28,7 @@ class Config(LabelSettings):
         0.33,
         gt=0,
         le=1,
-        description="Fraction of the epochs, with wsd of those of the shortest training, during which the sparsity "
-        "rises.",
+        description="Fraction of the training, with wsd of the shortest one, during which the sparsity rises.",
     )
     updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
@@ -39,7 +38,6 @@ def run(
 ) -> Network:
     """Write the pruned network's weights: the same architecture, its kernels mostly zero."""
     import dataclasses
-    import math
 
     from compress import networks, pruning
     from compress.tensorflow import start_afresh
@@ -48,12 +46,12 @@ def run(
 
     start_afresh(context.seed)
     batches = label_batches(data, config, balance, context.seed)
-    ramp_epochs = math.ceil(shortest(config.schedule, config.epochs, batches.steps) * config.ramp)
+    ramp_steps = max(1, round(shortest(config.schedule, config.epochs, batches.steps) * batches.steps * config.ramp))
     model = pruning.with_masks(
         networks.load(network),
         config.sparsity,
         min(config.initial_sparsity, config.sparsity),
-        ramp_epochs * batches.steps,
+        ramp_steps,
         config.updates,
         config.dense_ends,
     )
@@ -65,7 +63,7 @@ def run(
         train,
         context,
         callbacks=[pruning.callback()],
-        may_stop_from=min(ramp_epochs, config.epochs - 1),
+        may_stop_from=min(ramp_steps // batches.steps, config.epochs - 1),
         metric=balance.metric,
     )
     networks.save(pruning.without_masks(model), out / "weights.npz")
