@@ -11,7 +11,7 @@ from compress.context import Decision, Settings
 from compress.estimate import Estimate
 from compress.forecast import facts_of, forecast
 from compress.pipeline import Stage
-from compress.progress import Progress
+from compress.progress import OpenEnd, Progress
 from compress.store import Entry, Store
 from compress.toml import to_toml
 from compress.training.settings import Engine, TrainingSettings
@@ -37,12 +37,14 @@ class Plan:
         return [step.stage.name for step in self.steps if not step.entry]
 
     @property
-    def open_ended(self) -> list[str]:
-        """The trainings that end once they learn no more, of which only the longest time is known."""
+    def open_ended(self) -> dict[str, float]:
+        """The trainings that end once they learn no more, and in which fraction of each the rate falls."""
         settings = {step.stage.name: step.settings.get("config") for step in self.steps if step.stage.trains}
-        return [
-            name for name, own in settings.items() if isinstance(own, TrainingSettings) and own.schedule.shape == "wsd"
-        ]
+        return {
+            name: own.schedule.fall
+            for name, own in settings.items()
+            if isinstance(own, TrainingSettings) and own.schedule.shape == "wsd"
+        }
 
     @property
     def stated(self) -> Settings:
@@ -79,8 +81,12 @@ def run(
         if number > 1 and plan is not told and plan.to_run:
             estimates = plan.estimates(finished.entries[plan.pipeline[0].name], store)
             left = [name for name in plan.to_run if name not in finished.entries]
-            at_most = [name for name in plan.open_ended if estimates[name].seconds]
-            progress.expect({name: estimates[name].seconds for name in left}, at_most)
+            ends = {
+                name: OpenEnd(estimates[name].least / estimates[name].seconds, fall)
+                for name, fall in plan.open_ended.items()
+                if estimates[name].seconds
+            }
+            progress.expect({name: estimates[name].seconds for name in left}, ends)
             told = plan
         runner.execute(plan.steps[:number], plan.config, plan.stated, store, progress, meet, finished)
     return finished

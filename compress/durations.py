@@ -13,6 +13,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
+def between(least: float, most: float) -> str:
+    """Return in words that something takes so many seconds, from the least to the most."""
+    low, high = duration(least), duration(most)
+    if low == high:
+        return f"about {high}"
+    if least < 0.5:
+        return f"at most about {high}"
+    number, _, unit = low.partition(" ")
+    return f"{number if high.endswith(f' {unit}') else low} to {high}"
+
+
 def seconds_of(text: str) -> float:
     """Return the seconds of a time such as 90s, 30m, 2h or 1h30m; raises `ValueError` for anything else, or for 0."""
     found = PATTERN.fullmatch(text)

@@ -7,6 +7,7 @@ estimates of the stage's inputs, by parameter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from compress.data.balance import Method, epoch_size
 from compress.rehearsal import Cost
 from compress.stages import bench, data, distill, prune, quantize, report, teacher
 from compress.stages import export as export_stage
+from compress.training.fall import shortest
 from compress.training.settings import FORWARD, TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
@@ -65,10 +67,12 @@ class Network:
 class Estimate:
     """The cost of a stage: seconds, and for a training memory. `networks` are those that its result holds.
 
-    `inference` is how many seconds the models of the result take together to run one image, with all cores.
+    `least` is how few seconds a training takes that ends once it learns no more, 0 if that is not known. `inference` is
+    how many seconds the models of the result take together to run one image, with all cores.
     """
 
     seconds: float
+    least: float = 0.0
     memory_bytes: int = 0
     networks: tuple[Network, ...] = ()
     inference: float = 0.0
@@ -110,7 +114,7 @@ def facts(config: data.Config, image: data.Image, balance: Method) -> Facts:
 def of_training(
     network: Network, settings: TrainingSettings, facts: Facts, images: int, passes: float | None = None
 ) -> Estimate:
-    """Return the cost of training a network on `images` images per epoch, without early stopping.
+    """Return the cost of training a network on `images` images per epoch, without early stopping by `patience`.
 
     `passes` is how often all of them are seen, by default once per epoch. Each is followed by one over validation.
     """
@@ -120,14 +124,18 @@ def of_training(
         + 4 * WEIGHT_COPIES * network.params
         + 4 * ACTIVATION_COPIES * network.activations * min(settings.batch_size, images)
     )
-    seconds = PREPARATION + passes * (images * network.training + facts.n_validation * network.inference)
-    return Estimate(seconds, memory, (network,), network.inference)
+    spared = settings.epochs - shortest(settings.schedule, settings.epochs, math.ceil(images / settings.batch_size))
+    seconds, least = (
+        PREPARATION + n * (images * network.training + facts.n_validation * network.inference)
+        for n in (passes, passes - spared)
+    )
+    return Estimate(seconds, least, memory, (network,), network.inference)
 
 
 def of_teacher(config: teacher.Config, facts: Facts, network: Network, inputs: Inputs) -> Estimate:
     """Return the cost of training the teacher, including its phases: stored features take one forward pass per view."""
     if not config.trains:
-        return Estimate(0.0, 0, (network,), network.inference)
+        return Estimate(0.0, networks=(network,), inference=network.inference)
     return of_training(network, config, facts, facts.n_balanced, sum(config.costs))
 
 
@@ -140,14 +148,15 @@ def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: In
     """Return the cost of converting a network and running it on the images that it is calibrated on."""
     [source] = inputs["network"]
     seconds = _conversion(source.networks[0]) + min(config.images, facts.n_train) * source.inference
-    return Estimate(seconds, 0, source.networks, INT8 * source.inference)
+    return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 
 def of_distill(config: distill.Config, facts: Facts, network: Network, inputs: Inputs) -> Estimate:
     """Return the cost of computing the source's logits for all views, and of training the student."""
     views = facts.n_train * config.views
     cost = of_training(network, config, facts, views)
-    return replace(cost, seconds=cost.seconds + views * inputs["source"][0].inference)
+    logits = views * inputs["source"][0].inference
+    return replace(cost, seconds=logits + cost.seconds, least=logits + cost.least)
 
 
 def of_export(config: export_stage.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
@@ -157,7 +166,7 @@ def of_export(config: export_stage.Config, facts: Facts, network: None, inputs: 
     inference = sum(source.inference for sources in inputs.values() for source in sources)
     images = min(config.images, facts.n_validation)
     seconds = sum(map(_conversion, converted)) + 2 * images * sum(network.inference for network in made)
-    return Estimate(seconds, 0, tuple(made), inference)
+    return Estimate(seconds, networks=tuple(made), inference=inference)
 
 
 def of_bench(config: bench.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
@@ -188,7 +197,7 @@ def of_other(seconds: float, inputs: Inputs) -> Estimate:
     """Return the cost of a stage of which nothing but its usual time is known: it passes on the networks it takes."""
     taken = [source for sources in inputs.values() for source in sources if source.networks]
     networks = taken[0].networks if taken else ()
-    return Estimate(seconds, 0, networks, taken[0].inference if taken else 0.0)
+    return Estimate(seconds, networks=networks, inference=taken[0].inference if taken else 0.0)
 
 
 def _conversion(network: Network) -> float:

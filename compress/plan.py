@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.table import Table
 
-from compress.durations import duration
+from compress.durations import between, duration
 from compress.estimate import Estimate
 from compress.runner import Step
 
@@ -36,9 +36,9 @@ def plan_table(steps: Sequence[Step], estimates: Mapping[str, Estimate]) -> Tabl
     return table
 
 
-def total_line(seconds: float) -> str:
-    """Return in words how long the stages that are not finished will take together."""
-    return f"the run will take at most about {duration(seconds)}"
+def total_line(least: float, most: float) -> str:
+    """Return in words how many seconds the stages that are not finished will take together."""
+    return f"the run will take {between(least, most)}"
 
 
 def _cells(cost: Estimate) -> list[str]:

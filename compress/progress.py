@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -12,12 +13,22 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from compress.durations import duration
+from compress.durations import between
 
 LINE_EVERY_SECONDS = 5.0
 ENOUGH_SECONDS = 10.0  # of a stage's work, before its own speed tells how long it takes
 JUMP = 5.0  # times the progress that was due: the training has just learned that it is shorter than it might have been
 PRIOR_SECONDS = 10.0  # of a stage as long as expected, which what the first short stages take is weighed against
+
+
+@dataclass(frozen=True)
+class OpenEnd:
+    """Of a training that ends once it learns no more: how short it may be, as a fraction of how long it may be, and the
+    fraction of it in which the learning rate falls, once it has learned that.
+    """
+
+    least: float
+    fall: float
 
 
 @dataclass
@@ -64,6 +75,14 @@ class _Stage:
             return max(0.0, expected * (1 - (self.resumed or 0.0)) - (now - self.began))
         return max(0.0, self.seconds * (1 - self.fraction) - (now - self.updated))
 
+    def least_left(self, now: float, expected: float, end: OpenEnd | None) -> float:
+        """Return how many seconds are left if the rate begins to fall as soon as it may, or has begun to."""
+        left = self.left(now, expected)
+        if end is None or self.shortened > 1.0:
+            return left
+        spared = 1.0 - min(1.0, max(end.least, self.fraction / (1.0 - end.fall)))
+        return max(0.0, left - spared * (expected if self.seconds is None else self.seconds))
+
 
 class Progress:
     """Shows which stage is running, how far it is, and how much time is left for the whole run.
@@ -78,7 +97,7 @@ class Progress:
         self._run_bar = self._stage_bar = TaskID(0)
         self._expected: dict[str, float] = {}
         self._to_do: list[str] = []
-        self._at_most: Collection[str] = ()
+        self._ends: Mapping[str, OpenEnd] = {}
         self._stage: _Stage | None = None
         self._seen: list[tuple[float, float]] = []  # of each finished stage: seconds taken, and seconds expected
         self._began = self._last_line = time.monotonic()
@@ -90,13 +109,13 @@ class Progress:
         if self._bars:
             self._bars.stop()
 
-    def expect(self, stages: Mapping[str, float], at_most: Collection[str] = ()) -> None:
+    def expect(self, stages: Mapping[str, float], ends: Mapping[str, OpenEnd] = MappingProxyType({})) -> None:
         """State which stages are still to run, in order, and how many seconds each is expected to take.
 
-        Those in `at_most` may also take less.
+        Those in `ends` may also take less.
         """
         self._expected.update(stages)
-        self._to_do, self._at_most = list(stages), at_most
+        self._to_do, self._ends = list(stages), ends
         if stages and self.console.is_terminal and not self._bars:
             columns = (
                 SpinnerColumn(),
@@ -156,25 +175,28 @@ class Progress:
         return (PRIOR_SECONDS + sum(took for took, _ in seen)) / (PRIOR_SECONDS + sum(planned for _, planned in seen))
 
     @property
-    def left(self) -> float | None:
-        """How many seconds the run still takes; None if nothing is expected yet."""
+    def left(self) -> tuple[float, float] | None:
+        """How many seconds the run still takes, at least and at most; None if nothing is expected yet."""
         if not self._expected:
             return None
-        stage, pace = self._stage, self.pace
-        expected = self._expected.get(stage.name, 0.0) if stage else 0.0
-        later = pace * sum(self._expected[name] for name in self._to_do)
-        return later + (stage.left(time.monotonic(), pace * expected) if stage else 0.0)
+        now, stage, pace = time.monotonic(), self._stage, self.pace
+        least = most = 0.0
+        if stage:
+            expected = pace * self._expected.get(stage.name, 0.0)
+            least = stage.least_left(now, expected, self._ends.get(stage.name))
+            most = stage.left(now, expected)
+        for name in self._to_do:
+            expected = pace * self._expected[name]
+            least += expected * (self._ends[name].least if name in self._ends else 1.0)
+            most += expected
+        return least, most
 
     def _show(self) -> None:
         if self._bars:
             left, spent = self.left, time.monotonic() - self._began
-            done = 0.0 if left is None else spent / ((spent + left) or 1.0)
+            done = 0.0 if left is None else spent / ((spent + left[1]) or 1.0)
             self._bars.update(self._run_bar, completed=done, words=self._time_left())
 
     def _time_left(self) -> str:
         left = self.left
-        if left is None:
-            return "time left: not known yet"
-        under_way = [self._stage.name] if self._stage else []
-        at_most = any(name in self._at_most for name in (*under_way, *self._to_do))
-        return f"{'at most ' if at_most else ''}about {duration(left)} left"
+        return f"{between(*left)} left" if left else "time left: not known yet"

@@ -74,11 +74,11 @@ def test_a_plan_may_change_before_a_stage_that_has_not_run(toy: Toy) -> None:
     assert [record.cached for record in finished.records] == [False, False]
 
 
-def test_only_a_training_whose_end_is_open_makes_the_time_left_a_most(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Plan, "open_ended", property(lambda plan: ["user"]))
-    assert "user: starts (at most about 30 s left)" in run(toy)[1]
+def test_the_time_left_is_a_range_if_the_end_of_a_training_is_open(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Plan, "open_ended", property(lambda plan: {"user": 0.3}))
+    made = {"source": Estimate(30.0, least=10.0), "user": Estimate(30.0, least=10.0)}
+    monkeypatch.setattr(course, "forecast", lambda *_: made)
+    assert "user: starts (10 to 30 s left)" in run(toy)[1]
 
     toy.config.user = type(toy.config.user)(size=2)
     seconds = {"source": 0.0, "user": 0.0}  # as of a training that there is nothing to do for
@@ -107,15 +107,15 @@ def without_settings(train: Engine, out: Path, context: Context) -> Models:
 @pytest.mark.parametrize(
     ("made", "section", "open_ended"),
     [
-        (with_usual_settings, TrainingSettings(schedule=Schedule(shape="wsd")), ["added"]),
-        (with_usual_settings, TrainingSettings(schedule=Schedule(shape="cosine")), []),
-        (with_settings_of_its_own, Named(), []),
-        (without_settings, None, []),
+        (with_usual_settings, TrainingSettings(schedule=Schedule(shape="wsd", fall=0.2)), {"added": 0.2}),
+        (with_usual_settings, TrainingSettings(schedule=Schedule(shape="cosine")), {}),
+        (with_settings_of_its_own, Named(), {}),
+        (without_settings, None, {}),
     ],
 )
 @pytest.mark.parametrize("precision", ["auto", "float32"])
 def test_a_training_may_have_settings_of_its_own_or_none(
-    made: Any, section: Any, open_ended: list[str], precision: Any, toy: Toy, monkeypatch: pytest.MonkeyPatch
+    made: Any, section: Any, open_ended: dict[str, float], precision: Any, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "precisions", lambda device: ("float32", "bfloat16"), raising=False)
     module = ModuleType("added")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from compress.durations import duration, rounded_up, seconds_of
+from compress.durations import between, duration, rounded_up, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,17 @@ def test_a_time_is_rounded_up_to_minutes_that_can_be_read_again(seconds: float, 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3660, "61 min")])
 def test_a_time_is_told_in_seconds_or_minutes(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        (200, 840, "3 to 14 min"),
+        (50, 840, "50 s to 14 min"),
+        (20, 70, "20 to 70 s"),
+        (831, 840, "about 14 min"),
+        (0, 840, "at most about 14 min"),
+    ],
+)
+def test_a_time_that_is_not_known_is_told_as_a_range(least: float, most: float, text: str) -> None:
+    assert between(least, most) == text

@@ -199,7 +199,8 @@ def plan(settings: Callable[..., Any]) -> None:
     console.print(plan_table(plan.steps, estimates))
     seconds = sum(estimates[name].seconds for name in plan.to_run)
     if seconds:
-        say(total_line(seconds))
+        open_ended = [name for name in plan.to_run if name in plan.open_ended]
+        say(total_line(seconds - sum(estimates[name].seconds - estimates[name].least for name in open_ended), seconds))
     if seconds > LONG and loaded.recipe == "auto" and not loaded.budget:
         for line in planner.instead("1h"):
             say(line)

@@ -42,8 +42,10 @@ def test_plan_says_what_a_run_takes_and_if_that_is_long_what_an_hour_would_cost(
 ) -> None:
     minutes["epoch"] = 0.1
     assert run_main(monkeypatch, tmp_path, "plan") == 0
-    assert "the run will take at most about 19 min" in (short := capsys.readouterr().out)
+    assert "the run will take about 19 min" in (short := capsys.readouterr().out)
     assert "--budget" not in short
+    assert run_main(monkeypatch, tmp_path, "plan", "--set", "teacher.schedule.shape=wsd") == 0
+    assert "the run will take 8 to 19 min" in capsys.readouterr().out
 
     minutes["epoch"] = 1
     assert run_main(monkeypatch, tmp_path, "plan") == 0
