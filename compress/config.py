@@ -130,6 +130,20 @@ def given_keys(settings: BaseModel, prefix: str = "") -> frozenset[str]:
     return frozenset(keys)
 
 
+def changes(config: BaseModel) -> dict[str, Any]:
+    """Return the settings that differ from their defaults as JSON values, by dotted key."""
+    own, usual = (dict(_flat(values.model_dump(mode="json"))) for values in (config, type(config)()))
+    return {key: value for key, value in own.items() if key not in usual or usual[key] != value}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def updated(config: BaseModel, values: Mapping[str, Any], origin: str) -> _Run:
     """Return a configuration with some dotted keys set besides those that are; raises `BadInputError` as `load` does.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Settings:
-    """A run's whole effective configuration as TOML, and which of it the recipe has decided."""
+    """A run's whole effective configuration as TOML, and which of it the recipe has decided.
+
+    `changed` are the other settings that differ from their defaults, by dotted key, as JSON values.
+    """
 
     toml: str = ""
     decisions: tuple[Decision, ...] = ()
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

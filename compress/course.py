@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress import runner
+from compress.config import changes
 from compress.context import Decision, Settings
 from compress.estimate import Estimate
 from compress.forecast import facts_of, forecast
@@ -49,7 +50,9 @@ class Plan:
     @property
     def stated(self) -> Settings:
         """The settings as the report has them."""
-        return Settings(to_toml(self.config), self.decisions)
+        decided = {decision.key for decision in self.decisions}
+        changed = {key: value for key, value in changes(self.config).items() if key not in decided}
+        return Settings(to_toml(self.config), self.decisions, changed)
 
     def estimates(self, first: Entry | None, store: Store, measuring: bool = False) -> dict[str, Estimate]:
         """Return what each stage costs; `first` is what the first one has made, if it has run. See `forecast`."""

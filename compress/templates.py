@@ -13,9 +13,16 @@ import jinja2
 def render(template: Path, **values: Any) -> str:
     """Return a template's text with `values` filled in; raises `jinja2.UndefinedError` if it uses a missing value.
 
-    Besides Jinja2's filters there is `yaml`, see `to_yaml`.
+    In a template of HTML, text is escaped. Besides Jinja2's filters there is `yaml`, see `to_yaml`.
     """
-    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)
+    is_html = template.name.endswith(".html.jinja")
+    environment = jinja2.Environment(
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=is_html,
+        trim_blocks=is_html,
+        lstrip_blocks=is_html,
+    )
     environment.filters["yaml"] = to_yaml
     return environment.from_string(template.read_text("utf-8")).render(**values)
 

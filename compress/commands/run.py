@@ -88,7 +88,7 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
 
 def _show(console: Any, bundle: Any, exported: Path) -> None:
     from compress.bundle.publish import publish
-    from compress.report.file import FILE, read
+    from compress.report.file import FILE, PAGE, read
     from compress.report.table import balance_lines, comparison_lines, report_table
 
     target = publish(bundle, exported)
@@ -98,6 +98,7 @@ def _show(console: Any, bundle: Any, exported: Path) -> None:
         console.print(line, highlight=False, soft_wrap=True)
     for skip in report.skipped:
         console.print(f"skipped {skip.what}: {skip.why}", highlight=False, soft_wrap=True)
+    console.print(f"report: {target / PAGE}", highlight=False, soft_wrap=True)
     console.print(f"bundle: {target}{os.sep}", highlight=False, soft_wrap=True)
 
 

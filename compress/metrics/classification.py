@@ -54,13 +54,23 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))
 
 
-def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the expected calibration error of Guo et al. (2017), a fraction.
+def calibration_bins(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return for each of 15 bins how many images it has, the sum of their highest probabilities, how many are right.
 
-    Images are put into 15 bins of equal width by their highest probability; a bin includes its upper edge. The error is
-    the mean over images of the distance between their bin's accuracy and its mean highest probability.
+    The result is `(bins, 3) float64`. Bins are of equal width, by the highest probability; each includes its upper
+    edge.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
     bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
-    return float(np.abs(np.bincount(bins, weights=right - confidence)).sum() / len(labels))
+    parts = (None, confidence, right)
+    return np.stack([np.bincount(bins, weights=part, minlength=BINS).astype(np.float64) for part in parts], axis=1)
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the expected calibration error of Guo et al. (2017), a fraction.
+
+    It is the mean over images of the distance between their bin's accuracy and its mean highest probability.
+    """
+    _, confidence, right = calibration_bins(labels, probabilities).T
+    return float(np.abs(right - confidence).sum() / len(labels))

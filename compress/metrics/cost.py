@@ -17,17 +17,29 @@ KERAS_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A convolution or dense layer: the channels that it gives, its kernel's weights, and how many of them are zero."""
+
+    name: str
+    width: int
+    weights: int
+    zeros: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """Weights and multiply-accumulates (MACs) of one image's forward pass.
 
     `params` counts kernels and biases as they stand in the file; quantization's scales are not weights. `sparsity` is
-    the fraction of kernel weights that are zero, without biases, which are not pruned.
+    the fraction of kernel weights that are zero, without biases, which are not pruned. `layers` are those with kernels,
+    in order.
     """
 
     params: int
     nonzero_params: int
     sparsity: float
     macs: int
+    layers: tuple[Layer, ...] = ()
 
 
 def cost_of_onnx(file: Path) -> Cost:
@@ -49,6 +61,7 @@ def cost_of_onnx(file: Path) -> Cost:
     }
     kernels: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
+    layers: list[Layer] = []
     macs = 0
     for node in model.graph.node:
         names = [stored.get(name, name) for name in node.input]
@@ -59,11 +72,13 @@ def cost_of_onnx(file: Path) -> Cost:
             kernel = kernels[names[1]] = weights[names[1]]
             biases |= {name: weights[name] for name in names[2:3] if name in weights}
             macs += math.prod(shapes[node.output[0]]) * _macs_each(node, kernel)
+            zeros = kernel.size - int(np.count_nonzero(kernel))
+            layers.append(Layer(_layer_name(node.name), _width(node, kernel), kernel.size, zeros))
     params = sum(array.size for group in (kernels, biases) for array in group.values())
     nonzero = sum(int(np.count_nonzero(array)) for group in (kernels, biases) for array in group.values())
     kernel_params = sum(array.size for array in kernels.values())
     kernel_nonzero = sum(int(np.count_nonzero(array)) for array in kernels.values())
-    return Cost(params, nonzero, 1 - kernel_nonzero / max(1, kernel_params), macs)
+    return Cost(params, nonzero, 1 - kernel_nonzero / max(1, kernel_params), macs, tuple(layers))
 
 
 def cost_of_keras(model: Any) -> tuple[int, int]:
@@ -81,5 +96,20 @@ def _macs_each(node: onnx.NodeProto, kernel: np.ndarray) -> int:
     """Return the multiplications per output value."""
     if node.op_type == "Conv":
         return math.prod(kernel.shape[1:])  # (out, in / groups, height, width)
-    transposed = any(a.name == "transB" and a.i for a in node.attribute)
-    return kernel.shape[1] if transposed else kernel.shape[0]
+    return kernel.shape[1] if _is_transposed(node) else kernel.shape[0]
+
+
+def _is_transposed(node: onnx.NodeProto) -> bool:
+    return any(a.name == "transB" and a.i for a in node.attribute)
+
+
+def _width(node: onnx.NodeProto, kernel: np.ndarray) -> int:
+    if node.op_type == "Conv":
+        return kernel.shape[0]
+    return kernel.shape[0] if _is_transposed(node) else kernel.shape[-1]
+
+
+def _layer_name(node: str) -> str:
+    """Return the name of a Keras layer from that of its node, network/layer/operation; that of others as it is."""
+    parts = node.split("/")
+    return parts[-2] if len(parts) > 2 else node

@@ -1,24 +1,31 @@
 """What would help most where a run fell short: lines made from the measured facts in its report.
 
-The lines lead to other settings, so all of them rest on the validation split; the test split is for figures alone.
+Lines that lead to another training rest on the validation split; of the test split they tell how much it shows.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from compress.metrics.training import still_rose
+from compress.plural import counted
 from compress.report.making import Training
 from compress.report.schema import Metrics, Model, Report
 
 CHANCE = 0.05  # p-value below which a difference is none of chance
+Z = 1.96  # standard errors, likewise
+SLOWER = 1.1  # times as slow: less may be noise
+VAGUE = 0.1  # of a recall: half its interval, from which on it says little
+ABOVE = 0.01  # by which validation is above test: less does not matter
 MISTAKES = 23  # halving fewer could not be told from chance: (m - m / 2) / sqrt(m + m / 2) is 1.96 for 23
 ONLY = "training"  # the name of a stage's training if it has one, and of the one after a teacher's phases
 
 
 def advice(report: Report) -> tuple[str, ...]:
     """Return a line for each thing that would probably have helped, with the setting for it; none if all went well."""
-    return (*_guesses(report), *_behind_student(report), *_too_short(report))
+    made = (_guesses, _behind_student, _too_short, _slower_in_int8, _few_images, _above_test)
+    return tuple(line for each in made for line in each(report))
 
 
 def _guesses(report: Report) -> Iterator[str]:
@@ -71,6 +78,48 @@ def _too_short(report: Report) -> Iterator[str]:
                     f"{name}: validation {'mean recall' if balanced else 'accuracy'} still rose when the "
                     f"{training.limit} epochs were over: {_longer(model.stage, (training,))} may help"
                 )
+
+
+def _slower_in_int8(report: Report) -> Iterator[str]:
+    """Yield a line for each network that is slower in int8 than in fp32, on the machine that measured."""
+    models = {model.id: model for model in report.models}
+    for fp32 in (model for model in report.models if model.precision == "fp32"):
+        int8 = models.get(f"{fp32.id.removesuffix('-fp32')}-int8")
+        if int8 and int8.p50_ms() > SLOWER * fp32.p50_ms():
+            yield (
+                f"{int8.id} is slower than fp32 here: {int8.p50_ms():.3f} against {fp32.p50_ms():.3f} ms: a network so "
+                "fast gains nothing by int8 but its size; another processor may differ (bench)"
+            )
+
+
+def _few_images(report: Report) -> Iterator[str]:
+    """Yield a line if the recall of some class is known to ten points or worse, for want of test images."""
+    halves = {
+        name: (row.recall_ci95[1] - row.recall_ci95[0]) / 2
+        for name, row in report.deployed_model.test.classes.items()
+        if row.recall_ci95
+    }
+    vague = sorted((name for name, half in halves.items() if half >= VAGUE), key=lambda name: -halves[name])
+    if vague:
+        n = report.deployed_model.test.classes[vague[0]].n
+        others = counted(len(vague) - 1, "other class", "other classes")
+        yield (
+            f"class {vague[0]} has {counted(n, 'test image')}: its recall is known to +-{100 * halves[vague[0]]:.0f} "
+            f"points{f', and that of {others} hardly better' if len(vague) > 1 else ''}: more images, or a larger "
+            "data.test, would tell more"
+        )
+
+
+def _above_test(report: Report) -> Iterator[str]:
+    """Yield a line if the deployed model is better on validation than on test, by more than chance."""
+    model = report.deployed_model
+    above = model.validation.accuracy - model.test.accuracy
+    variances = (scores.accuracy * (1 - scores.accuracy) / scores.n for scores in (model.validation, model.test))
+    if above > max(ABOVE, Z * math.sqrt(sum(variances))):
+        yield (
+            f"validation accuracy of {model.id} is {100 * above:.1f} points above that on test, by more than chance: "
+            "the splits may differ, or hold images that belong together: data.group keeps these in one split"
+        )
 
 
 def _networks(report: Report) -> list[Model]:

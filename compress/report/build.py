@@ -109,6 +109,7 @@ def build_report(
         stages=tuple(making.Stage(**dataclasses.asdict(record)) for record in context.finished),
         training=trainings,
         recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
+        settings=dict(context.settings.changed),
     )
     return report.model_copy(update={"advice": advice(report)})
 
@@ -141,6 +142,7 @@ def _data_summary(description: Mapping[str, Any]) -> schema.Data:
         left_out=tuple(schema.LeftOut(name=bad["name"], why=bad["why"]) for bad in description["left_out"]),
         leaks={pair: leak["count"] for pair, leak in description["leaks"].items()},
         group_leaks={pair: leak["count"] for pair, leak in description["group_leaks"].items()},
+        counts=description["classes"],
     )
 
 
@@ -163,6 +165,7 @@ def _measured(
         nonzero_params=cost.nonzero_params,
         sparsity=cost.sparsity,
         macs=cost.macs,
+        layers=tuple(schema.Layer(**dataclasses.asdict(layer)) for layer in cost.layers),
         test=held_out("test"),
         validation=held_out("validation"),
         latency=_latencies(model.id, timings),

@@ -1,4 +1,4 @@
-"""Writing report.json, and reading it from untrusted files."""
+"""The names of the report's files; writing report.json, and reading it from untrusted files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from compress.errors import BadInputError
 from compress.report.schema import SCHEMA, Report
 from compress.untrusted import read_file
 
-FILE = "report.json"
+FILE, PAGE, MARKDOWN = "report.json", "report.html", "report.md"
+PLOTS = "plots"  # the folder of the page's figures as files
+TEMPLATES = {name: Path(__file__).parent / f"{name}.jinja" for name in (PAGE, MARKDOWN)}
 MAX_BYTES = 64 << 20  # a report on 20 models of 1,000 classes has a tenth of that
 
 

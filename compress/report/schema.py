@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from compress.onnx_tools.providers import CPU
 from compress.report.making import Decision, Host, Skip, Stage, Training
@@ -39,12 +39,16 @@ class LeftOut(Part):
 
 
 class Data(Part):
-    """The part of data.json that matters for the figures; leaks are counts by pair of splits (`train/test`)."""
+    """The part of data.json that matters for the figures; leaks are counts by pair of splits (`train/test`).
+
+    `counts` are the images of each class by split.
+    """
 
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     leaks: dict[str, Count]
     group_leaks: dict[str, Count]
+    counts: dict[str, dict[str, Count]] = Field(default_factory=dict)
 
 
 class BalancedClass(Part):
@@ -74,8 +78,19 @@ class ClassMetrics(Part):
     recall_ci95: Interval | None
 
 
+class CalibrationBin(Part):
+    """The `n` images whose highest probability is in one of 15 ranges: its mean, and how many are right."""
+
+    n: Count
+    confidence: Fraction
+    accuracy: Fraction
+
+
 class Metrics(Part):
-    """A model's scores on a split's `n` images: macro averages, `log_loss` in nats, `confusion` rows by true class."""
+    """A model's scores on a split's `n` images: macro averages, `log_loss` in nats, `confusion` rows by true class.
+
+    `calibration` has the bins that hold images, from low to high.
+    """
 
     n: Count
     accuracy: Fraction
@@ -94,6 +109,7 @@ class Metrics(Part):
     class_recall: dict[str, Fraction | None]
     classes: dict[str, ClassMetrics]
     confusion: tuple[tuple[Count, ...], ...] | None
+    calibration: tuple[CalibrationBin, ...] = ()
 
 
 class PairedTest(Part):
@@ -129,6 +145,20 @@ class Latency(Part):
     p99_ms: Positive | None
     throughput_per_s: float
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is that of one image on one thread of the CPU, which every model has."""
+        return (self.provider, self.threads, self.batch) == (CPU, 1, 1)
+
+
+class Layer(Part):
+    """A convolution or dense layer: how many channels it gives, the weights of its kernel, and how many are zero."""
+
+    name: str
+    width: Count
+    weights: Count
+    zeros: Count
+
 
 class Measured(Part):
     """A model with its cost, accuracy and latency, from which the one to deploy is chosen."""
@@ -141,6 +171,7 @@ class Measured(Part):
     nonzero_params: Count
     sparsity: Fraction
     macs: Count
+    layers: tuple[Layer, ...] = ()
     test: HeldOut
     validation: HeldOut
     latency: tuple[Latency, ...]
@@ -151,7 +182,7 @@ class Measured(Part):
 
     @model_validator(mode="after")
     def _one_image_on_one_thread_is_measured(self) -> Measured:
-        if (CPU, 1, 1) not in {(row.provider, row.threads, row.batch) for row in self.latency}:
+        if not any(row.is_usual for row in self.latency):
             raise ValueError(f"should have the latency of {CPU}, threads 1, batch 1")
         return self
 
@@ -166,7 +197,8 @@ class Model(Measured):
 class Report(Part):
     """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time.
 
-    `advice` has a line for each thing that would probably have helped.
+    `settings` are those that differ from their defaults and that no recipe has decided. `advice` has a line for each
+    thing that would probably have helped.
     """
 
     schema_: Literal[1] = Field(alias="schema")
@@ -179,6 +211,7 @@ class Report(Part):
     stages: tuple[Stage, ...]
     training: dict[str, tuple[Training, ...]] = Field(default_factory=dict)
     recipe: tuple[Decision, ...] = ()
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     advice: tuple[str, ...] = ()
 
     @property

@@ -6,11 +6,18 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from compress.metrics.classification import accuracy_counts, auc, calibration_error, cross_entropy, top_k_count
+from compress.metrics.classification import (
+    accuracy_counts,
+    auc,
+    calibration_bins,
+    calibration_error,
+    cross_entropy,
+    top_k_count,
+)
 from compress.metrics.comparison import changed, mcnemar, only_right
 from compress.metrics.confusion import class_scores, confusion_matrix, macro_averages, macro_intervals
 from compress.metrics.intervals import paired_difference, wilson
-from compress.report.schema import ClassMetrics, Comparison, Metrics, PairedTest
+from compress.report.schema import CalibrationBin, ClassMetrics, Comparison, Metrics, PairedTest
 
 DIGITS = 6  # decimals of a fraction in the report
 TOP_5_FROM = 10  # classes; with fewer, top-5 accuracy says little
@@ -49,6 +56,11 @@ def split_metrics(labels: np.ndarray, probabilities: np.ndarray, classes: Sequen
         class_recall={name: row.recall for name, row in table.items()},
         classes=table,
         confusion=tuple(map(tuple, confusion.tolist())) if len(classes) <= CONFUSION_UP_TO else None,
+        calibration=tuple(
+            CalibrationBin(n=int(n), confidence=rounded(confidence / n), accuracy=rounded(right / n))
+            for n, confidence, right in calibration_bins(labels, probabilities)
+            if n
+        ),
     )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from compress.artifacts import Bundle, Dataset, Exported, Network, OnnxModel, Split, Timings, Unbalanced
 from compress.context import Context
 from compress.data.balance import Balance
+
+if TYPE_CHECKING:
+    from compress.report.evidence import Evidence
 
 
 class Config(BaseModel):
@@ -50,8 +53,10 @@ def fingerprint(config: Config, memo: Path) -> str:
     from compress.bundle.card import TEMPLATES
     from compress.bundle.write import programs
     from compress.files import sha256_file, sha256_json
+    from compress.report import file
 
-    return sha256_json([sha256_file(path) for path in (*TEMPLATES.values(), *programs().values())])
+    paths = (*TEMPLATES.values(), *file.TEMPLATES.values(), *programs().values())
+    return sha256_json([sha256_file(path) for path in paths])
 
 
 def run(
@@ -79,6 +84,7 @@ def run(
         with_sizes,
     )
     from compress.report.choice import choose
+    from compress.report.page import write as write_page
 
     probabilities = _probabilities(export.models, data, context)
     measured = measured_models(export.models, probabilities, bench, data)
@@ -95,8 +101,23 @@ def run(
     report = build_report(
         facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, description, context
     )
+    context.progress(1.0, "drawing the page")
+    chosen = probabilities[deployed]["test"], probabilities[report.teacher.id]["test"]
+    write_page(folder, report, _evidence(bench, data, *chosen, with_images=config.golden == "images"))
     write_texts(folder, report, manifest, data, description, config.golden, context.settings.toml)
     return Bundle(name=report.run.name, deployed=deployed, folder=folder)
+
+
+def _evidence(bench: Timings, data: Dataset, deployed: Any, teacher: Any, with_images: bool) -> Evidence:
+    """Return what the page shows besides the report; the probabilities `(n, classes)` are those on test."""
+    from compress.data.images import images_of
+    from compress.report.evidence import Evidence, examples, samples
+
+    if not with_images:
+        return Evidence(bench.latencies, no_images="no images: deploy.golden keeps those of the data out of the bundle")
+    lost, gained = examples(images_of(data, "test"), data.labels("test"), deployed, teacher, data.classes)
+    shown = samples(images_of(data, "train"), data.labels("train"), data.classes)
+    return Evidence(bench.latencies, shown, lost, gained)
 
 
 def _probabilities(models: Sequence[OnnxModel], data: Dataset, context: Context) -> dict[str, dict[str, Any]]:

@@ -174,8 +174,9 @@ def test_a_balanced_teacher_may_have_less_accuracy_than_a_student_with_less_reca
     )
     whole = examples.report(balance=schema.Balance(method="smote", recall=())).model_copy(update={"models": models})
 
-    assert advice(whole) == ()
-    [line] = advice(whole.model_copy(update={"balance": schema.Balance(method="none", recall=())}))[-1:]
+    [line] = advice(whole)
+    assert line.startswith("class a has 10 test images")
+    [line, _] = advice(whole.model_copy(update={"balance": schema.Balance(method="none", recall=())}))
     assert "better than its teacher" in line
 
 
@@ -188,3 +189,50 @@ def test_a_teacher_that_may_only_guess_is_told_of(balance: str) -> None:
         f"the teacher is hardly better than guessing: validation {what} 0.2500, and 0.2500 by always"
     )
     assert advice(report(range(260), range(260), balance=balance)) == ()  # 140 of 400, and 100 are guessed
+
+
+@pytest.mark.parametrize(("p50_ms", "said"), [(1.2, True), (1.05, False), (0.5, False)])
+def test_a_network_that_is_slower_in_int8_is_told_of(p50_ms: float, said: bool) -> None:
+    whole = report(range(8), range(8))
+    int8 = whole.models[1].model_copy(
+        update={"id": "student-int8", "precision": "int8", "latency": (examples.latency(p50_ms),)}
+    )
+
+    lines = advice(whole.model_copy(update={"models": (*whole.models, int8)}))
+
+    assert [line.partition(":")[0] for line in lines] == ["student-int8 is slower than fp32 here"] * said
+    assert all(f"{p50_ms:.3f} against 1.000 ms" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ((12, 188, 100, 100), "class a has 12 test images: its recall is known to +-12 points: more"),
+        ((12, 188, 10, 190), "class c has 10 test images: its recall is known to +-14 points, and that of 1 other"),
+        ((100, 100, 100, 100), ""),
+    ],
+)
+def test_a_class_of_few_test_images_is_told_of(counts: tuple[int, ...], told: str) -> None:
+    whole = report(range(8), range(8))
+    labels = np.repeat(np.arange(4), counts)
+    metrics = split_metrics(labels, examples.certain(labels, 4), CLASSES)
+    student = whole.models[1]
+    test = student.test.model_copy(update=dict(metrics))
+    models = (whole.models[0], student.model_copy(update={"test": test}))
+
+    lines = advice(whole.model_copy(update={"models": models}))
+
+    assert len(lines) == bool(told)
+    assert all(line.startswith(told) for line in lines)
+
+
+@pytest.mark.parametrize(("mistakes", "said"), [(40, True), (10, False), (0, False)])
+def test_a_model_that_is_better_on_validation_than_on_test_is_told_of(mistakes: int, said: bool) -> None:
+    whole = report(range(8), range(8))
+    student = model("student-fp32", "distill", answers(range(mistakes)), answers(range(8)))
+    worse = whole.models[1].model_copy(update={"test": student.validation})
+
+    lines = advice(whole.model_copy(update={"models": (whole.models[0], worse)}))
+
+    assert len(lines) == said
+    assert all("student-fp32 is 8.0 points above that on test" in line for line in lines)

@@ -53,7 +53,7 @@ def test_what_the_recipe_decided_stands_in_the_report_with_its_reason_and_so_doe
     monkeypatch.setattr(build, "warnings", lambda description: [])
     monkeypatch.setattr(build, "advice", lambda report: (f"{report.deployed}: longer",))
     example = report()
-    nothing_found: dict[str, Any] = {"left_out": [], "leaks": {}, "group_leaks": {}}
+    nothing_found: dict[str, Any] = {"left_out": [], "leaks": {}, "group_leaks": {}, "classes": {}}
     made = build_report(
         example.run, example.models, example.deployed, example.balance, {}, Timings({}, ()), nothing_found, context
     )

@@ -1,0 +1,163 @@
+"""How all figures look, and how they become files: colours for light and dark, and for readers who tell few apart."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from compress.report.schema import Measured
+
+# By name: as drawn, on light paper, and on a dark screen. Lines have a contrast of at least 3 to 1 with the paper, text
+# of 4.5 to 1 (WCAG 2.2, AA). The hues are those of Okabe and Ito, "Color Universal Design" (2008), darkened.
+COLORS = {
+    "paper": ("#ffffff", "#15181c"),
+    "ink": ("#1a1d21", "#e9ebee"),
+    "muted": ("#5d6570", "#a6aeb8"),
+    "grid": ("#dde1e6", "#343a42"),
+    "blue": ("#0069a8", "#5db8f0"),
+    "vermilion": ("#c04e00", "#ff9559"),
+    "green": ("#007f5c", "#3ccfa0"),
+    "purple": ("#a3407d", "#e6a1ca"),
+    "gold": ("#8a6100", "#e6b422"),
+}
+SERIES = ("blue", "vermilion", "green", "purple", "gold")
+MARKERS = {"fp32": "o", "int8": "s"}
+WIDTH, HEIGHT = 4.6, 3.1  # inches: in print, and on a phone, text keeps its size
+DPI = 200  # of PNG
+MANY_DECADES = 500  # times the least of an axis that the most is, from which on ticks are at 1 and 10 alone
+NAME = 16  # characters of a class or layer that a figure has room for
+
+
+def color(name: str) -> str:
+    """Return a colour as figures are drawn with it, for light paper."""
+    return COLORS[name][0]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure, the name of its files, and what it shows in words."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why a figure is not there."""
+
+    name: str
+    why: str
+
+
+@contextmanager
+def drawing(width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple[Figure, Axes]]:
+    """Yield an empty figure and its axes, to draw on in the report's style."""
+    with matplotlib.rc_context(_settings()):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def finish(axes: Axes, x: str, y: str, legend: bool = True) -> None:
+    """Give axes their titles and, if there is anything to tell apart, a legend above them."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    labels = axes.get_legend_handles_labels()[1]
+    if legend and labels:
+        columns = 3 if max(map(len, labels)) <= NAME else 2
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.6)
+
+
+def logarithmic(axes: Axes) -> None:
+    """Give axes a logarithmic x, with ticks at 1, 2 and 5 where there is room for them."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    steps = (1.0, 2.0, 5.0) if high / low < MANY_DECADES else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def colors_of(models: Sequence[Measured]) -> dict[str, str]:
+    """Return the colour of each model, by id: one for each network, in all its precisions."""
+    networks = list(dict.fromkeys(network_of(model) for model in models))
+    return {model.id: color(SERIES[networks.index(network_of(model)) % len(SERIES)]) for model in models}
+
+
+def network_of(model: Measured) -> str:
+    """Return the name of a model's network: its id without the precision."""
+    return model.id.removesuffix(f"-{model.precision}")
+
+
+def short(name: str) -> str:
+    """Return a name that a figure has room for, with what matplotlib would take for mathematics shown as it is."""
+    cut = name if len(name) <= NAME else f"{name[: NAME - 1]}\u2026"
+    return cut.replace("$", r"\$")
+
+
+def as_png(chart: Chart) -> bytes:
+    """Return a figure as PNG, the same bytes on every machine with this version of matplotlib."""
+    return _saved(chart, "png", dpi=DPI, metadata={"Software": None})
+
+
+def as_svg(chart: Chart) -> str:
+    """Return a figure as an SVG file, whose text is text."""
+    return _saved(chart, "svg", metadata={"Date": None, "Creator": None, "Title": chart.name}).decode()
+
+
+def as_inline_svg(chart: Chart) -> str:
+    """Return a figure as an element of a page, in the page's colours, which are its variables named as in COLORS."""
+    svg = as_svg(chart)
+    svg = svg[svg.index("<svg") :].rstrip()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 aria-hidden="true"', svg, count=1)
+    svg = re.sub(r'(<g) id="[^"]*"', r"\1", svg)  # several figures in a page would repeat them
+    svg = re.sub(r"font: (\d+(?:\.\d+)?)px [^;\"]*", r"font: \1px var(--font)", svg)
+    for name, (light, _) in COLORS.items():
+        svg = svg.replace(light, f"var(--{name})")
+    return svg
+
+
+def _saved(chart: Chart, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    with matplotlib.rc_context({**_settings(), "svg.hashsalt": chart.name}):
+        chart.figure.savefig(file, format=kind, **options)
+    return file.getvalue()
+
+
+def _settings() -> dict[str, Any]:
+    ink, muted, grid, paper = (color(name) for name in ("ink", "muted", "grid", "paper"))
+    return {
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "font.family": "sans-serif",
+        "figure.facecolor": paper,
+        "axes.facecolor": paper,
+        "axes.edgecolor": muted,
+        "axes.labelcolor": ink,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": grid,
+        "grid.linewidth": 0.7,
+        "text.color": ink,
+        "xtick.color": muted,
+        "ytick.color": muted,
+        "xtick.labelcolor": ink,
+        "ytick.labelcolor": ink,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 5.5,
+    }

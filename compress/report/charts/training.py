@@ -1,0 +1,46 @@
+"""Figures of how networks were trained, epoch by epoch."""
+
+from __future__ import annotations
+
+from matplotlib.ticker import MaxNLocator
+
+from compress.report.charts.accuracy import PERCENT
+from compress.report.charts.style import Absent, Chart, color, drawing, finish
+from compress.report.schema import Report
+
+
+def training(report: Report, network: str) -> Chart | Absent:
+    """Draw the validation accuracy and the losses of a network, through all its trainings."""
+    name, balanced = f"training_{network}", report.balance.method != "none"
+    trainings = [each for each in report.training.get(network, ()) if each.history]
+    rows = [row for each in trainings for row in each.history]
+    if not rows:
+        return Absent(name, f"{network} was not trained in this run: its weights were given")
+    scores = [(row.validation_recall if balanced else row.validation_accuracy) or 0.0 for row in rows]
+    best = max(range(len(rows)), key=lambda i: (scores[i], -rows[i].validation_cross_entropy))
+    epochs = range(1, len(rows) + 1)
+    with drawing() as (figure, axes):
+        axes.remove()
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        score = "mean recall" if balanced else "accuracy"
+        upper.plot(epochs, scores, color=color("blue"), label=f"validation {score}")
+        upper.plot(best + 1, scores[best], color=color("blue"), marker="D", linestyle="none", label="best epoch")
+        upper.yaxis.set_major_formatter(PERCENT)
+        upper.set_ylim(top=min(1.02, upper.get_ylim()[1]))
+        lower.plot(epochs, [row.loss for row in rows], color=color("vermilion"), label="training loss")
+        cross_entropy = [row.validation_cross_entropy for row in rows]
+        lower.plot(epochs, cross_entropy, color=color("green"), linestyle="--", label="validation cross-entropy")
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+        begin = 0
+        for each in trainings[:-1]:
+            begin += len(each.history)
+            for axis in (upper, lower):
+                axis.axvline(begin + 0.5, color=color("muted"), linewidth=0.8, linestyle=":")
+        finish(upper, "", score)
+        finish(lower, "epoch", "nats")
+    caption = (
+        f"{network}: validation above; below, the loss on the training images, augmented as they are, and validation."
+    )
+    if len(trainings) > 1:
+        caption += f" Dotted lines part its trainings: {', '.join(each.name for each in trainings)}."
+    return Chart(name, caption, figure)
