@@ -55,7 +55,7 @@ class Evidence:
 def samples(images: Images, labels: np.ndarray, classes: Sequence[str]) -> dict[str, tuple[Picture, ...]]:
     """Return the first images of each of the first classes; `labels` is `(n,) int64`."""
     return {
-        name: tuple(_picture(images, i) for i in np.flatnonzero(labels == label)[:PER_CLASS])
+        name: tuple(_picture(images, int(i)) for i in np.flatnonzero(labels == label)[:PER_CLASS])
         for label, name in enumerate(classes[:CLASSES])
     }
 
@@ -78,7 +78,7 @@ def examples(
         found = np.flatnonzero((wrong != labels) & (right == labels))
         found = found[np.argsort(-sure[found].max(axis=1), kind="stable")][:EXAMPLES]
         return tuple(
-            Example(_picture(images, i), *(classes[each[i]] for each in (labels, others, answers))) for i in found
+            Example(_picture(images, int(i)), *(classes[each[i]] for each in (labels, others, answers))) for i in found
         )
 
     return chosen(answers, others, deployed), chosen(others, answers, teacher)

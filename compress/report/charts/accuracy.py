@@ -48,8 +48,16 @@ def _front(report: Report, name: str, title: str, against: str, cost: Callable[[
                 label=model.id,
             )
         best = report.deployed_model
-        ring = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": color("ink"), "linestyle": "none"}
-        axes.plot(cost(best), best.test.accuracy, marker="o", label="deployed", **ring)
+        axes.plot(
+            cost(best),
+            best.test.accuracy,
+            color=color("ink"),
+            marker="o",
+            markersize=13,
+            markerfacecolor="none",
+            linestyle="none",
+            label="deployed",
+        )
         logarithmic(axes)
         axes.yaxis.set_major_formatter(PERCENT)
         axes.margins(x=0.12)
@@ -79,7 +87,7 @@ def recalls(report: Report) -> Chart | Absent:
                 y = place + (0.15 if number else -0.15) * (len(shown) > 1)
                 axes.plot([low, high], [y, y], color=colors[model.id], linewidth=1.2)
                 axes.plot(
-                    row.recall,
+                    row.recall or 0.0,
                     y,
                     color=colors[model.id],
                     marker=MARKERS.get(model.precision, "^"),
