@@ -19,6 +19,7 @@ from compress.untrusted import read_file
 
 MODEL, MANIFEST, LABELS, GOLDEN, SUMS = "model.onnx", "manifest.json", "labels.txt", "golden.npz", "SHA256SUMS"
 TEACHER = "teacher.npz"  # what only training needs: a copy to serve from may leave it out
+ANSWERS = "answers.npz"
 GIT_ATTRIBUTES = ".gitattributes"
 NAME = re.compile(r"((variants|plots)/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}|\.gitattributes")  # of files in a bundle
 MAX_BYTES = {MODEL: 2 << 30, GOLDEN: 1 << 30, TEACHER: 2 << 30}  # protobuf has no larger messages

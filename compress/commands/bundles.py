@@ -85,6 +85,35 @@ def evaluate(
 
 
 @app.command(rich_help_panel=PANEL)
+def compare(
+    bundles: Annotated[list[Path], typer.Argument(help="Two or more bundles' folders.", metavar="BUNDLE...")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write the comparison as a page.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Show bundles side by side: accuracy, image by image where the test images are the same, cost, and settings."""
+    from compress.bundle.compared import sides_of
+    from compress.files import write_file
+    from compress.report.compare import notes, page, table, unlike
+    from compress.terminal import terminal
+
+    sides = sides_of(bundles)
+    console = terminal()
+    console.print(table(sides))
+    for line in notes(sides):
+        console.print(line, highlight=False, soft_wrap=True)
+    for key, values in unlike(sides).items():
+        console.print(
+            f"{key}: {' | '.join('-' if value is None else str(value) for value in values)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if html:
+        write_file(html, page(sides).encode())
+        print(html)
+
+
+@app.command(rich_help_panel=PANEL)
 def package(
     bundle: BundleFolder,
     format: Annotated[Format, typer.Option("--format", help="The server or hub to write for.")],

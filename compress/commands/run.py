@@ -152,10 +152,27 @@ def _write_inspection(dataset: Any, config: Any) -> Path:
 
 
 app.command("all")(_stage_command(PIPELINE[-1].name, "Run every stage and write the bundle to exported/NAME/."))
-for _stage in PIPELINE[1:]:
+for _stage in PIPELINE[1:-1]:
     app.command(_stage.name.replace("_", "-"), rich_help_panel="Stages, in order")(
         _stage_command(_stage.name, _stage.summary)
     )
+
+
+@app.command(PIPELINE[-1].name, rich_help_panel="Stages, in order", help=PIPELINE[-1].summary)
+@takes_settings
+def report(
+    settings: Callable[..., Any],
+    in_browser: Annotated[bool, typer.Option("--open", help="Then open the page in the browser.")] = False,
+) -> None:
+    """Run up to the last stage, and show its page where that is asked for."""
+    import webbrowser
+
+    from compress.report.file import PAGE
+
+    config = settings()
+    page = (config.exported / run_up_to(PIPELINE[-1].name, config).name / PAGE).resolve()
+    if in_browser and not webbrowser.open(page.as_uri()):
+        print(f"no browser was found; the page is {page}")
 
 
 @app.command("config")

@@ -40,7 +40,8 @@ def describe(
     """Return counts, sizes, proportions, formats, brightness, duplicates, leaks and imbalance as JSON values.
 
     `preparation` holds the settings of `prepare`, `notes` are the source's lines. `names`, `labels`, `looks`, `groups`
-    and the division's indices describe the same images. Two images are the same if the network sees the same pixels. A
+    and the division's indices describe the same images. Two images are the same if the network sees the same pixels;
+    `split_sha256` tells the images of a split and their order. A
     leak is an image that is in two splits; a group can be in two splits as well, if the splits were given.
     """
     indices = division.indices
@@ -64,6 +65,9 @@ def describe(
     return {
         "schema": SCHEMA,
         "sha256": _digest(classes, labels, looks, split_of),
+        "split_sha256": {
+            split: sha256_json([looks[i].content.hex() for i in members]) for split, members in indices.items()
+        },
         "images": len(looks),
         "moved_to_fill_a_split": division.moved,
         "splits": {split: len(members) for split, members in indices.items()},

@@ -8,15 +8,15 @@ import numpy as np
 def only_right(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
     """Return how many images only the first of two classifiers gets right, and how many only the second.
 
-    `labels` is `(n,) int64`; `first` and `second` are their probabilities, `(n, classes) float32`.
+    `labels` is `(n,) int64`, as are `first` and `second`, the classes that they name.
     """
-    a, b = first.argmax(axis=1) == labels, second.argmax(axis=1) == labels
+    a, b = first == labels, second == labels
     return int((a & ~b).sum()), int((b & ~a).sum())
 
 
 def changed(first: np.ndarray, second: np.ndarray) -> float:
     """Return the share of images that two classifiers put into different classes; arguments as for `only_right`."""
-    return float((first.argmax(axis=1) != second.argmax(axis=1)).mean())
+    return float((first != second).mean())
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

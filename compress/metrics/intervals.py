@@ -28,3 +28,16 @@ def paired_difference(only_first: int, only_second: int, n: int, confidence: flo
     difference = (only_first - only_second) / total
     half = z * math.sqrt((only_first + only_second + 1) / total - difference**2) / math.sqrt(total)
     return max(-1.0, difference - half), min(1.0, difference + half)
+
+
+def unpaired_difference(
+    first: float, first_bounds: tuple[float, float], second: float, second_bounds: tuple[float, float]
+) -> tuple[float, float]:
+    """Return an interval for the first proportion minus the second, on different images.
+
+    It is Newcombe's (1998, method 10), from Wilson's bounds of each.
+    """
+    difference = first - second
+    low = math.hypot(first - first_bounds[0], second_bounds[1] - second)
+    high = math.hypot(first_bounds[1] - first, second - second_bounds[0])
+    return max(-1.0, difference - low), min(1.0, difference + high)

@@ -143,6 +143,7 @@ def _data_summary(description: Mapping[str, Any]) -> schema.Data:
         leaks={pair: leak["count"] for pair, leak in description["leaks"].items()},
         group_leaks={pair: leak["count"] for pair, leak in description["group_leaks"].items()},
         counts=description["classes"],
+        test_sha256=description["split_sha256"]["test"],
     )
 
 

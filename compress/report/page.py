@@ -15,7 +15,7 @@ from compress.report.charts.cost import latencies, layers
 from compress.report.charts.style import COLORS, Absent, Chart, as_inline_svg, as_png, as_svg
 from compress.report.charts.training import training
 from compress.report.evidence import Evidence, Picture
-from compress.report.file import MARKDOWN, PAGE, PLOTS, TEMPLATES
+from compress.report.file import MARKDOWN, PAGE, PLOTS, STYLE, TEMPLATES
 from compress.report.numbers import Numbers, pointer, sentence
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
@@ -70,11 +70,16 @@ def page(report: Report, evidence: Evidence, sections: Section) -> str:
         evidence=evidence,
         titles=TITLES,
         sections={name: list(map(_inline, found)) for name, found in sections.items()},
-        colors=COLORS,
+        css=style(),
         classes_shown=CLASSES_SHOWN,
         data_uri=_data_uri,
         **_shared(report, html=True),
     )
+
+
+def style() -> Markup:
+    """Return the style sheet of all pages."""
+    return Markup(render(TEMPLATES[STYLE], colors=COLORS))
 
 
 def markdown(report: Report) -> str:

@@ -41,7 +41,8 @@ class LeftOut(Part):
 class Data(Part):
     """The part of data.json that matters for the figures; leaks are counts by pair of splits (`train/test`).
 
-    `counts` are the images of each class by split.
+    `counts` are the images of each class by split. `test_sha256` tells the test images, as the network sees them, and
+    their order; it is empty in earlier reports.
     """
 
     warnings: tuple[str, ...]
@@ -49,6 +50,7 @@ class Data(Part):
     leaks: dict[str, Count]
     group_leaks: dict[str, Count]
     counts: dict[str, dict[str, Count]] = Field(default_factory=dict)
+    test_sha256: str = ""
 
 
 class BalancedClass(Part):

@@ -69,7 +69,8 @@ def versus_teacher(labels: np.ndarray, probabilities: np.ndarray, teacher: np.nd
 
     `probabilities` and `teacher` are `(n, classes) float32`. If they are the same array, there is no test (None).
     """
-    only_teacher, only_model = only_right(labels, teacher, probabilities)
+    answers, others = probabilities.argmax(axis=1), teacher.argmax(axis=1)
+    only_teacher, only_model = only_right(labels, others, answers)
     n = len(labels)
     paired = PairedTest(
         only_teacher_right=only_teacher,
@@ -79,7 +80,7 @@ def versus_teacher(labels: np.ndarray, probabilities: np.ndarray, teacher: np.nd
     )
     return Comparison(
         drop_vs_teacher=rounded(100 * (only_teacher - only_model) / n),
-        flips_vs_teacher=rounded(changed(teacher, probabilities)),
+        flips_vs_teacher=rounded(changed(others, answers)),
         vs_teacher=None if probabilities is teacher else paired,
     )
 

@@ -72,7 +72,8 @@ def run(
 ) -> Bundle:
     """Write the bundle: the fastest model within `max_drop`, all variants, labels, report and manifest."""
     from compress import trained_weights
-    from compress.bundle.contents import TEACHER
+    from compress.bundle.answers import write_answers
+    from compress.bundle.contents import ANSWERS, TEACHER
     from compress.bundle.write import write_models, write_texts
     from compress.data.describe import description_of, without_names
     from compress.report.build import (
@@ -101,6 +102,7 @@ def run(
     report = build_report(
         facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, description, context
     )
+    write_answers(folder / ANSWERS, data.labels("test"), [probabilities[model.id]["test"] for model in measured])
     context.progress(1.0, "drawing the page")
     chosen = probabilities[deployed]["test"], probabilities[report.teacher.id]["test"]
     write_page(folder, report, _evidence(bench, data, *chosen, with_images=config.golden == "images"))
