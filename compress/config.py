@@ -133,7 +133,9 @@ def given_keys(settings: BaseModel, prefix: str = "") -> frozenset[str]:
 def changes(config: BaseModel) -> dict[str, Any]:
     """Return the settings that differ from their defaults as JSON values, by dotted key."""
     own, usual = (dict(_flat(values.model_dump(mode="json"))) for values in (config, type(config)()))
-    return {key: value for key, value in own.items() if key not in usual or usual[key] != value}
+    # What is chosen without options is its name alone, so that `student.name` is then `student`
+    before = {key: usual.get(key, usual.get(key.removesuffix(".name"), ...)) for key in own}
+    return {key: value for key, value in own.items() if before[key] != value}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -159,3 +159,17 @@ def test_a_preset_and_a_file_are_not_taken_for_each_other(
         config.load(file, preset)
 
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "changed"),
+    [
+        ([], {}),
+        (["teacher.epochs=7", "seed=0"], {"teacher.epochs": 7}),
+        (["teacher.architecture=vgg11"], {"teacher.architecture": "vgg11"}),
+        (["distill.student.options.width=4"], {"distill.student.options.width": 4}),
+        (["image.size=[32, 96]"], {"image.size": [32, 96]}),
+    ],
+)
+def test_settings_that_differ_from_their_defaults(assignments: list[str], changed: dict[str, Any]) -> None:
+    assert config.changes(config.load(assignments=assignments)) == changed

@@ -43,7 +43,7 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "bytes": decimal,
     "seconds": duration,
     "times": times,
-    "signed": lambda value: f"{value:.1f}",
+    "signed": lambda value: f"{round(value, 1) + 0.0:.1f}",  # not -0.0
 }
 
 

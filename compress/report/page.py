@@ -15,7 +15,7 @@ from compress.report.charts.cost import latencies, layers
 from compress.report.charts.style import COLORS, Absent, Chart, as_inline_svg, as_png, as_svg
 from compress.report.charts.training import training
 from compress.report.evidence import Evidence, Picture
-from compress.report.file import MARKDOWN, PAGE, PLOTS, STYLE, TEMPLATES
+from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, STYLE, TEMPLATES
 from compress.report.numbers import Numbers, pointer, sentence
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
@@ -75,6 +75,11 @@ def page(report: Report, evidence: Evidence, sections: Section) -> str:
         data_uri=_data_uri,
         **_shared(report, html=True),
     )
+
+
+def head(report: Report) -> str:
+    """Return the head of the page for a notebook: the sentence, and the table of models."""
+    return render(TEMPLATES[HEAD], **_shared(report, html=True))
 
 
 def style() -> Markup:

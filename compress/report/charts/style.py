@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from compress.report.schema import Measured
 
@@ -33,7 +34,7 @@ SERIES = ("blue", "vermilion", "green", "purple", "gold")
 MARKERS = {"fp32": "o", "int8": "s"}
 WIDTH, HEIGHT = 4.6, 3.1  # inches: in print, and on a phone, text keeps its size
 DPI = 200  # of PNG
-MANY_DECADES = 500  # times the least of an axis that the most is, from which on ticks are at 1 and 10 alone
+FEW, MANY = 5, 500  # times its least that an axis's most is: below, ticks are close; above, at 1 and 10 alone
 NAME = 16  # characters of a class or layer that a figure has room for
 
 
@@ -78,11 +79,13 @@ def finish(axes: Axes, x: str, y: str, legend: bool = True) -> None:
 
 
 def logarithmic(axes: Axes) -> None:
-    """Give axes a logarithmic x, with ticks at 1, 2 and 5 where there is room for them."""
+    """Give axes a logarithmic x, with ticks where there is room for them."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    steps = (1.0, 2.0, 5.0) if high / low < MANY_DECADES else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if high / low < FEW else (1, 2, 5) if high / low < MANY else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
