@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -88,11 +88,12 @@ class Progress:
     """Shows which stage is running, how far it is, and how much time is left for the whole run.
 
     The time left is what the stage under way still takes at its measured speed, and what later stages are expected to
-    take, corrected by how much longer or shorter than expected this run's stages have been.
+    take, corrected by how much longer or shorter than expected this run's stages have been. `show` is called at each
+    change with the stage, the fraction that is done of it, a few words on it, and the time left in words.
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, show: Callable[[str, float, str, str], None] | None = None) -> None:
+        self.console, self._also_show = console, show
         self._bars: Bars | None = None
         self._run_bar = self._stage_bar = TaskID(0)
         self._expected: dict[str, float] = {}
@@ -147,7 +148,7 @@ class Progress:
             self._bars.update(self._stage_bar, completed=fraction, words=words)
         elif self._stage and time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
             self.note(f"{self._stage.name}: {fraction:4.0%}  {words}  ({self._time_left()})")
-        self._show()
+        self._show(words)
 
     def end(self, stage: str, seconds: float) -> None:
         """Show that a stage is finished and in the store."""
@@ -191,7 +192,9 @@ class Progress:
             most += expected
         return least, most
 
-    def _show(self) -> None:
+    def _show(self, words: str = "") -> None:
+        if self._also_show and self._stage:
+            self._also_show(self._stage.name, self._stage.fraction, words, self._time_left())
         if self._bars:
             left, spent = self.left, time.monotonic() - self._began
             done = 0.0 if left is None else spent / ((spent + left[1]) or 1.0)

@@ -56,7 +56,9 @@ def run(
     """Do what `python -m compress all` does, in a process of its own, print what it prints, and return its bundle.
 
     `data`, `preset`, `config`, `budget` and `skip_bad` are the command's options, `settings` are values by dotted key,
-    such as `{"teacher.epochs": 6}`, or dicts of dicts. What is finished is not run again. Raises `BadInputError` if something given is
+    such as `{"teacher.epochs": 6}`, or dicts of dicts. What is finished is not run again.
+
+    Raises `BadInputError` if something given is
     wrong, `CompressError` if the run fails.
     """
     assignments = list(_assignments(settings or {}))

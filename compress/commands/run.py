@@ -17,8 +17,16 @@ from compress.pipeline import PIPELINE
 app = typer.Typer()
 
 
-def run_up_to(last: str, config: Any) -> Any:
-    """Run the pipeline up to a stage, publish the bundle if the stage makes one, and return its artifact."""
+Live = Annotated[
+    bool, typer.Option("--live", help="Show the run on a page, live.html in the workspace, as long as it works.")
+]
+
+
+def run_up_to(last: str, config: Any, live: bool = False) -> Any:
+    """Run the pipeline up to a stage, publish the bundle if the stage makes one, and return its artifact.
+
+    With `live`, a page shows the run while it works.
+    """
     from compress.followers import take_part
     from compress.terminal import terminal
     from compress.training.cluster import bind_gpu, cluster_of
@@ -28,7 +36,7 @@ def run_up_to(last: str, config: Any) -> Any:
     console = terminal()
     cluster = cluster_of(config.train.strategy)
     if cluster is None:
-        return _run(pipeline, config, None, console)
+        return _run(pipeline, config, None, console, live)
     role = "the chief" if cluster.is_chief else "which follows the chief"
     console.print(f"{config.train.strategy}: this is {cluster}, {role}", highlight=False, soft_wrap=True)
     too_few = bind_gpu(config.train.strategy)
@@ -36,12 +44,12 @@ def run_up_to(last: str, config: Any) -> Any:
         console.print(too_few, highlight=False, soft_wrap=True)
     with taking_part(cluster, config.workspace) as peers:
         if cluster.is_chief:
-            return _run(pipeline, config, peers, console)
+            return _run(pipeline, config, peers, console, live)
         take_part(pipeline, config, peers, console)
     raise typer.Exit
 
 
-def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
+def _run(pipeline: Any, config: Any, peers: Any, console: Any, live: bool) -> Any:
     """Run the pipeline, with the other processes of a cluster if there are `peers`."""
     from compress import course, runner
     from compress.artifacts import Bundle
@@ -73,7 +81,8 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
 
             with console.status("waiting for the other processes"):
                 meet = distribution.join(config.train.strategy, peers).wait_for_chief
-        with Progress(console) as progress:
+        page = _live_page(config, store, console) if live else None
+        with Progress(console, page) as progress:
             before = deadline.before if deadline else course.as_planned
             finished = course.run(plan, store, progress, meet, before)
         cached = sum(record.cached for record in finished.records)
@@ -81,12 +90,23 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any) -> Any:
             f"{counted(len(pipeline), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
         )
         result = runner.load_artifact(pipeline[-1], finished.entries[pipeline[-1].name])
-        if isinstance(result, Bundle):
-            _show(console, result, config.exported)
+        report = _show(console, result, config.exported) if isinstance(result, Bundle) else None
+        if page:
+            page.end(report)
         return result
 
 
-def _show(console: Any, bundle: Any, exported: Path) -> None:
+def _live_page(config: Any, store: Any, console: Any) -> Any:
+    from compress.live import Live
+    from compress.report.file import LIVE
+
+    path = config.workspace / LIVE
+    console.print(f"live: {path}", highlight=False, soft_wrap=True)
+    return Live(path, store.logs, config.data.name)
+
+
+def _show(console: Any, bundle: Any, exported: Path) -> Path:
+    """Publish a bundle, print what its report says, and return its page."""
     from compress.bundle.publish import publish
     from compress.report.file import FILE, PAGE, read
     from compress.report.table import balance_lines, comparison_lines, report_table
@@ -100,12 +120,13 @@ def _show(console: Any, bundle: Any, exported: Path) -> None:
         console.print(f"skipped {skip.what}: {skip.why}", highlight=False, soft_wrap=True)
     console.print(f"report: {target / PAGE}", highlight=False, soft_wrap=True)
     console.print(f"bundle: {target}{os.sep}", highlight=False, soft_wrap=True)
+    return target / PAGE
 
 
 def _stage_command(name: str, summary: str) -> Callable[..., None]:
     @takes_settings
-    def command(settings: Callable[..., Any]) -> None:
-        run_up_to(name, settings())
+    def command(settings: Callable[..., Any], live: Live = False) -> None:
+        run_up_to(name, settings(), live)
 
     command.__doc__ = summary
     return command
@@ -162,6 +183,7 @@ for _stage in PIPELINE[1:-1]:
 @takes_settings
 def report(
     settings: Callable[..., Any],
+    live: Live = False,
     in_browser: Annotated[bool, typer.Option("--open", help="Then open the page in the browser.")] = False,
 ) -> None:
     """Run up to the last stage, and show its page where that is asked for."""
@@ -170,7 +192,7 @@ def report(
     from compress.report.file import PAGE
 
     config = settings()
-    page = (config.exported / run_up_to(PIPELINE[-1].name, config).name / PAGE).resolve()
+    page = (config.exported / run_up_to(PIPELINE[-1].name, config, live).name / PAGE).resolve()
     if in_browser and not webbrowser.open(page.as_uri()):
         print(f"no browser was found; the page is {page}")
 

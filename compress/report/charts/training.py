@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.ticker import MaxNLocator
 
 from compress.report.charts.accuracy import PERCENT
 from compress.report.charts.style import Absent, Chart, color, drawing, finish
+from compress.report.making import Training
 from compress.report.schema import Report
 
 
 def training(report: Report, network: str) -> Chart | Absent:
     """Draw the validation accuracy and the losses of a network, through all its trainings."""
-    name, balanced = f"training_{network}", report.balance.method != "none"
     trainings = [each for each in report.training.get(network, ()) if each.history]
+    if not trainings:
+        return Absent(f"training_{network}", f"{network} was not trained in this run: its weights were given")
+    return curves(network, trainings, balanced=report.balance.method != "none")
+
+
+def curves(network: str, trainings: Sequence[Training], balanced: bool) -> Chart:
+    """Draw trainings that follow each other; where classes are `balanced`, mean recall in place of accuracy."""
     rows = [row for each in trainings for row in each.history]
-    if not rows:
-        return Absent(name, f"{network} was not trained in this run: its weights were given")
     scores = [(row.validation_recall if balanced else row.validation_accuracy) or 0.0 for row in rows]
     best = max(range(len(rows)), key=lambda i: (scores[i], -rows[i].validation_cross_entropy))
     epochs = range(1, len(rows) + 1)
@@ -43,4 +50,4 @@ def training(report: Report, network: str) -> Chart | Absent:
     )
     if len(trainings) > 1:
         caption += f" Dotted lines part its trainings: {', '.join(each.name for each in trainings)}."
-    return Chart(name, caption, figure)
+    return Chart(f"training_{network}", caption, figure)
