@@ -66,6 +66,7 @@ PARSED = {
     "predict": "needs a bundle; tests/bundle runs it",
     "evaluate": "needs a bundle; tests/bundle runs it",
     "package": "needs a bundle; tests/packaging runs it",
+    "compare": "needs bundles; tests/report runs it",
     "serve": "serves until it is stopped; tests/serve runs it",
     "check": "measures for seconds; tests/latency runs it",
 }
