@@ -10,11 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from compress.files import write_file
-from compress.report.charts.style import as_inline_svg
+from compress.report.charts.style import COLORS, as_inline_svg
 from compress.report.charts.training import curves
 from compress.report.file import LIVE, TEMPLATES
 from compress.report.making import Epoch, Training
-from compress.report.page import style
 from compress.templates import render
 
 EVERY = 5.0  # seconds: drawing takes a part of one
@@ -39,7 +38,9 @@ class Live:
         self._write(stage="", fraction=1.0, words="", left="", report=report.resolve().as_uri() if report else "")
 
     def _write(self, **shown: Any) -> None:
-        page = render(TEMPLATES[LIVE], css=style(), data=self.data, every=EVERY, figures=list(self._figures()), **shown)
+        page = render(
+            TEMPLATES[LIVE], colors=COLORS, data=self.data, every=EVERY, figures=list(self._figures()), **shown
+        )
         write_file(self.path, page.encode())
         self._written = time.monotonic()
 

@@ -13,10 +13,12 @@ import jinja2
 def render(template: Path, **values: Any) -> str:
     """Return a template's text with `values` filled in; raises `jinja2.UndefinedError` if it uses a missing value.
 
-    In a template of HTML, text is escaped. Besides Jinja2's filters there is `yaml`, see `to_yaml`.
+    It may import other templates of its folder. In one of HTML, text is escaped. Besides Jinja2's filters there is
+    `yaml`, see `to_yaml`.
     """
     is_html = template.name.endswith(".html.jinja")
     environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
         autoescape=is_html,
@@ -24,7 +26,7 @@ def render(template: Path, **values: Any) -> str:
         lstrip_blocks=is_html,
     )
     environment.filters["yaml"] = to_yaml
-    return environment.from_string(template.read_text("utf-8")).render(**values)
+    return environment.get_template(template.name).render(**values)
 
 
 def to_yaml(value: Any) -> str:

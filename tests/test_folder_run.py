@@ -184,7 +184,9 @@ def test_the_data_command_draws_a_contact_sheet(
     assert "99 images" in said
     assert "what the network sees: 96x32, RGB, crop" in said
     assert "image.fit = crop at image.size = [32, 96] cuts away " in said
-    sheet = Image.open(folder / ".compress" / "inspection" / "images" / "contact-sheet.png")
+    inspection = folder / ".compress" / "inspection" / "images"
+    assert "<h1>images</h1>" in (inspection / "data.html").read_text("utf-8")
+    sheet = Image.open(inspection / "contact-sheet.png")
     colours = sheet.resize((1, 1), box=(120, 36, sheet.width, 72)).getpixel((0, 0))
     assert isinstance(colours, tuple)
     assert colours[2] > colours[0]  # the first row is of blue images

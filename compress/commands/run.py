@@ -156,7 +156,7 @@ def inspect(
     decided, _ = Planner(PIPELINE, loaded, Store(loaded.workspace), console).decided()
     with console.status("drawing the contact sheet"):
         folder = _write_inspection(dataset, decided)
-    console.print(f"data.json and contact-sheet.png: {folder}{os.sep}", highlight=False, soft_wrap=True)
+    console.print(f"data.html, data.json and contact-sheet.png: {folder}{os.sep}", highlight=False, soft_wrap=True)
 
 
 def _write_inspection(dataset: Any, config: Any) -> Path:
@@ -164,11 +164,18 @@ def _write_inspection(dataset: Any, config: Any) -> Path:
 
     from compress.data.describe import DESCRIPTION
     from compress.data.sheet import contact_sheet
+    from compress.files import write_file
+    from compress.report.file import INSPECTION
+    from compress.report.inspection import page
 
     folder = config.workspace / "inspection" / dataset.name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(dataset.folder / DESCRIPTION, folder / DESCRIPTION)
     contact_sheet(dataset, config.teacher.augmentation, config.seed).save(folder / "contact-sheet.png")
+    source = config.data.source
+    all_of_it = source.function(source.name, config.data.group, **config.data.rooted)
+    names = [all_of_it.images.name(i) for i in range(len(all_of_it.images))]
+    write_file(folder / INSPECTION, page(dataset, names, all_of_it.labels).encode())
     return folder
 
 

@@ -51,7 +51,11 @@ class Images(Protocol):
 
 def images_of(data: Dataset, split: Split) -> Images:
     """Return a split's images; reading them raises `BadInputError` if a file is gone or has changed since."""
-    positions = np.load(data.folder / f"{split}.npy", allow_pickle=False)
+    return images_at(data, np.load(data.folder / f"{split}.npy", allow_pickle=False))
+
+
+def images_at(data: Dataset, positions: np.ndarray) -> Images:
+    """Return the images at these positions of the source, `(n,) int64`; errors as those of `images_of`."""
     if (data.folder / STORED).exists():
         read = _stored(data.folder / STORED)
     else:

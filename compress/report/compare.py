@@ -15,8 +15,8 @@ from rich.text import Text
 from compress.errors import BadInputError
 from compress.metrics.comparison import mcnemar, only_right
 from compress.metrics.intervals import paired_difference, unpaired_difference
+from compress.report.charts.style import COLORS
 from compress.report.file import COMPARISON, TEMPLATES
-from compress.report.page import style
 from compress.report.schema import Report
 from compress.templates import render
 
@@ -123,7 +123,7 @@ def page(sides: Sequence[Side]) -> str:
         rows=rows(sides),
         notes=notes(sides),
         unlike=unlike(sides),
-        css=style(),
+        colors=COLORS,
     )
 
 

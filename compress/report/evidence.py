@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,11 @@ class Picture:
 
     kind: Literal["png", "webp"]
     content: bytes
+
+    @property
+    def base64(self) -> str:
+        """The image as a page holds it."""
+        return base64.b64encode(self.content).decode()
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Evidence:
 def samples(images: Images, labels: np.ndarray, classes: Sequence[str]) -> dict[str, tuple[Picture, ...]]:
     """Return the first images of each of the first classes; `labels` is `(n,) int64`."""
     return {
-        name: tuple(_picture(images, int(i)) for i in np.flatnonzero(labels == label)[:PER_CLASS])
+        name: tuple(picture(images, int(i)) for i in np.flatnonzero(labels == label)[:PER_CLASS])
         for label, name in enumerate(classes[:CLASSES])
     }
 
@@ -78,13 +84,14 @@ def examples(
         found = np.flatnonzero((wrong != labels) & (right == labels))
         found = found[np.argsort(-sure[found].max(axis=1), kind="stable")][:EXAMPLES]
         return tuple(
-            Example(_picture(images, int(i)), *(classes[each[i]] for each in (labels, others, answers))) for i in found
+            Example(picture(images, int(i)), *(classes[each[i]] for each in (labels, others, answers))) for i in found
         )
 
     return chosen(answers, others, deployed), chosen(others, answers, teacher)
 
 
-def _picture(images: Images, index: int) -> Picture:
+def picture(images: Images, index: int) -> Picture:
+    """Return an image, reduced if it is large."""
     pixels: Any = images[np.array([index])][0]
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     file = io.BytesIO()

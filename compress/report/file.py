@@ -14,8 +14,11 @@ from compress.untrusted import read_file
 
 FILE, PAGE, MARKDOWN = "report.json", "report.html", "report.md"
 PLOTS = "plots"  # the folder of the page's figures as files
-HEAD, COMPARISON, LIVE, STYLE = "head.html", "compare.html", "live.html", "style.css"
-TEMPLATES = {name: Path(__file__).parent / f"{name}.jinja" for name in (PAGE, MARKDOWN, HEAD, COMPARISON, LIVE, STYLE)}
+HEAD, COMPARISON, LIVE, INSPECTION = "head.html", "compare.html", "live.html", "data.html"
+TEMPLATES = {
+    name: Path(__file__).parent / f"{name}.jinja" for name in (PAGE, MARKDOWN, HEAD, COMPARISON, LIVE, INSPECTION)
+}
+PARTS = [Path(__file__).parent / f"{name}.jinja" for name in ("parts.html", "style.css")]  # that pages import
 MAX_BYTES = 64 << 20  # a report on 20 models of 1,000 classes has a tenth of that
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from markupsafe import Markup
 from compress.report.charts.accuracy import calibration, latency_front, recalls, size_front
 from compress.report.charts.confusion import confusions
 from compress.report.charts.cost import latencies, layers
+from compress.report.charts.data import class_counts
 from compress.report.charts.style import COLORS, Absent, Chart, as_inline_svg, as_png, as_svg
 from compress.report.charts.training import training
-from compress.report.evidence import Evidence, Picture
-from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, STYLE, TEMPLATES
+from compress.report.evidence import Evidence
+from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, TEMPLATES
 from compress.report.numbers import Numbers, pointer, sentence
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
@@ -60,6 +60,7 @@ def charts(report: Report, evidence: Evidence) -> Section:
         "calibration": [calibration(report)],
         "layers": layers(report),
         "latency": latencies(report, evidence.latencies),
+        "data": [class_counts(report.data.counts)],
     }
 
 
@@ -69,10 +70,9 @@ def page(report: Report, evidence: Evidence, sections: Section) -> str:
         TEMPLATES[PAGE],
         evidence=evidence,
         titles=TITLES,
-        sections={name: list(map(_inline, found)) for name, found in sections.items()},
-        css=style(),
+        sections={name: list(map(inline, found)) for name, found in sections.items()},
+        colors=COLORS,
         classes_shown=CLASSES_SHOWN,
-        data_uri=_data_uri,
         **_shared(report, html=True),
     )
 
@@ -80,11 +80,6 @@ def page(report: Report, evidence: Evidence, sections: Section) -> str:
 def head(report: Report) -> str:
     """Return the head of the page for a notebook: the sentence, and the table of models."""
     return render(TEMPLATES[HEAD], **_shared(report, html=True))
-
-
-def style() -> Markup:
-    """Return the style sheet of all pages."""
-    return Markup(render(TEMPLATES[STYLE], colors=COLORS))
 
 
 def markdown(report: Report) -> str:
@@ -113,11 +108,8 @@ def _shared(report: Report, html: bool) -> dict[str, Any]:
     }
 
 
-def _inline(chart: Chart | Absent) -> dict[str, Any]:
+def inline(chart: Chart | Absent) -> dict[str, Any]:
+    """Return a figure as templates take it."""
     if isinstance(chart, Absent):
         return {"name": chart.name, "absent": chart.why}
     return {"name": chart.name, "caption": chart.caption, "svg": Markup(as_inline_svg(chart))}
-
-
-def _data_uri(picture: Picture) -> str:
-    return f"data:image/{picture.kind};base64,{base64.b64encode(picture.content).decode()}"

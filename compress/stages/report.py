@@ -55,8 +55,8 @@ def fingerprint(config: Config, memo: Path) -> str:
     from compress.files import sha256_file, sha256_json
     from compress.report import file
 
-    of_page = [file.TEMPLATES[name] for name in (file.PAGE, file.MARKDOWN, file.STYLE)]
-    paths = (*TEMPLATES.values(), *of_page, *programs().values())
+    of_page = [file.TEMPLATES[name] for name in (file.PAGE, file.MARKDOWN)]
+    paths = (*TEMPLATES.values(), *of_page, *file.PARTS, *programs().values())
     return sha256_json([sha256_file(path) for path in paths])
 
 
