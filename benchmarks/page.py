@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def main() -> None:
 def measured(folder: Path, classes: int, n_test: int) -> tuple[float, int]:
     """Return the seconds of the stage `report`, and the bytes of its page, of a run on noise in a folder."""
     splits = {"train": TRAIN * classes, "val": 10 * classes, "test": n_test}
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, n in splits.items():
         rng = np.random.default_rng(n)
         arrays[f"x_{split}"] = rng.integers(0, 256, (n, 16, 16, 1), np.uint8)

@@ -85,8 +85,9 @@ class Network:
     """A Keras network as code and weights: the architecture is built from teachers/ or students/, then loaded.
 
     `history` is the course of its trainings, `precision` is `{training: precision it was computed in}`, `limits` is
-    `{training: the most epochs that it could take}`. `widths` is `{layer: channels}` for the layers that have fewer
-    channels than the code gives them.
+    `{training: the most epochs that it could take}`, `kept` is `{training: the epoch whose weights it ends with}`, 0
+    for those that it began with. `widths` is `{layer: channels}` for the layers that have fewer channels than the code
+    gives them.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Network:
     history: tuple[EpochResult, ...] = ()
     precision: dict[str, str] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
 

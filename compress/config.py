@@ -29,7 +29,7 @@ from compress.errors import BadInputError
 from compress.files import decoded, home_expanded
 from compress.pipeline import PIPELINE
 from compress.plugins import nearest
-from compress.toml import nested
+from compress.toml import flat, nested
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -90,6 +90,10 @@ MOVED = {
 """Keys in files of earlier versions, and their names now."""
 
 
+LOCAL: Any = {"workspace": True, "exported": True, "data": {"source", "root"}, "teacher": {"weights"}}
+"""The settings that hold paths, for pydantic to leave out."""
+
+
 def load(
     file: Path | None = None,
     preset: str | None = None,
@@ -131,19 +135,14 @@ def given_keys(settings: BaseModel, prefix: str = "") -> frozenset[str]:
 
 
 def changes(config: BaseModel) -> dict[str, Any]:
-    """Return the settings that differ from their defaults as JSON values, by dotted key."""
-    own, usual = (dict(_flat(values.model_dump(mode="json"))) for values in (config, type(config)()))
+    """Return the settings that differ from their defaults as JSON values, by dotted key.
+
+    Those that say where files lie on this machine are left out: they are not of use elsewhere, and not for others.
+    """
+    own, usual = (dict(flat(values.model_dump(mode="json", exclude=LOCAL))) for values in (config, type(config)()))
     # What is chosen without options is its name alone, so that `student.name` is then `student`
     before = {key: usual.get(key, usual.get(key.removesuffix(".name"), ...)) for key in own}
     return {key: value for key, value in own.items() if before[key] != value}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def updated(config: BaseModel, values: Mapping[str, Any], origin: str) -> _Run:

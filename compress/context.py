@@ -37,12 +37,12 @@ class Decision:
 class Settings:
     """A run's whole effective configuration as TOML, and which of it the recipe has decided.
 
-    `changed` are the other settings that differ from their defaults, by dotted key, as JSON values.
+    `given` are those that the user has changed from their defaults, by dotted key, as JSON values; none that is a path.
     """
 
     toml: str = ""
     decisions: tuple[Decision, ...] = ()
-    changed: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from compress import runner
-from compress.config import changes
 from compress.context import Decision, Settings
 from compress.estimate import Estimate
 from compress.forecast import facts_of, forecast
@@ -20,12 +19,16 @@ from compress.training.settings import Engine, TrainingSettings
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: its settings, which of them were decided for it, what each stage trains on, and the steps."""
+    """What a run does: its settings, which of them were decided for it, what each stage trains on, and the steps.
+
+    `given` are the settings that the user has changed, as `config.changes` returns them.
+    """
 
     config: Any
     decisions: tuple[Decision, ...]
     settled: Mapping[str, Mapping[str, Engine]]
     steps: Sequence[runner.Step]
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def pipeline(self) -> list[Stage]:
@@ -50,9 +53,7 @@ class Plan:
     @property
     def stated(self) -> Settings:
         """The settings as the report has them."""
-        decided = {decision.key for decision in self.decisions}
-        changed = {key: value for key, value in changes(self.config).items() if key not in decided}
-        return Settings(to_toml(self.config), self.decisions, changed)
+        return Settings(to_toml(self.config), self.decisions, self.given)
 
     def estimates(self, first: Entry | None, store: Store, measuring: bool = False) -> dict[str, Estimate]:
         """Return what each stage costs; `first` is what the first one has made, if it has run. See `forecast`."""

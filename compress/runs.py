@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -75,13 +76,19 @@ def run(
         assignments,
     )
     _run([sys.executable, "-m", "compress", "all", *options])
-    return Finished(loaded.exported / (loaded.deploy.name or loaded.data.name))
+    return Finished((loaded.exported / (loaded.deploy.name or loaded.data.name)).resolve())
 
 
 def _run(command: Sequence[str]) -> None:
     """Run a command, and print its lines as they come: a notebook shows what Python prints, not what processes do."""
     last, environment = "", {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
+    pipe = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+        "encoding": "utf-8",
+        "errors": "replace",
+    }
     with subprocess.Popen(command, env=environment, **pipe) as process:  # type: ignore[call-overload]
         try:
             for line in process.stdout:
@@ -97,10 +104,21 @@ def _run(command: Sequence[str]) -> None:
 
 def _assignments(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield settings, also those in dicts of dicts, as the option --set takes them."""
-    import tomli_w
-
     for name, value in settings.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _assignments(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}={tomli_w.dumps({'value': value}).partition('=')[2].strip()}"
+            yield f"{prefix}{name}={_as_toml(value, prefix + name)}"
+
+
+def _as_toml(value: Any, key: str) -> str:
+    """Return a value as TOML on one line; raises `BadInputError` for what TOML has no value for."""
+    if isinstance(value, str | os.PathLike):
+        return json.dumps(os.fspath(value))  # TOML's basic strings have JSON's escapes
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{json.dumps(name)} = {_as_toml(each, key)}' for name, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_as_toml(each, key) for each in value)}]"
+    raise BadInputError(f"{key} = {value!r:.60}: should be text, a number, true or false, or a list or dict of these")

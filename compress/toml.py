@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,6 +32,15 @@ def _section(model: BaseModel, path: tuple[str, ...]) -> Iterable[str]:
             yield from _section(inner, (*path, name))
         elif isinstance(value, dict):
             yield f"\n# {fields[name].description}\n{tomli_w.dumps(nested((*path, name), value))}".rstrip("\n")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested tables, each with its keys joined by dots."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def nested(path: Sequence[str], value: Any) -> dict[str, Any]:

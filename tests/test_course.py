@@ -26,7 +26,6 @@ from tests.toy import Toy
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     monkeypatch.setattr(course, "to_toml", lambda config: "")
-    monkeypatch.setattr(course, "changes", lambda config: {})
     monkeypatch.setattr(course, "facts_of", lambda *_: None)
     monkeypatch.setattr(course, "forecast", lambda stages, *_: {stage.name: Estimate(30.0) for stage in stages})
     return Toy(tmp_path)

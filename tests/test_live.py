@@ -32,7 +32,7 @@ def test_the_page_shows_the_stage_the_time_left_and_the_curves_of_this_run(
     clock: SimpleNamespace, tmp_path: Path
 ) -> None:
     history(tmp_path / "logs", "earlier", 3, modified=900)
-    page = Live(tmp_path / "live.html", tmp_path / "logs", "<digits>")
+    page = Live(tmp_path / "live.html", tmp_path / "logs", "<digits>", False, print)
     history(tmp_path / "logs", "teacher", 2, modified=1001)
 
     page("prune", 0.25, "epoch 2/6", "about 3 min left")
@@ -42,11 +42,11 @@ def test_the_page_shows_the_stage_the_time_left_and_the_curves_of_this_run(
     assert "&lt;digits&gt;: prune" in text
     assert "teacher, training: validation above" in text
     assert "earlier" not in text
-    assert 'http-equiv="refresh"' in text
+    assert "location.reload()" in text
 
 
 def test_it_is_written_every_few_seconds_alone(clock: SimpleNamespace, tmp_path: Path) -> None:
-    page = Live(tmp_path / "live.html", tmp_path / "logs", "digits")
+    page = Live(tmp_path / "live.html", tmp_path / "logs", "digits", False, print)
     told = []
     for second in range(12):
         page("teacher", second / 100, "", "left")
@@ -57,11 +57,34 @@ def test_it_is_written_every_few_seconds_alone(clock: SimpleNamespace, tmp_path:
 
 
 def test_at_the_end_it_leads_to_the_report_and_is_still(clock: SimpleNamespace, tmp_path: Path) -> None:
-    page = Live(tmp_path / "live.html", tmp_path / "logs", "digits")
+    page = Live(tmp_path / "live.html", tmp_path / "logs", "digits", False, print)
     page("teacher", 0.5, "", "left")
 
-    page.end(tmp_path / "report.html")
+    page.end("finished", tmp_path / "report.html")
 
     text = (tmp_path / "live.html").read_text("utf-8")
     assert f'href="{(tmp_path / "report.html").as_uri()}"' in text
-    assert 'http-equiv="refresh"' not in text
+    assert "location.reload()" not in text
+
+
+def test_a_run_that_has_stopped_is_said_to_have(clock: SimpleNamespace, tmp_path: Path) -> None:
+    page = Live(tmp_path / "live.html", tmp_path / "logs", "digits", False, print)
+
+    page.end("stopped")
+
+    text = (tmp_path / "live.html").read_text("utf-8")
+    assert "<h1>digits: stopped</h1>" in text
+    assert "goes on where the run stopped" in text
+
+
+def test_a_page_that_cannot_be_written_is_told_of_once_and_ends_no_run(clock: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "live.html").mkdir()
+    notes: list[str] = []
+    page = Live(tmp_path / "live.html", tmp_path / "logs", "digits", True, notes.append)
+
+    for _ in range(2):
+        page("teacher", 0.5, "", "left")
+        clock.now += 10
+
+    [line] = notes
+    assert line.startswith(f"{tmp_path / 'live.html'}: cannot be written: ")

@@ -50,16 +50,31 @@ def test_the_bundle_holds_the_files_it_should_and_a_manifest_of_them(tiny_run: R
         "sbom.cdx.json",
         "LICENSE",
         "SHA256SUMS",
+        "answers.npz",
+        "report.html",
+        "report.md",
     }
     expected.add(".gitattributes")
-    assert {path.name for path in tiny_run.bundle.iterdir()} == {*expected, "variants"}
+    assert {path.name for path in tiny_run.bundle.iterdir()} == {*expected, "variants", "plots"}
     assert {path.stem for path in (tiny_run.bundle / "variants").iterdir()} == set(IDS)
     assert manifest["files"] == {k: v for k, v in list_files(tiny_run.bundle).items() if k != "SHA256SUMS"}
     assert manifest["input"]["shape"] == ["batch", 32, 32, 1]
 
 
 def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
-    told = {"run", "data", "recipe", "balance", "deployed", "models", "skipped", "stages", "training", "advice"}
+    told = {
+        "run",
+        "data",
+        "recipe",
+        "balance",
+        "deployed",
+        "models",
+        "skipped",
+        "stages",
+        "training",
+        "advice",
+        "settings",
+    }
     assert set(report) == {"schema", *told}
     run_keys = {"name", "data", "classes", "n_train", "n_validation", "n_test", "seed", "versions", "host"}
     assert set(report["run"]) == run_keys
@@ -73,11 +88,12 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         "nonzero_params",
         "sparsity",
         "macs",
+        "layers",
         "size_bytes",
     }
     metrics = {"accuracy", "top5_accuracy", "precision", "recall", "f1"}
     metrics |= {f"{name}_ci95" for name in metrics} | {"n", "auc", "calibration_error", "log_loss", "class_recall"}
-    metrics |= {"classes", "confusion", "drop_vs_teacher", "flips_vs_teacher", "vs_teacher"}
+    metrics |= {"classes", "confusion", "drop_vs_teacher", "flips_vs_teacher", "vs_teacher", "calibration"}
     latency_keys = {"provider", "threads", "batch", "runs", "p50_ms", "p90_ms", "p99_ms", "throughput_per_s"}
     for model in report["models"]:
         assert set(model) == {*model_keys, "size_zstd_bytes", "test", "validation", "latency"}
@@ -87,7 +103,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         assert all(set(entry) == latency_keys for entry in model["latency"])
     assert all(set(stage) == {"name", "key", "cached", "seconds", "peak_rss_bytes"} for stage in report["stages"])
     assert list(report["training"]) == ["teacher", "pruned", "student"]
-    training_keys = {"name", "precision", "history", "limit", "warnings"}
+    training_keys = {"name", "precision", "history", "limit", "kept", "warnings"}
     epoch_keys = {"epoch", "learning_rate", "loss", "validation_accuracy", "validation_recall"}
     epoch_keys |= {"validation_cross_entropy"}
     for [training] in report["training"].values():

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.arrays import read_members, save_arrays
+from compress.arrays import array_header, npz_errors, open_npz, read_members, save_arrays
 from compress.bundle.contents import ANSWERS, read_part
 from compress.errors import BadInputError
+from compress.report.file import FILE
 from compress.report.schema import Report
 
 
@@ -25,18 +26,21 @@ def write_answers(path: Path, labels: np.ndarray, probabilities: Sequence[np.nda
 
 
 def read_answers(folder: Path, report: Report) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels and the answers of a bundle, whose report this is.
+    """Return a bundle's labels, `(n,) int64`, and answers, `(models, n)` unsigned; `report` is its report.
 
     Raises `BadInputError` if the file does not hold them, or is not that of the report.
     """
-    data = read_part(folder, ANSWERS)
-    arrays = read_members(io.BytesIO(data), len(data), ("labels", "answers"), str(folder / ANSWERS))
-    labels, answers = arrays["labels"], arrays["answers"]
-    is_valid = (
-        all(each.dtype.kind == "u" and each.max(initial=0) < len(report.run.classes) for each in arrays.values())
-        and labels.shape == (report.run.n_test,)
-        and answers.shape == (len(report.models), report.run.n_test)
-    )
-    if not is_valid:
-        raise BadInputError(f"{folder / ANSWERS}: should hold a class for each test image, and one from each model")
-    return labels.astype(np.int64), answers.astype(np.int64)
+    data, path = read_part(folder, ANSWERS), folder / ANSWERS
+    n, models = report.run.n_test, len(report.models)
+    shapes = {"labels": (n,), "answers": (models, n)}
+    with open_npz(io.BytesIO(data), str(path)) as archive, npz_errors(str(path)):
+        for name, shape in shapes.items():
+            found, kind = array_header(archive, name, len(data), f"{path}: {name}")
+            if found != shape or kind.kind != "u" or archive.getinfo(f"{name}.npy").file_size > len(data):
+                raise BadInputError(
+                    f"{path}: {name} should have the shape {shape}, of unsigned numbers, not compressed"
+                )
+    arrays = read_members(io.BytesIO(data), len(data), list(shapes), str(path))
+    if any(each.max(initial=0) >= len(report.run.classes) for each in arrays.values()):
+        raise BadInputError(f"{path}: names a class beyond the {len(report.run.classes):,} of {FILE}")
+    return arrays["labels"].astype(np.int64), arrays["answers"]

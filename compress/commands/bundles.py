@@ -93,7 +93,7 @@ def compare(
 ) -> None:
     """Show bundles side by side: accuracy, image by image where the test images are the same, cost, and settings."""
     from compress.bundle.compared import sides_of
-    from compress.files import write_file
+    from compress.latency.report_files import write_report
     from compress.report.compare import notes, page, table, unlike
     from compress.terminal import terminal
 
@@ -109,7 +109,7 @@ def compare(
             soft_wrap=True,
         )
     if html:
-        write_file(html, page(sides).encode())
+        write_report("--html", html, page(sides).encode())
         print(html)
 
 

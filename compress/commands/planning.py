@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from compress import runner
+from compress.config import changes as changes_of
 from compress.config import given_keys, updated
 from compress.context import Decision
 from compress.course import Plan
@@ -54,7 +55,8 @@ class Planner:
         with self.console.status("timing training steps, for the precision in which they are faster"):
             settled = settle_engines(self.pipeline, config, self.store.speeds, cluster, note)
         with self.console.status("looking at the data and at what is finished"):
-            return Plan(config, decisions, settled, runner.plan(self.pipeline, config, self.store, settled))
+            steps = runner.plan(self.pipeline, config, self.store, settled)
+            return Plan(config, decisions, settled, steps, changes_of(self.config))
 
     def decided(self, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Any, tuple[Decision, ...]]:
         """Return the settings with some changed and what the recipe has decided, and its decisions.

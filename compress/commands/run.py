@@ -82,9 +82,14 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any, live: bool) -> An
             with console.status("waiting for the other processes"):
                 meet = distribution.join(config.train.strategy, peers).wait_for_chief
         page = _live_page(config, store, console) if live else None
-        with Progress(console, page) as progress:
-            before = deadline.before if deadline else course.as_planned
-            finished = course.run(plan, store, progress, meet, before)
+        try:
+            with Progress(console, page) as progress:
+                before = deadline.before if deadline else course.as_planned
+                finished = course.run(plan, store, progress, meet, before)
+        except BaseException:
+            if page:
+                page.end("stopped")
+            raise
         cached = sum(record.cached for record in finished.records)
         console.print(
             f"{counted(len(pipeline), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
@@ -92,7 +97,7 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any, live: bool) -> An
         result = runner.load_artifact(pipeline[-1], finished.entries[pipeline[-1].name])
         report = _show(console, result, config.exported) if isinstance(result, Bundle) else None
         if page:
-            page.end(report)
+            page.end("finished", report)
         return result
 
 
@@ -102,7 +107,7 @@ def _live_page(config: Any, store: Any, console: Any) -> Any:
 
     path = config.workspace / LIVE
     console.print(f"live: {path}", highlight=False, soft_wrap=True)
-    return Live(path, store.logs, config.data.name)
+    return Live(path, store.logs, config.data.name, config.balance.method != "none", console.print)
 
 
 def _show(console: Any, bundle: Any, exported: Path) -> Path:

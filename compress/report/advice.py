@@ -118,7 +118,8 @@ def _above_test(report: Report) -> Iterator[str]:
     if above > max(ABOVE, Z * math.sqrt(sum(variances))):
         yield (
             f"validation accuracy of {model.id} is {100 * above:.1f} points above that on test, by more than chance: "
-            "the splits may differ, or hold images that belong together: data.group keeps these in one split"
+            "epochs and model were chosen by validation, which flatters it; the splits may also differ, or hold images "
+            "that belong together: data.group keeps these in one split"
         )
 
 

@@ -109,7 +109,7 @@ def build_report(
         stages=tuple(making.Stage(**dataclasses.asdict(record)) for record in context.finished),
         training=trainings,
         recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
-        settings=dict(context.settings.changed),
+        settings=dict(context.settings.given),
     )
     return report.model_copy(update={"advice": advice(report)})
 
@@ -120,6 +120,7 @@ def _training(network: Network, name: str, precision: str) -> making.Training:
         name=name,
         precision=precision,
         limit=network.limits.get(name, 0),
+        kept=network.kept.get(name),
         history=tuple(
             making.Epoch(
                 epoch=epoch.epoch,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -15,7 +14,7 @@ from rich.text import Text
 from compress.errors import BadInputError
 from compress.metrics.comparison import mcnemar, only_right
 from compress.metrics.intervals import paired_difference, unpaired_difference
-from compress.report.charts.style import COLORS
+from compress.report.colors import COLORS
 from compress.report.file import COMPARISON, TEMPLATES
 from compress.report.schema import Report
 from compress.templates import render
@@ -32,7 +31,7 @@ class Side:
 
     name: str
     report: Report
-    settings: Mapping[str, Any]
+    settings: Mapping[str, str]
     labels: np.ndarray | None = None
     answers: np.ndarray | None = None
 
@@ -74,7 +73,7 @@ def differences(sides: Sequence[Side]) -> list[Difference]:
     return [_difference(sides[0], side) for side in sides[1:]]
 
 
-def unlike(sides: Sequence[Side]) -> dict[str, list[Any]]:
+def unlike(sides: Sequence[Side]) -> dict[str, list[str | None]]:
     """Return the settings that are not the same in all bundles: by dotted key, the value in each, None without one."""
     keys = sorted({key for side in sides for key in side.settings if not key.startswith(ELSEWHERE)})
     values = {key: [side.settings.get(key) for side in sides] for key in keys}
@@ -160,6 +159,8 @@ def _why_unpaired(first: Side, other: Side) -> str:
             return f"{side.name} does not hold its answers: it was made by an earlier version"
     if not first.report.data.test_sha256 or first.report.data.test_sha256 != other.report.data.test_sha256:
         return "their test images are not the same, or in another order or size"
+    if not np.array_equal(first.labels, other.labels):  # type: ignore[arg-type]
+        return "their test images have other labels"
     return ""
 
 

@@ -13,13 +13,11 @@ from compress.data.describe import description_of, warnings
 from compress.data.images import images_at, images_of
 from compress.data.table import data_facts
 from compress.report.charts.data import class_counts
-from compress.report.charts.style import COLORS
+from compress.report.colors import COLORS
 from compress.report.evidence import Picture, picture, samples
 from compress.report.file import INSPECTION, TEMPLATES
 from compress.report.page import inline
 from compress.templates import render
-
-GROUPS, MEMBERS = 10, 4  # of a finding: groups of images shown, and images of each
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def page(data: Dataset, names: Sequence[str], labels: np.ndarray) -> str:
 def _findings(
     data: Dataset, description: Mapping[str, Any], names: Sequence[str], labels: np.ndarray
 ) -> Iterator[Finding]:
-    kinds = {"under two labels": description["conflicts"], "copies of each other": description["duplicates"]}
+    kinds = {"under two labels": description["conflicts"], "that are copies of each other": description["duplicates"]}
     kinds |= {f"in both {' and '.join(pair.split('/'))}": leak for pair, leak in description["leaks"].items()}
     wanted = {name for found in kinds.values() for group in found["examples"] for name in group}
     if not wanted:
@@ -58,7 +56,7 @@ def _findings(
         with_class = f"{name} ({data.classes[labels[place]]})"  # as conflicts name it
         places |= {told: place for told in (name, with_class) if told in wanted}
     for title, found in kinds.items():
-        groups = [[name for name in group[:MEMBERS] if name in places] for group in found["examples"][:GROUPS]]
+        groups = [[name for name in group if name in places] for group in found["examples"]]
         if groups:
             yield Finding(title, tuple(tuple((name, _at(data, places[name])) for name in group) for group in groups))
 

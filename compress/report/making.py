@@ -48,11 +48,15 @@ class Epoch(Part):
 
 
 class Training(Part):
-    """One of a network's trainings: its precision, its epochs, of at most `limit` (0: not known), and warnings."""
+    """One of a network's trainings: its precision, its epochs, of at most `limit` (0: not known), and warnings.
+
+    `kept` is the epoch whose weights it ends with, 0 for those that it began with, None in earlier reports.
+    """
 
     name: str
     precision: str
     limit: Count = 0
+    kept: Count | None = None
     history: tuple[Epoch, ...]
     warnings: tuple[str, ...]
 

@@ -72,7 +72,7 @@ class Numbers:
         if bounds is None:
             return "-"
         decimals = decimals_of(*bounds)
-        texts = [f"{100 * bound:.{decimals}f}" if kind == "percent" else f"{bound:.1f}" for bound in bounds]
+        texts = [f"{100 * bound:.{decimals}f}" if kind == "percent" else FORMATS["signed"](bound) for bound in bounds]
         low, high = (self._shown(text, f"{pointer}/{i}", bounds[i]) for i, text in enumerate(texts))
         return _joined(low, " to ", high, " %" if kind == "percent" else " points")
 
@@ -114,23 +114,28 @@ def sentence(report: Report, number: Numbers, latency_of: Callable[[str], str]) 
     best = report.deployed_model
     at, teacher = (pointer("models", i) for i in (report.models.index(best), 0))
 
-    def compared(more: str, less: str, first: str, second: str) -> str:
-        is_more = number.at(first) >= number.at(second)
-        pair = (first, second) if is_more else (second, first)
-        return _joined(number.ratio(*pair), f" times {more if is_more else less}")
+    def compared(more: str, less: str, alike: str, first: str, second: str) -> str:
+        """Say how many times faster or smaller it is than the teacher; alike, if that would read 1.0."""
+        ratio = number.at(first) / number.at(second)
+        if times(max(ratio, 1 / ratio)) == "1.0":
+            return alike
+        pair, word = ((first, second), more) if ratio > 1 else ((second, first), less)
+        return _joined(number.ratio(*pair), f" times {word}")
 
-    times = [f"{latency_of(name)}/p50_ms" for name in (report.teacher.id, best.id)]
-    speed = compared("faster", "slower", *times)
-    size = compared("smaller", "larger", f"{teacher}/size_bytes", f"{at}/size_bytes")
-    drop = best.test.drop_vs_teacher
-    points = _joined(
-        number(f"{at}/test/drop_vs_teacher", "points"), f" points {'less' if drop > 0 else 'more'} accurate"
-    )
+    taken = [f"{latency_of(name)}/p50_ms" for name in (report.teacher.id, best.id)]
+    speed = compared("faster", "slower", "as fast", *taken)
+    size = compared("smaller", "larger", "as large", f"{teacher}/size_bytes", f"{at}/size_bytes")
+    both = _joined(speed, " and ", size, " than the teacher")
+    if "as fast" in speed or "as large" in size:
+        both = _joined("Compared with the teacher: ", speed, ", ", size)
+    drop = f"{at}/test/drop_vs_teacher"
+    is_less = best.test.drop_vs_teacher > 0
+    points = _joined(number(drop, "points"), f" points {'less' if is_less else 'more'} accurate")
+    if FORMATS["points"](best.test.drop_vs_teacher) == "0.0":
+        points = "as accurate"
     interval = number.interval(f"{at}/test/vs_teacher/drop_ci95", "points")
-    return _joined(
-        speed, " and ", size, " than the teacher, ", points if drop else "as accurate",
-        " (95 % interval of the drop: ", interval, ") on ", number("/run/n_test"), " test images.",
-    )  # fmt: skip
+    what = _joined(" (95 % interval of the drop: ", interval, ") on ", number("/run/n_test"), " test images.")
+    return _joined(both, ", ", points, what)
 
 
 def _joined(*parts: str) -> str:

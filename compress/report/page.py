@@ -12,8 +12,9 @@ from compress.report.charts.accuracy import calibration, latency_front, recalls,
 from compress.report.charts.confusion import confusions
 from compress.report.charts.cost import latencies, layers
 from compress.report.charts.data import class_counts
-from compress.report.charts.style import COLORS, Absent, Chart, as_inline_svg, as_png, as_svg
+from compress.report.charts.style import Absent, Chart, as_inline_svg, as_png, as_svg
 from compress.report.charts.training import training
+from compress.report.colors import COLORS
 from compress.report.evidence import Evidence
 from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, TEMPLATES
 from compress.report.numbers import Numbers, pointer, sentence
@@ -92,7 +93,7 @@ def _shared(report: Report, html: bool) -> dict[str, Any]:
     places, number = {model.id: i for i, model in enumerate(report.models)}, Numbers(report, html)
 
     def latency_of(model: str) -> str:
-        [row] = [i for i, row in enumerate(report.models[places[model]].latency) if row.is_usual]
+        row = next(i for i, row in enumerate(report.models[places[model]].latency) if row.is_usual)
         return pointer("models", places[model], "latency", row)
 
     return {

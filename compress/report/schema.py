@@ -199,7 +199,7 @@ class Model(Measured):
 class Report(Part):
     """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time.
 
-    `settings` are those that differ from their defaults and that no recipe has decided. `advice` has a line for each
+    `settings` are those that were given and differ from their defaults, but for paths. `advice` has a line for each
     thing that would probably have helped.
     """
 

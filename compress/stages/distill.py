@@ -98,6 +98,7 @@ def run(
         history=fitted.history,
         precision={fitted.name: fitted.precision},
         limits={fitted.name: fitted.limit},
+        kept={fitted.name: fitted.kept},
     )
 
 

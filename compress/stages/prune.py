@@ -75,5 +75,6 @@ def run(
         history=fitted.history,
         precision={fitted.name: fitted.precision},
         limits={fitted.name: fitted.limit},
+        kept={fitted.name: fitted.kept},
         trials=(),
     )

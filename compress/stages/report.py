@@ -33,8 +33,8 @@ class Config(BaseModel):
     )
     golden: Literal["images", "noise", "none"] = Field(
         "images",
-        description="What golden.npz holds for verify: validation images, noise, or none for no such file. Without "
-        "images, the bundle names no file of the data either.",
+        description="What golden.npz holds for verify: validation images, noise, or none for no such file. With "
+        "images, report.html shows some of the data too; without, the bundle holds none and names no file.",
     )
     max_drop: float = Field(
         0.5,

@@ -175,6 +175,7 @@ def run(config: Config, balance: Balance, train: Engine, data: Dataset, out: Pat
         history=tuple(epoch for fitted in trainings for epoch in fitted.history),
         precision={fitted.name: fitted.precision for fitted in trainings},
         limits={fitted.name: fitted.limit for fitted in trainings},
+        kept={fitted.name: fitted.kept for fitted in trainings},
     )
 
 

@@ -30,8 +30,9 @@ ONLY = "training"  # the name of the only training of a stage, or of the last on
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a training went: its epochs, what it was computed in, how many of them this process has trained, and the most
-    that there could have been.
+    """How a training went: its epochs, what it was computed in, how many of them this process has trained, the most.
+
+    `kept` is the epoch, from 1, whose weights it ends with; 0 if these are those that it began with.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Fitted:
     precision: precision.Dtype
     epochs: int
     limit: int
+    kept: int
 
 
 def fit(
@@ -97,7 +99,7 @@ def fit(
         context.note(f"{context.stage}: {'' if name == ONLY else f'{name}: '}{_outcome(training)}")
         for line in warnings(results):
             context.note(f"{context.stage}: {line}")
-    return Fitted(name, results, dtype, state.epoch - training.begun, settings.epochs)
+    return Fitted(name, results, dtype, state.epoch - training.begun, settings.epochs, state.best + 1)
 
 
 def _train(training: Training) -> None:

@@ -38,7 +38,7 @@ def test_a_bundle_as_it_was_made_verifies_and_its_logits_are_bit_equal(tiny_run:
 def test_a_flipped_bit_is_found_in_every_file_and_the_file_named(bundle: Path) -> None:
     draw = random.Random(0)
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    assert len(files) == 20
+    assert len(files) > 20
     for path in files:
         whole = path.read_bytes()
         for _ in range(FLIPS.get(path.suffix, 2)):

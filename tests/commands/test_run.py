@@ -24,5 +24,5 @@ def test_a_run_ends_with_what_would_have_helped_and_where_the_bundle_is(
 
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
-    assert lines[-3:-1] == list(advice)
+    assert lines[-4:-2] == list(advice)
     assert lines[-1].startswith("bundle: ")

@@ -123,11 +123,11 @@ def test_bootstrap_intervals_are_the_same_each_time_and_a_point_without_errors()
 
 
 def test_what_only_one_of_two_classifiers_has_right() -> None:
-    always_1 = np.array([[0, 1]] * 4, np.float32)
+    answers, always_1 = PROBABILITIES.argmax(axis=1), np.ones(4, np.int64)
 
-    assert only_right(LABELS, PROBABILITIES, always_1) == (1, 0)
-    assert only_right(LABELS, always_1, PROBABILITIES) == (0, 1)
-    assert changed(PROBABILITIES, always_1) == 1 / 4
+    assert only_right(LABELS, answers, always_1) == (1, 0)
+    assert only_right(LABELS, always_1, answers) == (0, 1)
+    assert changed(answers, always_1) == 1 / 4
 
 
 @pytest.mark.parametrize(

@@ -176,8 +176,8 @@ def test_a_balanced_teacher_may_have_less_accuracy_than_a_student_with_less_reca
 
     [line] = advice(whole)
     assert line.startswith("class a has 10 test images")
-    [line, _] = advice(whole.model_copy(update={"balance": schema.Balance(method="none", recall=())}))
-    assert "better than its teacher" in line
+    lines = advice(whole.model_copy(update={"balance": schema.Balance(method="none", recall=())}))
+    assert any("better than its teacher" in line for line in lines)
 
 
 @pytest.mark.parametrize("balance", ["none", "oversample"])

@@ -72,7 +72,7 @@ def test_tables_are_sorted_by_keyboard(browser: Chrome, file: Path) -> None:
 
     def accuracies() -> list[str]:
         rows = browser.find_elements(By.CSS_SELECTOR, "#models tbody tr")
-        return [row.find_elements(By.TAG_NAME, "td")[1].text for row in rows]
+        return [row.find_elements(By.TAG_NAME, "td")[0].text for row in rows]
 
     head = browser.find_elements(By.CSS_SELECTOR, "#models th")[1]
     head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)

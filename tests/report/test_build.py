@@ -54,6 +54,7 @@ def test_what_the_recipe_decided_stands_in_the_report_with_its_reason_and_so_doe
     monkeypatch.setattr(build, "advice", lambda report: (f"{report.deployed}: longer",))
     example = report()
     nothing_found: dict[str, Any] = {"left_out": [], "leaks": {}, "group_leaks": {}, "classes": {}}
+    nothing_found["split_sha256"] = {"test": "0" * 64}
     made = build_report(
         example.run, example.models, example.deployed, example.balance, {}, Timings({}, ()), nothing_found, context
     )

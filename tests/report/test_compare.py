@@ -60,6 +60,7 @@ def test_the_same_images_are_compared_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("digest", "answers", "why"),
     [
+        ("d", LABELS[:-1], "their test images have other labels"),
         ("other", LABELS, "their test images are not the same"),
         ("", LABELS, "their test images are not the same"),
         ("d", None, "two does not hold its answers: it was made by an earlier version"),
@@ -68,9 +69,7 @@ def test_the_same_images_are_compared_one_by_one() -> None:
 def test_what_cannot_be_paired_is_compared_by_its_intervals_and_says_why(digest: str, answers: Any, why: str) -> None:
     """The bounds are Wilson's of 56 in 70 and 48 in 80, an example of Newcombe (1998), whose interval is this one."""
     first = Side("one", with_accuracy(report(), 0.6, 0.4904, 0.7004), {}, LABELS, LABELS)
-    second = Side(
-        "two", with_accuracy(report(digest), 0.8, 0.6920, 0.8769), {}, None if answers is None else LABELS, answers
-    )
+    second = Side("two", with_accuracy(report(digest), 0.8, 0.6920, 0.8769), {}, answers, answers)
 
     [difference] = differences([first, second])
 
@@ -92,11 +91,11 @@ def test_latencies_of_different_machines_are_said_not_to_compare() -> None:
 
 def test_only_settings_that_differ_are_shown_and_none_of_where_a_run_is() -> None:
     sides = [
-        Side("one", report(), {"seed": 0, "teacher.epochs": 6, "workspace": "x", "deploy.name": "one"}),
-        Side("two", report(), {"seed": 1, "teacher.epochs": 6, "workspace": "y", "prune.ramp": 0.5}),
+        Side("one", report(), {"seed": "0", "teacher.epochs": "6", "workspace": "x", "deploy.name": "one"}),
+        Side("two", report(), {"seed": "1", "teacher.epochs": "6", "workspace": "y", "prune.ramp": "0.5"}),
     ]
 
-    assert unlike(sides) == {"seed": [0, 1], "prune.ramp": [None, 0.5]}
+    assert unlike(sides) == {"seed": ["0", "1"], "prune.ramp": [None, "0.5"]}
     html = page(sides)
     assert "<code>prune.ramp</code>" in html
     assert all(cell in html for row in rows(sides) for cell in row)
@@ -156,6 +155,7 @@ def test_bundles_that_cannot_be_compared_are_refused(others: list[Report], messa
         ({"labels": LABELS.astype(np.float32), "answers": np.zeros((3, N), np.uint8)}, ""),
         ({"labels": LABELS.astype(np.uint8)}, ""),
         (None, "seed = \n"),
+        (None, ".".join(["a"] * 3000) + " = 1\n"),
     ],
 )
 def test_a_damaged_bundle_is_named(arrays: dict[str, np.ndarray] | None, toml: str, tmp_path: Path) -> None:
@@ -166,4 +166,22 @@ def test_a_damaged_bundle_is_named(arrays: dict[str, np.ndarray] | None, toml: s
         (folders[1] / "config.toml").write_text(toml)
 
     with pytest.raises(BadInputError, match=r"two[/\\](answers\.npz|config\.toml): "):
+        sides_of(folders)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    folders = [bundle(tmp_path / name, report()) for name in ("one", "two")]
+
+    with pytest.raises(BadInputError, match=r"--html .*missing"):
+        command(folders, tmp_path / "missing" / "page.html")
+
+
+def test_compressed_answers_are_not_unpacked(tmp_path: Path) -> None:
+    folders = [bundle(tmp_path / name, report()) for name in ("one", "two")]
+    whole = report()
+    np.savez_compressed(
+        folders[1] / ANSWERS, labels=np.zeros(N, np.uint64), answers=np.zeros((len(whole.models), N), np.uint64)
+    )
+
+    with pytest.raises(BadInputError, match="not compressed"):
         sides_of(folders)

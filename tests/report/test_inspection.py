@@ -55,7 +55,7 @@ def test_copies_leaks_and_conflicts_are_shown_side_by_side(tmp_path: Path, conte
     assert "train/cat/either.png (cat)" in shown["under two labels"]
     assert "train/&lt;dog&gt;/or.png (&lt;dog&gt;)" in shown["under two labels"]
     assert {"train/cat/again.png", "train/cat/once.png"} <= set(
-        shown["copies of each other"].replace("<", ">").split(">")
+        shown["that are copies of each other"].replace("<", ">").split(">")
     )
     assert "test/cat/unknown.png" in shown["in both train and test"]
     assert shown["in both train and test"].count("<img") == 2

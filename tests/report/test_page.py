@@ -252,7 +252,7 @@ def test_the_table_for_pull_requests_has_the_sentence_and_each_model() -> None:
     text = page.markdown(made())
 
     assert re.search(
-        r"^1\.0 times faster and 27 times smaller than the teacher, [\d.]+ points less accurate \(95 % ", text, re.M
+        r"^Compared with the teacher: as fast, 27 times smaller, [\d.]+ points less accurate \(95 % ", text, re.M
     )
     assert "| **student-int8**, deployed | " in text
     assert "- more epochs may help\n" in text
@@ -287,3 +287,64 @@ def test_samples_are_some_of_each_class_up_to_a_number_of_classes() -> None:
     assert list(found) == [f"c{i}" for i in range(CLASSES)]
     assert {len(pictures) for pictures in found.values()} == {PER_CLASS}
     assert {picture.kind for pictures in found.values() for picture in pictures} == {"webp"}
+
+
+@pytest.mark.parametrize(
+    ("p50_ms", "size", "drop", "sentence"),
+    [
+        (0.02, 2_000, 0.2, "10 times faster and 617 times smaller than the teacher, 0.2 points less accurate (95 % "),
+        (
+            0.4,
+            2_469_134,
+            -1.0,
+            "2.0 times slower and 2.0 times larger than the teacher, 1.0 points more accurate (95 % ",
+        ),
+        (0.201, 2_000, 0.04, "Compared with the teacher: as fast, 617 times smaller, as accurate (95 % "),
+        (0.02, 1_234_000, 0.0, "Compared with the teacher: 10 times faster, as large, as accurate (95 % "),
+    ],
+)
+def test_the_sentence_says_what_the_figures_show(p50_ms: float, size: int, drop: float, sentence: str) -> None:
+    report = made()
+    best = report.deployed_model
+    test = best.test.model_copy(update={"drop_vs_teacher": drop})
+    changed = {"latency": (examples.latency(p50_ms),), "size_bytes": size, "test": test}
+    models = (*report.models[:-1], best.model_copy(update=changed))
+
+    text = page.markdown(report.model_copy(update={"models": models}))
+
+    assert text.splitlines()[2].startswith(sentence)
+
+
+def test_names_that_fonts_lack_and_names_that_begin_alike_are_drawn() -> None:
+    report = made(("\u732b", "photograph of a brown cat", "photograph of a brown dog"))
+
+    html = html_of(report)
+
+    assert ">\u732b<" in html
+    assert "photogra\u2026own cat" in html
+    assert "photogra\u2026own dog" in html
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), tuple(f"c{i}" for i in range(130))])
+def test_two_classes_and_more_than_a_matrix_can_show(classes: tuple[str, ...]) -> None:
+    report = made(classes)
+    rows = tuple(schema.BalancedClass(name=name, train=5, n=2, unbalanced=0.5, balanced=1.0) for name in classes)
+    html = html_of(report.model_copy(update={"balance": schema.Balance(method="oversample", recall=rows)}))
+
+    text = " ".join(Reader(html).texts)
+    assert ("too many for a matrix" in text) == (len(classes) > 100)
+    assert ("Training images of the first" in text) == (len(classes) > CLASSES)
+    assert html.count('<th scope="row">c129</th>') == 0
+
+
+def test_a_class_without_test_images_has_dashes() -> None:
+    report = made()
+    empty = schema.ClassMetrics(n=0, precision=None, recall=None, f1=None, recall_ci95=None)
+    models = []
+    for each in report.models:
+        test = each.test.model_copy(update={"classes": {**each.test.classes, "c": empty}})
+        models.append(each.model_copy(update={"test": test}))
+
+    html = html_of(report.model_copy(update={"models": tuple(models)}))
+
+    assert re.search(r'<th scope="row" class="wrap">c</th><td><data [^>]*>0</data></td><td>-</td>', html)

@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 from matplotlib.ticker import FuncFormatter
 
-from compress.report.charts.style import MARKERS, Absent, Chart, color, colors_of, drawing, finish, logarithmic, short
+from compress.report.charts.style import (
+    Absent,
+    Chart,
+    color,
+    colors_of,
+    drawing,
+    finish,
+    logarithmic,
+    markers_of,
+    short,
+)
 from compress.report.schema import Model, Report
 
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
@@ -31,7 +41,7 @@ def size_front(report: Report) -> Chart:
 
 
 def _front(report: Report, name: str, title: str, against: str, cost: Callable[[Model], float]) -> Chart:
-    colors = colors_of(report.models)
+    markers = markers_of(report.models)
     with drawing() as (figure, axes):
         for model in report.models:
             test = model.test
@@ -40,8 +50,7 @@ def _front(report: Report, name: str, title: str, against: str, cost: Callable[[
                 cost(model),
                 test.accuracy,
                 yerr=[[max(0.0, test.accuracy - low)], [max(0.0, high - test.accuracy)]],
-                color=colors[model.id],
-                marker=MARKERS.get(model.precision, "^"),
+                **markers[model.id],
                 linestyle="none",
                 capsize=2.5,
                 elinewidth=1.0,
@@ -58,9 +67,10 @@ def _front(report: Report, name: str, title: str, against: str, cost: Callable[[
             linestyle="none",
             label="deployed",
         )
+        axes.set_xscale("log")
+        axes.margins(x=0.12)
         logarithmic(axes)
         axes.yaxis.set_major_formatter(PERCENT)
-        axes.margins(x=0.12)
         finish(axes, title, "test accuracy")
     caption = (
         f"Accuracy on the test images, with its 95 % interval, against {against}: up and to the left is better. "
@@ -78,7 +88,7 @@ def recalls(report: Report) -> Chart | Absent:
     if not rows:
         return Absent(name, "no class has test images")
     lowest = sorted(rows, key=lambda key: rows[key].recall or 0.0)[:CLASSES]
-    colors = colors_of(report.models)
+    colors, markers = colors_of(report.models), markers_of(report.models)
     with drawing(height=1.1 + ROW * len(lowest)) as (figure, axes):
         for number, model in enumerate(shown):
             for place, key in enumerate(lowest):
@@ -89,8 +99,7 @@ def recalls(report: Report) -> Chart | Absent:
                 axes.plot(
                     row.recall or 0.0,
                     y,
-                    color=colors[model.id],
-                    marker=MARKERS.get(model.precision, "^"),
+                    **markers[model.id],
                     markersize=4,
                     linestyle="none",
                     label=model.id if place == 0 else None,
@@ -110,7 +119,7 @@ def calibration(report: Report) -> Chart | Absent:
     models = [model for model in report.models if model.id in shown and model.test.calibration]
     if not models:
         return Absent(name, "the report has no calibration: it was made by an earlier version")
-    colors = colors_of(report.models)
+    colors, markers = colors_of(report.models), markers_of(report.models)
     with drawing() as (figure, axes):
         axes.plot([0, 1], [0, 1], color=color("muted"), linewidth=1.0, linestyle=":", label="as probable as called")
         for model in models:
@@ -118,7 +127,7 @@ def calibration(report: Report) -> Chart | Absent:
             xs, ys = [each.confidence for each in bins], [each.accuracy for each in bins]
             axes.plot(xs, ys, color=colors[model.id], linewidth=1.2, label=model.id)
             share = [4 + 90 * each.n / model.test.n for each in bins]
-            axes.scatter(xs, ys, s=share, color=colors[model.id], marker=MARKERS.get(model.precision, "^"))
+            axes.scatter(xs, ys, s=share, color=colors[model.id], marker=markers[model.id]["marker"])
         axes.xaxis.set_major_formatter(PERCENT)
         axes.yaxis.set_major_formatter(PERCENT)
         finish(axes, "probability of the answer", "share of answers that are right")

@@ -29,7 +29,12 @@ def _matrix(name: str, model: str, counts: np.ndarray, classes: tuple[str, ...])
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     wrong = np.where(np.eye(len(classes), dtype=bool), 0.0, share)
     right = np.where(np.eye(len(classes), dtype=bool), share, 0.0)
-    caption = f"{model}: how many test images of each class (row) were taken for which (column)."
+    caption = (
+        f"{model}: how many test images of each class (row) were taken for which (column). Mistakes are shaded by the "
+        "square root of their share, so that few can be seen."
+    )
+    if len(classes) > NAMED:
+        caption += " Classes are numbered from 0 in the order of labels.txt."
     return _drawn(name, caption, counts, {"blue": right, "vermilion": np.sqrt(wrong)}, classes)
 
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from compress.artifacts import Latencies
 from compress.plural import counted
 from compress.report.charts.style import (
+    FP32,
     Absent,
     Chart,
     color,
@@ -24,7 +25,6 @@ from compress.report.schema import Report
 
 PROVIDER = "ExecutionProvider"
 ROW = 0.3  # inches for a model or a layer
-FP32 = "fp32"
 
 
 def latencies(report: Report, measured: Sequence[Latencies]) -> list[Chart]:

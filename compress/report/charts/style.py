@@ -5,33 +5,24 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
+from compress.report.colors import COLORS
 from compress.report.schema import Measured
 
-# By name: as drawn, on light paper, and on a dark screen. Lines have a contrast of at least 3 to 1 with the paper, text
-# of 4.5 to 1 (WCAG 2.2, AA). The hues are those of Okabe and Ito, "Color Universal Design" (2008), darkened.
-COLORS = {
-    "paper": ("#ffffff", "#15181c"),
-    "ink": ("#1a1d21", "#e9ebee"),
-    "muted": ("#5d6570", "#a6aeb8"),
-    "grid": ("#dde1e6", "#343a42"),
-    "blue": ("#0069a8", "#5db8f0"),
-    "vermilion": ("#c04e00", "#ff9559"),
-    "green": ("#007f5c", "#3ccfa0"),
-    "purple": ("#a3407d", "#e6a1ca"),
-    "gold": ("#8a6100", "#e6b422"),
-}
 SERIES = ("blue", "vermilion", "green", "purple", "gold")
-MARKERS = {"fp32": "o", "int8": "s"}
+MARKERS = ("o", "s", "^", "D", "v")  # of networks, as the colours are; those of fp32 are filled
+FP32 = "fp32"
 WIDTH, HEIGHT = 4.6, 3.1  # inches: in print, and on a phone, text keeps its size
 DPI = 200  # of PNG
 FEW, MANY = 5, 500  # times its least that an axis's most is: below, ticks are close; above, at 1 and 10 alone
@@ -63,7 +54,7 @@ class Absent:
 @contextmanager
 def drawing(width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple[Figure, Axes]]:
     """Yield an empty figure and its axes, to draw on in the report's style."""
-    with matplotlib.rc_context(_settings()):
+    with _in_style():
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot()
 
@@ -85,15 +76,33 @@ def logarithmic(axes: Axes) -> None:
     steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if high / low < FEW else (1, 2, 5) if high / low < MANY else (1,)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.xaxis.set_major_locator(FixedLocator(inside) if len(inside) > 1 else MaxNLocator(4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def colors_of(models: Sequence[Measured]) -> dict[str, str]:
     """Return the colour of each model, by id: one for each network, in all its precisions."""
+    return {model.id: color(SERIES[place % len(SERIES)]) for model, place in _places(models)}
+
+
+def markers_of(models: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+    """Return how each model is marked, by id, as arguments of `plot`: colour is not all that tells them apart."""
+    colors = colors_of(models)
+    return {
+        model.id: {
+            "color": colors[model.id],
+            "marker": MARKERS[place % len(MARKERS)],
+            "markerfacecolor": colors[model.id] if model.precision == FP32 else color("paper"),
+        }
+        for model, place in _places(models)
+    }
+
+
+def _places(models: Sequence[Measured]) -> Iterator[tuple[Measured, int]]:
     networks = list(dict.fromkeys(network_of(model) for model in models))
-    return {model.id: color(SERIES[networks.index(network_of(model)) % len(SERIES)]) for model in models}
+    yield from ((model, networks.index(network_of(model))) for model in models)
 
 
 def network_of(model: Measured) -> str:
@@ -102,13 +111,17 @@ def network_of(model: Measured) -> str:
 
 
 def short(name: str) -> str:
-    """Return a name that a figure has room for, with what matplotlib would take for mathematics shown as it is."""
-    cut = name if len(name) <= NAME else f"{name[: NAME - 1]}\u2026"
+    """Return a name that a figure has room for, with what matplotlib would take for mathematics shown as it is.
+
+    Its middle is cut out: names of classes often begin or end alike.
+    """
+    name = " ".join(name.split())
+    cut = name if len(name) <= NAME else f"{name[: NAME // 2]}\u2026{name[-(NAME // 2 - 1) :]}"
     return cut.replace("$", r"\$")
 
 
 def as_png(chart: Chart) -> bytes:
-    """Return a figure as PNG, the same bytes on every machine with this version of matplotlib."""
+    """Return a figure as PNG, the same bytes whenever it is drawn on this machine."""
     return _saved(chart, "png", dpi=DPI, metadata={"Software": None})
 
 
@@ -133,9 +146,20 @@ def as_inline_svg(chart: Chart) -> str:
 
 def _saved(chart: Chart, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    with matplotlib.rc_context({**_settings(), "svg.hashsalt": chart.name}):
+    with _in_style({"svg.hashsalt": chart.name}), warnings.catch_warnings():
+        # matplotlib's own font lacks the letters of many scripts: in SVG the reader's fonts draw them
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         chart.figure.savefig(file, format=kind, **options)
     return file.getvalue()
+
+
+@contextmanager
+def _in_style(more: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+    """Draw with matplotlib's defaults and the settings below, whatever the user's own files of settings say."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_settings(), **more})
+        yield
 
 
 def _settings() -> dict[str, Any]:

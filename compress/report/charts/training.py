@@ -24,27 +24,29 @@ def curves(network: str, trainings: Sequence[Training], balanced: bool) -> Chart
     """Draw trainings that follow each other; where classes are `balanced`, mean recall in place of accuracy."""
     rows = [row for each in trainings for row in each.history]
     scores = [(row.validation_recall if balanced else row.validation_accuracy) or 0.0 for row in rows]
-    best = max(range(len(rows)), key=lambda i: (scores[i], -rows[i].validation_cross_entropy))
     epochs = range(1, len(rows) + 1)
     with drawing() as (figure, axes):
         axes.remove()
         upper, lower = figure.subplots(2, 1, sharex=True)
         score = "mean recall" if balanced else "accuracy"
         upper.plot(epochs, scores, color=color("blue"), label=f"validation {score}")
-        upper.plot(best + 1, scores[best], color=color("blue"), marker="D", linestyle="none", label="best epoch")
         upper.yaxis.set_major_formatter(PERCENT)
         upper.set_ylim(top=min(1.02, upper.get_ylim()[1]))
         lower.plot(epochs, [row.loss for row in rows], color=color("vermilion"), label="training loss")
         cross_entropy = [row.validation_cross_entropy for row in rows]
         lower.plot(epochs, cross_entropy, color=color("green"), linestyle="--", label="validation cross-entropy")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-        begin = 0
-        for each in trainings[:-1]:
+        begin, label = 0, "kept"
+        for each in trainings:
+            if each.kept:
+                place = begin + each.kept
+                upper.plot(place, scores[place - 1], color=color("blue"), marker="D", linestyle="none", label=label)
+                label = ""
             begin += len(each.history)
-            for axis in (upper, lower):
+            for axis in (upper, lower) if each is not trainings[-1] else ():
                 axis.axvline(begin + 0.5, color=color("muted"), linewidth=0.8, linestyle=":")
         finish(upper, "", score)
-        finish(lower, "epoch", "nats")
+        finish(lower, "epoch", "loss")
     caption = (
         f"{network}: validation above; below, the loss on the training images, augmented as they are, and validation."
     )
