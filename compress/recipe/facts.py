@@ -12,6 +12,7 @@ from compress.recipe.trials import Learned
 if TYPE_CHECKING:
     from compress.data.samples import Samples
 
+FEW = 20  # training images of a class
 SAMPLE = 2_000  # images whose sizes are looked at, evenly spread over the data
 
 
@@ -41,6 +42,10 @@ class Facts:
         from compress.data.splits import share_left
 
         return max(1, round(sum(self.undivided) * share_left(self.given, validation=data.validation, test=data.test)))
+
+    def has_few(self, data: Any) -> bool:
+        """Tell whether there are so few images of a class, on average, that more than a head could not be trained."""
+        return self.n_train(data) <= FEW * len(self.counts)
 
 
 def samples_of(config: Any) -> Samples:

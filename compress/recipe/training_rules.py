@@ -43,9 +43,9 @@ def augmentation(facts: Facts, config: Any) -> Iterator[Decision]:
     """Shift and mirror the images from which a network without weights learns, but neither turn nor zoom them.
 
     So do He et al., "Deep Residual Learning for Image Recognition" (2016), section 4.2. What a student sees may be
-    changed further: it learns what its source says of these very views.
+    changed further: it learns what its source says of these very views. Very few images are changed in all ways.
     """
-    if config.teacher.weights == "none":
+    if config.teacher.weights == "none" and not facts.has_few(config.data):
         for section in ("teacher", "prune"):
             for kind in ("rotation", "zoom"):
                 yield Decision(f"{section}.augmentation.{kind}", 0.0, "shifts are enough for a network to learn from")

@@ -17,7 +17,6 @@ PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
 HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it can; epochs at least and at most
 MORE_STEPS, MORE_EPOCHS = 600, (4, 12)  # of the last block, and of all layers
 RATES = (0.02, 0.003, 0.001)  # of the head, with the last block, and of all layers: features have a scale of 1
-PER_CLASS = 20  # training images, up to which the head alone trains
 PRUNING: dict[str, Any] = {
     "sparsity": 0.5,
     "initial_sparsity": 0.3,
@@ -60,7 +59,7 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     head = {"epochs": _epochs(HEAD_STEPS, HEAD_EPOCHS, steps), "learning_rate": RATES[0]}
     block = {"blocks": 1, "epochs": more, "learning_rate": RATES[1]}
     no_head = "phases" in config.teacher.model_fields_set and not config.teacher.phases
-    if n <= PER_CLASS * classes and not no_head:
+    if facts.has_few(config.data) and not no_head:
         few = f"about {n:,} training images of {classes} classes are too few for more than a new head"
         yield Decision("teacher.phases", [head], few)
         yield Decision("teacher.epochs", 0, few)

@@ -223,8 +223,10 @@ def test_later_rules_see_the_size_that_is_given() -> None:
     assert decided(facts(sizes=((500, 500),)))["distill.student.options.blocks"] == 5
 
 
-def test_images_are_turned_and_zoomed_where_the_teacher_begins_with_weights() -> None:
+def test_images_are_turned_and_zoomed_where_the_teacher_begins_with_weights_or_they_are_few() -> None:
     assert "teacher.augmentation.rotation" not in decided(facts(), "teacher.weights=imagenet")
+    assert "teacher.augmentation.rotation" not in decided(facts(per_class=33))  # 20 of them to train on
+    assert "teacher.augmentation.rotation" in decided(facts(per_class=36))
 
 
 PHOTOS = facts(sizes=((320, 240),), channels=3)
