@@ -59,8 +59,7 @@ def run(
     `data`, `preset`, `config`, `budget` and `skip_bad` are the command's options, `settings` are values by dotted key,
     such as `{"teacher.epochs": 6}`, or dicts of dicts. What is finished is not run again.
 
-    Raises `BadInputError` if something given is
-    wrong, `CompressError` if the run fails.
+    Raises `BadInputError` if something given is wrong, `CompressError` if the run fails.
     """
     assignments = list(_assignments(settings or {}))
     given = {"--data": data, "--preset": preset, "--config": config, "--budget": budget}
