@@ -34,7 +34,7 @@ def test_a_run_is_that_of_the_command_and_its_bundle_an_object(
     printed = capsys.readouterr().out
     assert "10 stages, 10 of them finished before" in printed
     assert f"report: {Path('exported', 'digits', 'report.html')}" in printed
-    assert bundle.folder == Path("exported") / "digits"
+    assert bundle.folder == folder / "exported" / "digits"
     assert bundle.report.run.data == "digits"
     [prediction] = bundle.predict(golden(bundle.folder)[:1])
     assert prediction.label in bundle.report.run.classes
