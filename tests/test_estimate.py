@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +38,11 @@ def test_a_training_that_finds_its_length_may_take_less(shape: Any, spared: int)
     found = estimate.of_training(network, settings, facts, 320)
 
     assert found.seconds - found.least == pytest.approx(spared * 320 * 0.001)
+
+
+def test_what_a_finished_run_needs_to_plan_loads_neither_tensorflow_nor_matplotlib() -> None:
+    program = "import sys, compress.pipeline, compress.commands.run, compress.course; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "compress.estimate" in loaded
+    assert not {"tensorflow", "matplotlib"} & set(loaded)

@@ -21,13 +21,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compress.data.balance import Metric
 from compress.plural import counted
-from compress.training.history import Row
 from compress.training.settings import Schedule, TrainingSettings
+
+if TYPE_CHECKING:  # estimates need this module, but not TensorFlow
+    from compress.training.history import Row
 
 Fall = tuple[int, int]
 """The epoch, from 0, from which on the rate falls, and the number of epochs after which it has fallen."""
