@@ -40,7 +40,8 @@ def curves(network: str, trainings: Sequence[Training], balanced: bool) -> Chart
         for each in trainings:
             if each.kept:
                 place = begin + each.kept
-                upper.plot(place, scores[place - 1], color=color("blue"), marker="D", linestyle="none", label=label)
+                style = {"color": color("blue"), "marker": "D", "linestyle": "none", "clip_on": False}
+                upper.plot(place, scores[place - 1], label=label, **style)
                 label = ""
             begin += len(each.history)
             for axis in (upper, lower) if each is not trainings[-1] else ():
