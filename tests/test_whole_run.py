@@ -74,6 +74,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         "training",
         "advice",
         "settings",
+        "trials",
     }
     assert set(report) == {"schema", *told}
     run_keys = {"name", "data", "classes", "n_train", "n_validation", "n_test", "seed", "versions", "host"}

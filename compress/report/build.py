@@ -87,12 +87,21 @@ def trainings_of(networks: Sequence[Network]) -> dict[str, tuple[making.Training
     }
 
 
+def trials_of(networks: Sequence[Network]) -> dict[str, tuple[making.Trial, ...]]:
+    """Return what was tried for each network for which anything was, by name."""
+    return {
+        network.name: tuple(making.Trial(**dataclasses.asdict(trial)) for trial in network.trials)
+        for network in networks
+        if network.trials
+    }
+
+
 def build_report(
     run: schema.Run,
     models: Sequence[schema.Model],
     deployed: str,
     balance: schema.Balance,
-    trainings: dict[str, tuple[making.Training, ...]],
+    networks: Sequence[Network],
     timings: Timings,
     description: Mapping[str, Any],
     context: Context,
@@ -107,7 +116,8 @@ def build_report(
         models=tuple(models),
         skipped=tuple(making.Skip(what=skip.what, why=skip.why) for skip in timings.skipped),
         stages=tuple(making.Stage(**dataclasses.asdict(record)) for record in context.finished),
-        training=trainings,
+        training=trainings_of(networks),
+        trials=trials_of(networks),
         recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
         settings=dict(context.settings.given),
     )

@@ -61,6 +61,15 @@ class Training(Part):
     warnings: tuple[str, ...]
 
 
+class Trial(Part):
+    """Something that was tried for a network, such as widths: higher scores are better, lower costs cheaper to run."""
+
+    what: str
+    score: float
+    cost: float
+    taken: bool
+
+
 class Decision(Part):
     """A setting that nobody gave, what the recipe decided for it from the data, and why."""
 

@@ -14,6 +14,7 @@ from compress.report.charts.cost import latencies, layers
 from compress.report.charts.data import class_counts
 from compress.report.charts.style import Absent, Chart, as_inline_svg, as_png, as_svg
 from compress.report.charts.training import training
+from compress.report.charts.trials import trials
 from compress.report.colors import COLORS
 from compress.report.evidence import Evidence
 from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, TEMPLATES
@@ -55,6 +56,7 @@ def charts(report: Report, evidence: Evidence) -> Section:
     """Return the figures by section of the page; where one cannot be drawn, why."""
     return {
         "front": [latency_front(report), size_front(report)],
+        "trials": trials(report),
         "training": [training(report, network) for network in report.training],
         "confusion": confusions(report),
         "recall": [recalls(report)],
@@ -74,6 +76,7 @@ def page(report: Report, evidence: Evidence, sections: Section) -> str:
         sections={name: list(map(inline, found)) for name, found in sections.items()},
         colors=COLORS,
         classes_shown=CLASSES_SHOWN,
+        asked={stage.name: _asked(report, stage.name) for stage in report.stages},
         **_shared(report, html=True),
     )
 
@@ -107,6 +110,13 @@ def _shared(report: Report, html: bool) -> dict[str, Any]:
         "latency_of": latency_of,
         "comparison": comparison_lines(report),
     }
+
+
+def _asked(report: Report, stage: str) -> dict[str, Any]:
+    """Return the settings of a stage's section that were given or decided; quantize_student has those of quantize."""
+    section = f"{stage.partition('_')[0]}."
+    known = {**report.settings, **{made.key: made.value for made in report.recipe}}
+    return {key.removeprefix(section): value for key, value in known.items() if key.startswith(section)}
 
 
 def inline(chart: Chart | Absent) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from compress.onnx_tools.providers import CPU
-from compress.report.making import Decision, Host, Skip, Stage, Training
+from compress.report.making import Decision, Host, Skip, Stage, Training, Trial
 from compress.report.part import Count, Fraction, Interval, Part, Positive
 
 SCHEMA: Final = 1
@@ -197,10 +197,11 @@ class Model(Measured):
 
 
 class Report(Part):
-    """The whole report. The teacher is the first of `models`; `training` is by network name, each in order of time.
+    """The whole report. The teacher is the first of `models`.
 
-    `settings` are those that were given and differ from their defaults, but for paths. `advice` has a line for each
-    thing that would probably have helped.
+    `training` is by network name, each in order of time, `trials` are what was tried for a network. `settings` are
+    those that were given and differ from their defaults, but for paths. `advice` has a line for each thing that would
+    probably have helped.
     """
 
     schema_: Literal[1] = Field(alias="schema")
@@ -212,6 +213,7 @@ class Report(Part):
     skipped: tuple[Skip, ...]
     stages: tuple[Stage, ...]
     training: dict[str, tuple[Training, ...]] = Field(default_factory=dict)
+    trials: dict[str, tuple[Trial, ...]] = Field(default_factory=dict)
     recipe: tuple[Decision, ...] = ()
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     advice: tuple[str, ...] = ()

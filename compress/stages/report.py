@@ -82,7 +82,6 @@ def run(
         build_report,
         measured_models,
         run_facts,
-        trainings_of,
         with_sizes,
     )
     from compress.report.choice import choose
@@ -99,9 +98,8 @@ def run(
         trained_weights.keep(networks[0], data.classes, folder / TEACHER)
     description = description_of(data) if config.golden == "images" else without_names(description_of(data))
     balanced = balance_report(balance.method, measured[0], unbalanced, data)
-    trainings = trainings_of(networks)
     report = build_report(
-        facts, with_sizes(measured, folder), deployed, balanced, trainings, bench, description, context
+        facts, with_sizes(measured, folder), deployed, balanced, networks, bench, description, context
     )
     write_answers(folder / ANSWERS, data.labels("test"), [probabilities[model.id]["test"] for model in measured])
     context.progress(1.0, "drawing the page")

@@ -110,7 +110,11 @@ def made(classes: tuple[str, ...] = ("a", "b", "c"), n: int = 300, deployed: str
         "deployed": deployed,
         "training": {"teacher": (trained(5), trained(7)), "student": (trained(4),)},
         "recipe": (making.Decision(key="image.size", value=32, reason="images are stored at 8x8"),),
-        "settings": {"data.source": "a/b"},
+        "settings": {"data.group": "^a", "distill.views": 3},
+        "stages": tuple(
+            making.Stage(name=name, key="0" * 64, cached=False, seconds=100.0, peak_rss_bytes=1 << 30)
+            for name in ("teacher", "distill", "quantize_student")
+        ),
         "advice": ("more epochs may help",),
         "data": base.data.model_copy(
             update={"counts": {name: {"train": 9, "validation": 1, "test": 2} for name in classes}}
@@ -348,3 +352,22 @@ def test_a_class_without_test_images_has_dashes() -> None:
     html = html_of(report.model_copy(update={"models": tuple(models)}))
 
     assert re.search(r'<th scope="row" class="wrap">c</th><td><data [^>]*>0</data></td><td>-</td>', html)
+
+
+def test_a_stage_is_shown_with_what_was_asked_of_it() -> None:
+    report = made()
+    decided = making.Decision(key="quantize.images", value=64, reason="few")
+    html = html_of(report.model_copy(update={"recipe": (*report.recipe, decided)}))
+
+    rows = dict(re.findall(r'<th scope="row">(\w+)</th>\n<td>.*?<td class="text wrap">\n(.*?)</td>', html, re.DOTALL))
+    assert rows["distill"].strip() == "<code>views = 3</code>"
+    assert rows["quantize_student"].strip() == "<code>images = 64</code>"
+    assert rows["teacher"].strip() == ""
+
+
+def test_what_was_tried_is_drawn_and_what_was_taken_marked() -> None:
+    tried = tuple(making.Trial(what=f"width {i}", score=i / 10, cost=i, taken=i == 3) for i in range(1, 6))
+    report = made().model_copy(update={"trials": {"pruned": tried}})
+
+    assert "pruned: what was tried" in html_of(report)
+    assert "no stage of this run tries several ways" in html_of(made())
