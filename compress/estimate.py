@@ -18,7 +18,6 @@ from compress.data.balance import Method, epoch_size
 from compress.rehearsal import Cost
 from compress.stages import bench, data, distill, prune, quantize, report, teacher
 from compress.stages import export as export_stage
-from compress.training.fall import shortest
 from compress.training.settings import FORWARD, TrainingSettings
 
 RUNTIME_BYTES = 900_000_000  # Python, TensorFlow and ONNX Runtime before the first tensor
@@ -118,6 +117,8 @@ def of_training(
 
     `passes` is how often all of them are seen, by default once per epoch. Each is followed by one over validation.
     """
+    from compress.training.fall import shortest
+
     passes = settings.epochs if passes is None else passes
     memory = (
         RUNTIME_BYTES

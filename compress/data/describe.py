@@ -65,9 +65,7 @@ def describe(
     return {
         "schema": SCHEMA,
         "sha256": _digest(classes, labels, looks, split_of),
-        "split_sha256": {
-            split: sha256_json([looks[i].content.hex() for i in members]) for split, members in indices.items()
-        },
+        "split_sha256": {split: _ordered_digest(looks, members) for split, members in indices.items()},
         "images": len(looks),
         "moved_to_fill_a_split": division.moved,
         "splits": {split: len(members) for split, members in indices.items()},
@@ -88,6 +86,11 @@ def describe(
         "left_out": [{"name": bad.name, "why": bad.why} for bad in left_out],
         "notes": list(notes),
     }
+
+
+def _ordered_digest(looks: Sequence[Look], members: np.ndarray) -> str:
+    """Return the sha256 of prepared images in this order."""
+    return sha256_json([looks[i].content.hex() for i in members])
 
 
 def _digest(classes: Sequence[str], labels: np.ndarray, looks: Sequence[Look], split_of: np.ndarray) -> str:
