@@ -104,7 +104,7 @@ def compare(
         console.print(line, highlight=False, soft_wrap=True)
     for key, values in unlike(sides).items():
         console.print(
-            f"{key}: {' | '.join('-' if value is None else str(value) for value in values)}",
+            f"{key}: {' | '.join('-' if value is None else value for value in values)}",
             highlight=False,
             soft_wrap=True,
         )

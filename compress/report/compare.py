@@ -17,6 +17,7 @@ from compress.metrics.intervals import paired_difference, unpaired_difference
 from compress.report.colors import COLORS
 from compress.report.file import COMPARISON, TEMPLATES
 from compress.report.schema import Report
+from compress.report.table import between, mcnemar_text
 from compress.templates import render
 
 ELSEWHERE = ("workspace", "exported", "deploy.name")  # settings that say where a run is, not what it does
@@ -52,7 +53,7 @@ class Difference:
     def text(self) -> str:
         """The difference in words."""
         low, high = self.interval
-        p = "" if self.p is None else f", McNemar p {'< 0.001' if self.p < 0.001 else f'= {self.p:.2g}'}"
+        p = "" if self.p is None else f", {mcnemar_text(self.p)}"
         return f"{self.points:+.1f} points ({low:.1f} to {high:.1f}){p}"
 
 
@@ -128,13 +129,12 @@ def page(sides: Sequence[Side]) -> str:
 
 def _row(side: Side, text: str) -> list[str]:
     model = side.report.deployed_model
-    low, high = model.test.accuracy_ci95
     return [
         side.name,
         model.id,
         f"{side.report.teacher.test.accuracy:.4f}",
         f"{model.test.accuracy:.4f}",
-        f"{low:.3f}-{high:.3f}",
+        between(model.test.accuracy_ci95),
         text,
         decimal(model.size_bytes),
         f"{model.p50_ms():.3f} ms",

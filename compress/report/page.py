@@ -12,7 +12,7 @@ from compress.report.charts.accuracy import calibration, latency_front, recalls,
 from compress.report.charts.confusion import confusions
 from compress.report.charts.cost import latencies, layers
 from compress.report.charts.data import class_counts
-from compress.report.charts.style import Absent, Chart, as_inline_svg, as_png, as_svg
+from compress.report.charts.style import Absent, Chart, as_inline_svg, as_png
 from compress.report.charts.training import training
 from compress.report.charts.trials import trials
 from compress.report.colors import COLORS
@@ -47,7 +47,7 @@ def write(folder: Path, report: Report, evidence: Evidence) -> None:
     (folder / PLOTS).mkdir()
     for chart in (chart for found in sections.values() for chart in found if isinstance(chart, Chart)):
         (folder / PLOTS / f"{chart.name}.png").write_bytes(as_png(chart))
-        (folder / PLOTS / f"{chart.name}.svg").write_bytes(as_svg(chart).encode())
+        (folder / PLOTS / f"{chart.name}.svg").write_bytes(chart.svg.encode())
     (folder / PAGE).write_bytes(page(report, evidence, sections).encode())
     (folder / MARKDOWN).write_bytes(markdown(report).encode())
 

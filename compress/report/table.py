@@ -58,23 +58,27 @@ def comparison_lines(report: Report) -> list[str]:
     test = report.deployed_model.test
     if test.vs_teacher is None:
         return []
-    p = test.vs_teacher.mcnemar_p
     return [
         f"{report.deployed} against the teacher: {100 * test.flips_vs_teacher:.1f} % of answers changed, "
-        f"McNemar p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
+        f"{mcnemar_text(test.vs_teacher.mcnemar_p)}"
     ]
+
+
+def mcnemar_text(p: float) -> str:
+    """Return the p-value of McNemar's test in words."""
+    return f"McNemar p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
 
 
 def metrics_table(metrics: Metrics) -> Table:
     """Return a table of metrics, one row per class."""
-    title = f"accuracy {metrics.accuracy:.4f} {_between(metrics.accuracy_ci95)} on {counted(metrics.n, 'image')}"
+    title = f"accuracy {metrics.accuracy:.4f} {between(metrics.accuracy_ci95)} on {counted(metrics.n, 'image')}"
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False)
     for heading in ("class", "images", "precision", "recall", "95 %", "F1"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name, row in list(metrics.classes.items())[:MAX_ROWS]:
         scores = ["-"] * 4
         if row.recall_ci95 is not None:  # the class has images
-            scores = [f"{row.precision:.4f}", f"{row.recall:.4f}", _between(row.recall_ci95), f"{row.f1:.4f}"]
+            scores = [f"{row.precision:.4f}", f"{row.recall:.4f}", between(row.recall_ci95), f"{row.f1:.4f}"]
         table.add_row(Text(name), f"{row.n:,}", *scores)
     if len(metrics.classes) > MAX_ROWS:
         table.add_row(f"... {len(metrics.classes) - MAX_ROWS} more")
@@ -84,7 +88,7 @@ def metrics_table(metrics: Metrics) -> Table:
 def metrics_lines(metrics: Metrics) -> list[str]:
     """Return lines on all classes together: macro F1, calibration, and the pairs that are confused most often."""
     lines = [
-        f"macro F1 {metrics.f1:.4f} {_between(metrics.f1_ci95)}, log loss {metrics.log_loss:.4f} nats, "
+        f"macro F1 {metrics.f1:.4f} {between(metrics.f1_ci95)}, log loss {metrics.log_loss:.4f} nats, "
         f"expected calibration error {metrics.calibration_error:.4f}"
     ]
     names, confusion = list(metrics.classes), metrics.confusion or ()
@@ -94,5 +98,6 @@ def metrics_lines(metrics: Metrics) -> list[str]:
     return lines
 
 
-def _between(bounds: Sequence[float]) -> str:
+def between(bounds: Sequence[float]) -> str:
+    """Return the two ends of an interval of fractions."""
     return f"{bounds[0]:.3f}-{bounds[1]:.3f}"

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from matplotlib.ticker import FuncFormatter
 
 from compress.report.charts.style import (
+    CLASS_ROW,
+    CLASSES,
     Absent,
     Chart,
     color,
@@ -15,13 +17,12 @@ from compress.report.charts.style import (
     finish,
     logarithmic,
     markers_of,
+    rows,
     short,
 )
 from compress.report.schema import Model, Report
 
 PERCENT = FuncFormatter(lambda value, _: f"{100 * value:g} %")
-CLASSES = 50  # in the figure of recalls: the lowest
-ROW = 0.19  # inches for each
 
 
 def latency_front(report: Report) -> Chart:
@@ -84,12 +85,12 @@ def recalls(report: Report) -> Chart | Absent:
     name, shown = "recall", [report.deployed_model]
     if report.deployed != report.teacher.id:
         shown.insert(0, report.teacher)
-    rows = {key: row for key, row in shown[-1].test.classes.items() if row.recall is not None}
-    if not rows:
+    known = {key: row for key, row in shown[-1].test.classes.items() if row.recall is not None}
+    if not known:
         return Absent(name, "no class has test images")
-    lowest = sorted(rows, key=lambda key: rows[key].recall or 0.0)[:CLASSES]
+    lowest = sorted(known, key=lambda key: known[key].recall or 0.0)[:CLASSES]
     colors, markers = colors_of(report.models), markers_of(report.models)
-    with drawing(height=1.1 + ROW * len(lowest)) as (figure, axes):
+    with drawing(height=1.1 + CLASS_ROW * len(lowest)) as (figure, axes):
         for number, model in enumerate(shown):
             for place, key in enumerate(lowest):
                 row = model.test.classes[key]
@@ -104,12 +105,10 @@ def recalls(report: Report) -> Chart | Absent:
                     linestyle="none",
                     label=model.id if place == 0 else None,
                 )
-        axes.set_yticks(range(len(lowest)), [short(key) for key in lowest])
-        axes.set_ylim(len(lowest) - 0.4, -0.6)
+        rows(axes, [short(key) for key in lowest])
         axes.xaxis.set_major_formatter(PERCENT)
-        axes.grid(axis="y", visible=False)
         finish(axes, "recall on the test images", "")
-    which = f"the {CLASSES} lowest of {len(rows)} classes" if len(rows) > len(lowest) else "each class"
+    which = f"the {CLASSES} lowest of {len(known)} classes" if len(known) > len(lowest) else "each class"
     return Chart(name, f"Recall on the test images, with its 95 % interval, of {which}, the lowest on top.", figure)
 
 

@@ -19,6 +19,7 @@ from compress.report.charts.style import (
     finish,
     logarithmic,
     network_of,
+    rows,
     short,
 )
 from compress.report.schema import Report
@@ -34,23 +35,21 @@ def latencies(report: Report, measured: Sequence[Latencies]) -> list[Chart]:
 
 
 def _latency(report: Report, measured: Sequence[Latencies], provider: str, threads: int, batch: int) -> Chart:
-    rows = {row.model: row for row in measured if (row.provider, row.threads, row.batch) == (provider, threads, batch)}
-    models = [model for model in report.models if model.id in rows]
+    found = {row.model: row for row in measured if (row.provider, row.threads, row.batch) == (provider, threads, batch)}
+    models = [model for model in report.models if model.id in found]
     colors = colors_of(report.models)
     where = provider.removesuffix(PROVIDER)
     with drawing(height=0.9 + ROW * len(models)) as (figure, axes):
         for place, model in enumerate(models):
-            times = np.array(rows[model.id].samples_ns) / 1e6
+            times = np.array(found[model.id].samples_ns) / 1e6
             edges = np.percentile(times, [0, 5, 25, 50, 75, 95, 100])
             for low, high, width in ((0, 6, 0.8), (1, 5, 3.0), (2, 4, 7.0)):
                 axes.plot(
                     edges[[low, high]], [place, place], color=colors[model.id], linewidth=width, solid_capstyle="butt"
                 )
             axes.plot(edges[3], place, color=color("paper"), marker="|", markersize=7, markeredgewidth=1.6)
-        axes.set_yticks(range(len(models)), [model.id for model in models])
-        axes.set_ylim(len(models) - 0.4, -0.6)
+        rows(axes, [model.id for model in models])
         logarithmic(axes)
-        axes.grid(axis="y", visible=False)
         finish(axes, f"{where}, {counted(threads, 'thread')}, {counted(batch, 'image')} per call: ms per call", "")
     caption = (
         f"{where}, {counted(threads, 'thread')}, {counted(batch, 'image')} per call: the times of all calls. The "

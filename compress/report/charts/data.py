@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 from matplotlib.ticker import FuncFormatter
 
-from compress.report.charts.style import Absent, Chart, color, drawing, finish, short
+from compress.report.charts.style import CLASS_ROW, CLASSES, Absent, Chart, color, drawing, finish, rows, short
 
-CLASSES = 50  # in the figure: the smallest
-ROW = 0.19  # inches for each
 SPLITS = {"train": "blue", "validation": "green", "test": "gold"}
 
 
@@ -20,17 +18,15 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Chart | Absent:
         return Absent(name, "the report does not count classes: it was made by an earlier version")
     smallest = sorted(counts, key=lambda key: sum(counts[key].values()))[:CLASSES]
     shown = [key for key in counts if key in set(smallest)]
-    with drawing(height=1.1 + ROW * len(shown)) as (figure, axes):
+    with drawing(height=1.1 + CLASS_ROW * len(shown)) as (figure, axes):
         left = [0] * len(shown)
         for split, shade in SPLITS.items():
             widths = [counts[key].get(split, 0) for key in shown]
             axes.barh(range(len(shown)), widths, left=left, color=color(shade), height=0.75, label=split)
             left = [before + width for before, width in zip(left, widths, strict=True)]
-        axes.set_yticks(range(len(shown)), [short(key) for key in shown])
-        axes.set_ylim(len(shown) - 0.4, -0.6)
+        rows(axes, [short(key) for key in shown])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.locator_params(axis="x", nbins=5)
-        axes.grid(axis="y", visible=False)
         finish(axes, "images", "")
     which = f"the {CLASSES} smallest of {len(counts)} classes" if len(counts) > CLASSES else "each class"
     return Chart(name, f"How many images {which} has in each split.", figure)

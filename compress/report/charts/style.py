@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ FP32 = "fp32"
 WIDTH, HEIGHT = 4.6, 3.1  # inches: in print, and on a phone, text keeps its size
 DPI = 200  # of PNG
 FEW, MANY = 5, 500  # times its least that an axis's most is: below, ticks are close; above, at 1 and 10 alone
+CLASSES, CLASS_ROW = 50, 0.19  # in a figure with a row for each class: how many at most, and inches for each
 NAME = 16  # characters of a class or layer that a figure has room for
 
 
@@ -41,6 +43,11 @@ class Chart:
     name: str
     caption: str
     figure: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as an SVG file, whose text is text: drawn once, for its file and for the page."""
+        return _saved(self, "svg", metadata={"Date": None, "Creator": None, "Title": self.name}).decode()
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,13 @@ def finish(axes: Axes, x: str, y: str, legend: bool = True) -> None:
     if legend and labels:
         columns = 3 if max(map(len, labels)) <= NAME else 2
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.6)
+
+
+def rows(axes: Axes, names: Sequence[str]) -> None:
+    """Give axes a row for each name, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
 
 
 def logarithmic(axes: Axes) -> None:
@@ -125,15 +139,9 @@ def as_png(chart: Chart) -> bytes:
     return _saved(chart, "png", dpi=DPI, metadata={"Software": None})
 
 
-def as_svg(chart: Chart) -> str:
-    """Return a figure as an SVG file, whose text is text."""
-    return _saved(chart, "svg", metadata={"Date": None, "Creator": None, "Title": chart.name}).decode()
-
-
 def as_inline_svg(chart: Chart) -> str:
     """Return a figure as an element of a page, in the page's colours, which are its variables named as in COLORS."""
-    svg = as_svg(chart)
-    svg = svg[svg.index("<svg") :].rstrip()
+    svg = chart.svg[chart.svg.index("<svg") :].rstrip()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 aria-hidden="true"', svg, count=1)
