@@ -31,9 +31,11 @@ def save(model: Any, path: Path) -> None:
 
 
 def load(network: Network) -> Any:
-    """Rebuild a trained Keras model."""
-    if network.widths:
-        raise NotImplementedError(f"{network.name}: no network is cut to widths yet: {network.widths}")
+    """Rebuild a trained Keras model, with the widths that it has been cut to."""
     model = build(network.family, network.architecture, network.options, network.image_shape, network.classes)
+    if network.widths:
+        from compress.graphs.surgery import rebuilt
+
+        model = rebuilt(model, network.widths)
     model.set_weights(list(load_arrays(network.weights).values()))
     return model

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from compress.arrays import save_array
-from compress.artifacts import OnnxModel
 from compress.context import Context
 from compress.data.augmentation import Augmentation, view_of
 from compress.data.images import Images, in_batches
-from compress.onnx_tools.sessions import open_session
-from compress.onnx_tools.signature import INPUT, LOGITS
+
+Source = Callable[[np.ndarray], np.ndarray]  # from images `(n, height, width, channels) uint8` to logits `(n, classes)`
 
 
 def logits_of_views(
-    source: OnnxModel, images: Images, count: int, augmentation: Augmentation, context: Context
+    source: Source, images: Images, count: int, augmentation: Augmentation, context: Context
 ) -> list[np.ndarray]:
     """Return the source's logits for each view, `count` arrays of `(n, classes) float32`.
 
     View 0 is the images as they are; view v is what `Batches` makes of them in view v, with their indices as draw ids.
     Logits that an interrupted run has left in the checkpoint folder are not computed again.
     """
-    session = open_session(source.file)
 
     def make(view: int, file: Path) -> None:
         parts: list[np.ndarray] = []
         done = 0
         for batch in in_batches(images):
             changed = view_of(batch, view, done, augmentation, context.seed)
-            parts.append(session.run([LOGITS], {INPUT: changed})[0])
+            parts.append(source(changed))
             done += len(batch)
             context.progress(0.0, f"logits of the source, {(view + done / len(images)) / count:.0%}")
         save_array(file, np.concatenate(parts))

@@ -1,22 +1,38 @@
-"""Prune a network by magnitude: most weights of every kernel become zero, the rest make up for it."""
+"""Prune a network: remove filters, set weights to zero, or both; what is left learns to answer as before."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
-from compress.training.settings import Engine, LabelSettings
+from compress.distillation.settings import FollowingSettings
+from compress.pruning.settings import FilterSettings
+from compress.training.settings import Engine
+
+Method = Literal["filters", "magnitude", "both"]
 
 
-class Config(LabelSettings):
-    """How sparse the network becomes, and how it is trained meanwhile."""
+class Config(FilterSettings, FollowingSettings):
+    """What is removed, and how the rest is trained."""
 
+    method: Method = Field(
+        "magnitude",
+        description="filters: whole filters are removed, which makes the network faster; magnitude: the smallest "
+        "weights of each kernel become zero, which makes its file smaller; both: the one, then the other.",
+    )
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
     learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the learning rate.")
+    views: int = Field(
+        4,
+        ge=1,
+        le=1000,
+        description="Views of every image, itself and augmented ones; an epoch takes the next of them.",
+    )
     sparsity: float = Field(0.8, gt=0, lt=1, description="Fraction of every kernel's weights that become zero.")
     dense_ends: bool = Field(
         False,
@@ -36,42 +52,50 @@ class Config(LabelSettings):
 def run(
     config: Config, balance: Balance, train: Engine, network: Network, data: Dataset, out: Path, context: Context
 ) -> Network:
-    """Write the pruned network's weights: the same architecture, its kernels mostly zero."""
+    """Write the pruned network's weights: fewer filters, kernels mostly zero, or both."""
     import dataclasses
 
-    from compress import networks, pruning
+    from compress import networks
+    from compress.data.images import images_of
+    from compress.distillation.following import Following
+    from compress.pruning import masks
+    from compress.pruning.filters import without_filters
+    from compress.pruning.sample import Sample
     from compress.tensorflow import start_afresh
+    from compress.training.evaluation import forward_of
     from compress.training.fall import shortest
-    from compress.training.supervised import fit_to_labels, label_batches
 
     start_afresh(context.seed)
-    batches = label_batches(data, config, balance, context.seed)
-    ramp_steps = max(1, round(shortest(config.schedule, config.epochs, batches.steps) * batches.steps * config.ramp))
-    model = pruning.with_masks(
-        networks.load(network),
-        config.sparsity,
-        min(config.initial_sparsity, config.sparsity),
-        ramp_steps,
-        config.updates,
-        config.dense_ends,
-    )
-    fitted = fit_to_labels(
-        model,
-        batches,
-        data,
-        config,
-        train,
-        context,
-        callbacks=[pruning.callback()],
-        may_stop_from=min(ramp_steps // batches.steps, config.epochs - 1),
-        metric=balance.metric,
-    )
-    networks.save(pruning.without_masks(model), out / "weights.npz")
+    model, widths = networks.load(network), network.widths
+    following = Following(forward_of(model), config, balance, data, context, every_view=False)
+    if config.method != "magnitude":
+        images = images_of(data, "train")[: config.importance_images]  # the splits are shuffled
+        sample = Sample(images, data.labels("train")[: len(images)], context.seed)
+        model, removed = without_filters(model, config, sample, context)
+        widths = {**widths, **removed}
+    callbacks, may_stop_from = [], 0
+    if config.method != "filters":
+        steps = following.batches.steps
+        ramp_steps = max(1, round(shortest(config.schedule, config.epochs, steps) * steps * config.ramp))
+        model = masks.with_masks(
+            model,
+            config.sparsity,
+            min(config.initial_sparsity, config.sparsity),
+            ramp_steps,
+            config.updates,
+            config.dense_ends,
+        )
+        callbacks, may_stop_from = [masks.callback()], min(ramp_steps // steps, config.epochs - 1)
+    fitted = following.fit(model, train, callbacks=callbacks, may_stop_from=may_stop_from)
+    if config.method != "filters":
+        model = masks.without_masks(model)
+    networks.save(model, out / "weights.npz")
     return dataclasses.replace(
         network,
         name=context.product or f"{network.name}-pruned",
         stage=context.stage,
         weights=out / "weights.npz",
+        widths=widths,
         history=fitted.history,
         precision={fitted.name: fitted.precision},
         limits={fitted.name: fitted.limit},

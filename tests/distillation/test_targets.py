@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from compress.artifacts import OnnxModel
 from compress.context import Context
 from compress.data.augmentation import Augmentation
 from compress.data.batches import Batches, Epoch
@@ -14,7 +12,6 @@ from compress.distillation.targets import logits_of_views
 
 N = 150  # more than are read at once
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, 16, 16, 1), np.uint8)
-SOURCE = OnnxModel("toy", "stage", "fp32", (16, 16, 1), 256, Path("none"))
 
 
 class Mirror:
@@ -23,16 +20,9 @@ class Mirror:
     def __init__(self) -> None:
         self.calls = 0
 
-    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         self.calls += 1
-        return [feed["image"].reshape(len(feed["image"]), -1).astype(np.float32)]
-
-
-@pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch) -> Mirror:
-    mirror = Mirror()
-    monkeypatch.setattr("compress.distillation.targets.open_session", lambda file: mirror)
-    return mirror
+        return images.reshape(len(images), -1).astype(np.float32)
 
 
 def context(folder: Path) -> Context:
@@ -40,9 +30,9 @@ def context(folder: Path) -> Context:
 
 
 def test_the_first_view_is_the_images_and_the_others_are_what_batches_make_of_them(
-    source: Mirror, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    logits = logits_of_views(SOURCE, IMAGES, 3, Augmentation(), context(tmp_path))
+    logits = logits_of_views(Mirror(), IMAGES, 3, Augmentation(), context(tmp_path))
 
     np.testing.assert_array_equal(logits[0], IMAGES.reshape(N, -1))
 
@@ -56,12 +46,13 @@ def test_the_first_view_is_the_images_and_the_others_are_what_batches_make_of_th
         np.testing.assert_array_equal(pixels.numpy().reshape(len(pixels), -1), of_source)
 
 
-def test_views_that_an_interrupted_try_has_left_are_not_computed_again(source: Mirror, tmp_path: Path) -> None:
-    before = logits_of_views(SOURCE, IMAGES, 2, Augmentation(), context(tmp_path))
+def test_views_that_an_interrupted_try_has_left_are_not_computed_again(tmp_path: Path) -> None:
+    source = Mirror()
+    before = logits_of_views(source, IMAGES, 2, Augmentation(), context(tmp_path))
     calls = source.calls
     (tmp_path / "logits1.npy").unlink()
 
-    after = logits_of_views(SOURCE, IMAGES, 2, Augmentation(), context(tmp_path))
+    after = logits_of_views(source, IMAGES, 2, Augmentation(), context(tmp_path))
 
     assert source.calls == calls + calls // 2
     for left, right in zip(before, after, strict=True):

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import networks, pruning
+from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.pruning import masks
 from compress.stages import prune
 from compress.training.settings import Engine, Schedule
 
@@ -35,13 +36,13 @@ def test_the_ramp_is_over_within_the_only_epoch(
     monkeypatch: pytest.MonkeyPatch, network: Network, data: Dataset, context: Context, tmp_path: Path
 ) -> None:
     ends: list[int] = []
-    with_masks = pruning.with_masks
+    with_masks = masks.with_masks
 
     def noted(model: Any, sparsity: float, initial: float, end_step: int, *others: Any) -> Any:
         ends.append(end_step)
         return with_masks(model, sparsity, initial, end_step, *others)
 
-    monkeypatch.setattr(pruning, "with_masks", noted)
+    monkeypatch.setattr(masks, "with_masks", noted)
     steps = math.ceil(data.sizes["train"] / 2)
 
     config = prune.Config(epochs=1, batch_size=2, sparsity=0.75, ramp=0.5)

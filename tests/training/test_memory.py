@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import pruning
 from compress.errors import MachineError
+from compress.pruning import masks
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import memory
 from compress.training.trained_model import TrainedModel
@@ -140,7 +140,7 @@ def test_parts_are_processed_one_after_the_other() -> None:
 def test_a_batch_in_parts_is_one_step_of_the_pruning_schedule(parts: int) -> None:
     start_afresh(0)
     student = plain.build((8, 8, 1), 3, width=3, blocks=2)
-    model = pruning.with_masks(student, 0.8, 0.5, end_step=8, updates=2)  # masks at steps 4 and 8
+    model = masks.with_masks(student, 0.8, 0.5, end_step=8, updates=2)  # masks at steps 4 and 8
     trained = TrainedModel(model.inputs, model.outputs)
     trained.parts = parts
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -151,7 +151,7 @@ def test_a_batch_in_parts_is_one_step_of_the_pruning_schedule(parts: int) -> Non
 
     after = []
     for _ in range(5):
-        trained.fit(batch, verbose=0, callbacks=[pruning.callback()])
+        trained.fit(batch, verbose=0, callbacks=[masks.callback()])
         _, mask, _ = layer.pruning_vars[0]
         after.append((int(layer.pruning_step), int((mask.numpy() == 0).any())))
 

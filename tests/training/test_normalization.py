@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import pruning
 from compress.data.batches import Batches, Epoch
+from compress.pruning import masks
 from compress.tensorflow import keras, start_afresh
 from compress.training.normalization import estimator_of
 from students import plain
@@ -79,7 +79,7 @@ def test_a_batch_in_parts_gives_the_same_mean(parts: int) -> None:
 
 def test_what_is_frozen_and_the_masks_stay_as_they_are() -> None:
     start_afresh(0)
-    model = pruning.with_masks(plain.build((8, 8, 1), 3, width=3, blocks=2), 0.8, 0.5, end_step=6, updates=6)
+    model = masks.with_masks(plain.build((8, 8, 1), 3, width=3, blocks=2), 0.8, 0.5, end_step=6, updates=6)
     norms: list[Any] = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     norms[0].trainable = False
     for layer in model.layers:

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress import pruning
+from compress.pruning import masks
 from compress.tensorflow import keras, start_afresh
 from students import plain
 
 
 def pruned_kernels(sparsity: float, dense_ends: bool = False) -> list[np.ndarray]:
     start_afresh(0)
-    model = pruning.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, 6, 3, dense_ends)
+    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, 6, 3, dense_ends)
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     images, targets = np.random.default_rng(0).random((32, 16, 16, 1)), np.eye(3)[np.arange(32) % 3]
-    model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[pruning.callback()])
-    return [layer.kernel.numpy() for layer in pruning.without_masks(model).layers if hasattr(layer, "kernel")]
+    model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[masks.callback()])
+    return [layer.kernel.numpy() for layer in masks.without_masks(model).layers if hasattr(layer, "kernel")]
 
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.97])
@@ -38,18 +38,18 @@ def test_the_largest_weights_are_the_ones_kept() -> None:
     start_afresh(0)
     model = plain.build((16, 16, 1), 3, width=3)
     before = model.get_layer("block2_conv1").kernel.numpy()
-    masked = pruning.with_masks(model, 0.8, 0.8, end_step=1, updates=1)
+    masked = masks.with_masks(model, 0.8, 0.8, end_step=1, updates=1)
     masked.compile(keras.optimizers.SGD(0.0), keras.losses.CategoricalCrossentropy(from_logits=True))
-    masked.fit(np.zeros((2, 16, 16, 1)), np.eye(3)[:2], epochs=2, verbose=0, callbacks=[pruning.callback()])
+    masked.fit(np.zeros((2, 16, 16, 1)), np.eye(3)[:2], epochs=2, verbose=0, callbacks=[masks.callback()])
 
-    after = pruning.without_masks(masked).get_layer("block2_conv1").kernel.numpy()
+    after = masks.without_masks(masked).get_layer("block2_conv1").kernel.numpy()
     threshold = np.abs(before)[after != 0].min()
     assert np.all(np.abs(before)[after == 0] <= threshold)
 
 
 def test_the_stripped_model_has_the_weights_of_the_plain_architecture(tmp_path: Path) -> None:
     model = plain.build((16, 16, 1), 3)
-    stripped = pruning.without_masks(pruning.with_masks(plain.build((16, 16, 1), 3), 0.5, 0.5, 2, 1))
+    stripped = masks.without_masks(masks.with_masks(plain.build((16, 16, 1), 3), 0.5, 0.5, 2, 1))
 
     assert [w.shape for w in stripped.get_weights()] == [w.shape for w in model.get_weights()]
     assert stripped.count_params() == model.count_params()
@@ -58,15 +58,13 @@ def test_the_stripped_model_has_the_weights_of_the_plain_architecture(tmp_path: 
 def test_weights_that_are_set_after_training_are_masked_too() -> None:
     """As a moving average is, which still holds something of what was pruned since."""
     start_afresh(0)
-    model = pruning.with_masks(plain.build((16, 16, 1), 3, width=3), 0.8, 0.8, end_step=1, updates=1)
+    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), 0.8, 0.8, end_step=1, updates=1)
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
-    model.fit(
-        np.zeros((4, 16, 16, 1)), np.eye(3)[[0, 1, 2, 0]], batch_size=2, verbose=0, callbacks=[pruning.callback()]
-    )
+    model.fit(np.zeros((4, 16, 16, 1)), np.eye(3)[[0, 1, 2, 0]], batch_size=2, verbose=0, callbacks=[masks.callback()])
     for layer in model.layers:
         for weight, _, _ in getattr(layer, "pruning_vars", []):
             weight.assign(np.ones(weight.shape))
 
-    kernels = [layer.kernel.numpy() for layer in pruning.without_masks(model).layers if hasattr(layer, "kernel")]
+    kernels = [layer.kernel.numpy() for layer in masks.without_masks(model).layers if hasattr(layer, "kernel")]
 
     assert all(np.count_nonzero(kernel) <= np.ceil(0.2 * kernel.size) for kernel in kernels)

@@ -1,0 +1,1 @@
+"""Keras graphs: which of their channels belong together, and networks with fewer channels."""

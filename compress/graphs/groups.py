@@ -1,0 +1,279 @@
+"""Which channels of a Keras graph belong together, so that they can only be removed together.
+
+A channel that a convolution or dense layer makes goes through normalization, activations and pooling to whatever takes
+it. Where branches are added, a channel of one is coupled to one of each other (Liu et al., "Group Fisher Pruning for
+Practical Network Compression", 2021). Each channel is followed by itself, so that parts of a concatenation are told
+apart, and so are the rows of a dense layer behind a flattened image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from compress.graphs.channels import Channels
+from compress.tensorflow import keras
+
+Axes = tuple[Mapping[int, np.ndarray], ...]  # of each of a layer's weights: the axes that run over channels, and which
+
+L = keras.layers
+PER_CHANNEL = {
+    *(L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.GaussianNoise, L.GaussianDropout, L.ActivityRegularization),
+    *(L.ReLU, L.LeakyReLU, L.ELU, L.ThresholdedReLU),
+    *(L.MaxPooling1D, L.MaxPooling2D, L.AveragePooling1D, L.AveragePooling2D),
+    *(L.GlobalMaxPooling1D, L.GlobalMaxPooling2D, L.GlobalAveragePooling1D, L.GlobalAveragePooling2D),
+    *(L.ZeroPadding1D, L.ZeroPadding2D, L.Cropping1D, L.Cropping2D, L.UpSampling1D, L.UpSampling2D, L.Resizing),
+}
+"""Layers without weights that make of each channel one of its own."""
+
+MERGING = {L.Add, L.Subtract, L.Multiply, L.Average, L.Maximum, L.Minimum}
+RESHAPING = {L.Flatten, L.Reshape, L.Permute}
+POINTWISE = {
+    *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "silu", "mish", "sigmoid", "tanh"),
+    *("hard_sigmoid", "softplus", "softsign", "exponential"),
+}
+"""Activations that are applied to each value by itself, unlike softmax."""
+
+
+class UnknownLayerError(Exception):
+    """A layer whose channels cannot be followed; its text says why."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels, by their numbers, that the same layers make together: any of them can be removed, from all of these."""
+
+    layers: tuple[str, ...]
+    channels: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The group's name: those of its layers."""
+        return " + ".join(self.layers)
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The channels of a graph, coupled ones under one number from 0 to `count` - 1.
+
+    `made` are the channels that each convolution or dense layer makes, in order; `axes` are the axes of each layer's
+    weights that run over channels; `places` is at how many places of the image each layer computes, in all its calls;
+    `groups` are the channels that can be removed, in the order of the graph; `whole` says of layers with channels that
+    cannot be removed, other than the logits, why.
+    """
+
+    count: int
+    made: Mapping[str, np.ndarray]
+    axes: Mapping[str, Axes]
+    places: Mapping[str, int]
+    groups: tuple[Group, ...]
+    whole: Mapping[str, str]
+
+
+def coupling_of(model: Any) -> Coupling:
+    """Return the coupled channels of a functional Keras graph, channels last, without nested models.
+
+    A layer of an unknown kind makes all channels that go in or come out stay. So do the model's inputs and outputs.
+    """
+    found = _Graph()
+    for tensor in model.inputs:
+        found.tensors[id(tensor)] = found.channels.new(tensor.shape[-1], "the images' channels stay")
+    for node in _in_order(model):
+        found.add(node)
+    for tensor in model.outputs:
+        found.channels.keep(found.tensors[id(tensor)], "")
+    return found.coupling()
+
+
+def _in_order(model: Any) -> Iterable[Any]:
+    """Yield the calls of a graph's layers, each after those whose outputs it takes."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+
+
+@dataclass
+class _Graph:
+    """A graph whose layers are added one by one: the channels of its tensors' last axes, by the tensors' ids."""
+
+    channels: Channels = field(default_factory=Channels)
+    tensors: dict[int, np.ndarray] = field(default_factory=dict)
+    made: dict[str, np.ndarray] = field(default_factory=dict)
+    axes: dict[str, Axes] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, node: Any) -> None:
+        """Add a call of a layer."""
+        layer, outputs = node.layer, _flat(node.outputs)
+        taken = [self.tensors[id(tensor)] for tensor in node.keras_inputs]
+        computed = node.keras_inputs if isinstance(layer, L.Conv2DTranspose) else outputs
+        self.places[layer.name] += math.prod(computed[0].shape[1:-1])
+        try:
+            if len(outputs) != 1 or getattr(layer, "data_format", None) == "channels_first":
+                raise UnknownLayerError("has several outputs" if len(outputs) != 1 else "has its channels first")
+            self.tensors[id(outputs[0])] = self._given(layer, taken, node)
+        except UnknownLayerError as error:
+            reason = f"{layer.name} ({type(layer).__name__}) {error}"
+            for channels in (*taken, self.made.get(layer.name, np.array([], int))):
+                self.channels.keep(channels, reason)
+            for tensor in outputs:
+                self.tensors[id(tensor)] = self.channels.new(tensor.shape[-1] or 1, reason)
+
+    def _given(self, layer: Any, taken: Sequence[np.ndarray], node: Any) -> np.ndarray:
+        """Return the channels that a call of a layer gives; those that have to go together are coupled."""
+        kind = type(layer)
+        if kind in MERGING:
+            return self._merged(taken)
+        if kind is L.Concatenate:
+            axis, rank = layer.axis, len(node.outputs.shape)
+            return np.concatenate(taken) if axis in (-1, rank - 1) else self._merged(taken)
+        if len(taken) != 1:
+            raise UnknownLayerError("takes several inputs, and how it joins them is not known")
+        [channels] = taken
+        if kind in PER_CHANNEL or (kind is L.Activation and _is_pointwise(layer)):
+            return channels
+        if kind is L.Rescaling and np.ndim(layer.scale) == np.ndim(layer.offset) == 0:
+            return channels
+        if kind in RESHAPING:
+            return _reshaped(layer, channels, node)
+        if kind not in WEIGHTED:
+            raise UnknownLayerError("is of a kind whose channels cannot be followed")
+        return self._through_weights(layer, channels)
+
+    def _merged(self, taken: Sequence[np.ndarray]) -> np.ndarray:
+        if len({len(channels) for channels in taken}) > 1:
+            raise UnknownLayerError("spreads one channel over many")
+        for channels in taken[1:]:
+            self.channels.couple(taken[0], channels)
+        return taken[0]
+
+    def _through_weights(self, layer: Any, channels: np.ndarray) -> np.ndarray:
+        """Follow channels through a layer with weights; those of all its calls are coupled."""
+        if type(layer) in MAKERS and layer.name not in self.made:
+            self.made[layer.name] = self.channels.new(layer.units if type(layer) is L.Dense else layer.filters)
+        if not _is_pointwise(layer):
+            raise UnknownLayerError("has an activation over all channels")
+        axes, given = WEIGHTED[type(layer)](layer, channels, self.made.get(layer.name))
+        if layer.name in self.axes:
+            for before, now in zip(self.axes[layer.name], axes, strict=True):
+                for axis in before:
+                    self.channels.couple(before[axis], now[axis])
+        else:
+            self.axes[layer.name] = axes
+        return given
+
+    def coupling(self) -> Coupling:
+        """Return what has been found, coupled channels under the same number."""
+        numbers, reasons = self.channels.resolved()
+        makers: dict[int, list[str]] = defaultdict(list)
+        for name, channels in self.made.items():
+            for number in dict.fromkeys(numbers[channels].tolist()):
+                makers[number].append(name)
+        groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        whole: dict[str, str] = {}
+        for number, names in makers.items():
+            if number not in reasons:
+                groups[tuple(names)].append(number)
+            elif reasons[number]:
+                whole |= dict.fromkeys(names, reasons[number])
+        return Coupling(
+            count=int(numbers.max()) + 1,
+            made={name: numbers[channels] for name, channels in self.made.items()},
+            axes={
+                name: tuple({axis: numbers[channels] for axis, channels in axes.items()} for axes in per_weight)
+                for name, per_weight in self.axes.items()
+            },
+            places=dict(self.places),
+            groups=tuple(Group(names, np.array(channels)) for names, channels in groups.items()),
+            whole=whole,
+        )
+
+
+def _flat(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+
+
+def _is_pointwise(layer: Any) -> bool:
+    activation = getattr(layer, "activation", None)
+    return activation is None or getattr(activation, "__name__", "") in POINTWISE
+
+
+def _reshaped(layer: Any, channels: np.ndarray, node: Any) -> np.ndarray:
+    """Return the channels of the last axis behind a layer that moves values but does not change any."""
+    before = node.keras_inputs[0].shape[1:]
+    if None in before:
+        raise UnknownLayerError("takes images of any size")
+    values = np.broadcast_to(channels, before)
+    if type(layer) is L.Permute:
+        values = values.transpose([axis - 1 for axis in layer.dims])
+    else:
+        values = values.reshape(node.outputs.shape[1:])
+    rows = values.reshape(-1, values.shape[-1])
+    if (rows != rows[0]).any():
+        raise UnknownLayerError("takes channels apart")
+    return rows[0]
+
+
+def _product(layer: Any, channels: np.ndarray, new: np.ndarray) -> tuple[Axes, np.ndarray]:
+    """Convolution or dense layer: a kernel `(..., in, out)` and a bias `(out,)`."""
+    if getattr(layer, "groups", 1) != 1:
+        raise UnknownLayerError("works on groups of channels")
+    rank = len(layer.kernel.shape)
+    return ({rank - 2: channels, rank - 1: new}, {0: new})[: len(layer.weights)], new
+
+
+def _transposed(layer: Any, channels: np.ndarray, new: np.ndarray) -> tuple[Axes, np.ndarray]:
+    return ({2: new, 3: channels}, {0: new})[: len(layer.weights)], new
+
+
+def _depthwise(layer: Any, channels: np.ndarray, new: None) -> tuple[Axes, np.ndarray]:
+    given = np.repeat(channels, layer.depth_multiplier)
+    return ({2: channels}, {0: given})[: len(layer.weights)], given
+
+
+def _separable(layer: Any, channels: np.ndarray, new: np.ndarray) -> tuple[Axes, np.ndarray]:
+    between = np.repeat(channels, layer.depth_multiplier)
+    return ({2: channels}, {2: between, 3: new}, {0: new})[: len(layer.weights)], new
+
+
+def _normalization(layer: Any, channels: np.ndarray, new: None) -> tuple[Axes, np.ndarray]:
+    if list(layer.axis) != [layer.input_spec.ndim - 1]:
+        raise UnknownLayerError("normalizes over another axis")
+    return tuple({0: channels} for _ in layer.weights), channels
+
+
+def _slopes(layer: Any, channels: np.ndarray, new: None) -> tuple[Axes, np.ndarray]:
+    rank = len(layer.alpha.shape)
+    return ({rank - 1: channels} if layer.alpha.shape[-1] == len(channels) else {},), channels
+
+
+MAKERS: Mapping[type, Callable[..., tuple[Axes, np.ndarray]]] = {
+    L.Dense: _product,
+    L.Conv1D: _product,
+    L.Conv2D: _product,
+    L.Conv2DTranspose: _transposed,
+    L.SeparableConv2D: _separable,
+}
+"""Layers that make channels of their own, with the axes of their weights."""
+
+WEIGHTED: Mapping[type, Callable[..., tuple[Axes, np.ndarray]]] = {
+    **MAKERS,
+    L.DepthwiseConv2D: _depthwise,
+    L.BatchNormalization: _normalization,
+    L.PReLU: _slopes,
+}
+
+
+def output_axes(layer: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]:
+    """Return a layer's weights with a value or a filter per channel that it gives: weight, axis, channels."""
+    found = []
+    for variable, axes in zip(layer.weights, coupling.axes.get(layer.name, ()), strict=False):
+        rank = len(variable.shape)
+        axis = 2 if type(layer) is L.Conv2DTranspose and rank == 4 else rank - 1
+        if axis in axes:
+            found.append((variable, axis, axes[axis]))
+    return found

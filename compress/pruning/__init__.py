@@ -1,0 +1,1 @@
+"""Pruning: removed filters, which make a network faster, and masked weights, which make its file smaller."""

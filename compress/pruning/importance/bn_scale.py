@@ -1,0 +1,34 @@
+"""The scale that batch normalization gives a channel.
+
+Liu et al., "Learning Efficient Convolutional Networks through Network Slimming" (2017).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from compress.errors import BadInputError
+from compress.graphs.groups import Coupling
+from compress.pruning.sample import Sample
+from compress.tensorflow import keras
+
+
+def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
+    """Return each channel's absolute scale, of several their sum; the sample is not looked at.
+
+    Raises `BadInputError` if channels that can be removed have none.
+    """
+    total, has_scale = np.zeros(coupling.count), np.zeros(coupling.count, bool)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.name in coupling.axes:
+            channels = coupling.axes[layer.name][0][0]
+            np.add.at(total, channels, np.abs(layer.gamma.numpy().astype(np.float64)))
+            has_scale[channels] = True
+    for group in coupling.groups:
+        if not has_scale[group.channels].all():
+            raise BadInputError(
+                f"prune.importance = bn_scale: {group.name} has no batch normalization; should be another criterion"
+            )
+    return total

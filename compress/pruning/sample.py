@@ -1,0 +1,90 @@
+"""What criteria look at: training images, and what a network's weights contribute to its outputs for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compress.graphs.groups import Coupling, output_axes
+from compress.tensorflow import keras, tf
+
+BATCH = 32  # images whose contributions are summed before they are squared
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Training images `(n, height, width, channels) uint8`, their labels `(n,) int64`, and a seed for what is drawn."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    seed: int
+
+
+def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return for each channel the sum of the norms of its filters; `norm` of `(weights, filters)` is `(filters,)`.
+
+    Layers are of different scales, which says nothing of how much they are needed: each filter's norm is taken as a
+    multiple of the mean in its layer.
+    """
+    total = np.zeros(coupling.count)
+    for name in coupling.made:
+        for variable, axis, channels in output_axes(model.get_layer(name), coupling):
+            if len(variable.shape) > 1:
+                filters = np.moveaxis(variable.numpy().astype(np.float64), axis, -1)
+                values = norm(filters.reshape(-1, len(channels)))
+                np.add.at(total, channels, values / max(values.mean(), np.finfo(float).tiny))
+    return total
+
+
+def contributions(
+    model: Any, coupling: Coupling, sample: Sample, loss: Callable[[Any, Any, Any], Any]
+) -> Iterator[np.ndarray]:
+    """Yield for each batch of images what removing each channel would change of a loss, to first order, `(count,)`.
+
+    This is the gradient times the weight, summed over all weights that give the channel: the scale and shift of batch
+    normalization where that follows, else the filter and its bias. `loss` is of logits, labels and the batch's number.
+    """
+    givers = _givers(model, coupling)
+    variables = [variable for variable, _, _ in givers]
+
+    @tf.function(reduce_retracing=True)
+    def summed(images: Any, labels: Any, batch: Any) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            value = loss(model(tf.cast(images, tf.float32), training=False), labels, batch)
+        return [
+            tf.reduce_sum(variable * gradient, [i for i in range(len(variable.shape)) if i != axis])
+            for (variable, axis, _), gradient in zip(givers, tape.gradient(value, variables), strict=True)
+        ]
+
+    for batch, start in enumerate(range(0, len(sample.images), BATCH)):
+        part = slice(start, start + BATCH)
+        total = np.zeros(coupling.count)
+        values = summed(tf.constant(sample.images[part]), tf.constant(sample.labels[part]), tf.constant(batch))
+        for value, (_, _, channels) in zip(values, givers, strict=True):
+            np.add.at(total, channels, value.numpy().astype(np.float64))
+        yield total
+
+
+def _givers(model: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]:
+    """Return the weights that give channels last, each with its axis of channels, and which these are."""
+    layers = [model.get_layer(name) for name in coupling.axes]
+    normalizing = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    scales = [
+        found
+        for layer in normalizing
+        for found in output_axes(layer, coupling)
+        if any(found[0] is variable for variable in (layer.gamma, layer.beta))
+    ]
+    normalized = {number for _, _, channels in scales for number in channels.tolist()}
+    filters = [
+        found
+        for layer in layers
+        if layer.name in coupling.made
+        for found in output_axes(layer, coupling)
+        if normalized.isdisjoint(found[2].tolist())
+    ]
+    return [*scales, *filters]

@@ -1,0 +1,41 @@
+"""Settings of the removal of filters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compress.plugins import Choice
+
+Rates = Literal["uniform", "global"]
+
+
+class Importance(Choice):
+    """A criterion by which channels are judged."""
+
+    package, entry = "compress.pruning.importance", "importance"
+    name: str = "taylor"
+
+
+class FilterSettings(BaseModel):
+    """How many filters are removed, and which."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: float = Field(0.25, gt=0, lt=1, description="Fraction of `target_of` that is left without filters.")
+    target_of: Literal["macs", "weights"] = Field(
+        "macs", description="macs: multiply-accumulates of one image; weights: those of kernels and biases."
+    )
+    importance: Importance = Field(
+        Importance(), description="A file in compress/pruning/importance/: which filters are removed first."
+    )
+    rates: Rates = Field(
+        "global",
+        description="uniform: each layer loses the same fraction of its filters; global: those that are least "
+        "important of all, wherever they are, are removed.",
+    )
+    multiple: int = Field(8, ge=1, le=1024, description="Layers keep a multiple of so many filters.")
+    importance_images: int = Field(
+        1024, ge=1, le=1_000_000, description="Training images by which filters are judged, at most."
+    )
