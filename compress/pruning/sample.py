@@ -27,7 +27,7 @@ def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarra
     """Return for each channel the sum of the norms of its filters; `norm` of `(weights, filters)` is `(filters,)`.
 
     Layers are of different scales, which says nothing of how much they are needed: each filter's norm is taken as a
-    multiple of the mean in its layer.
+    share of those of its layer.
     """
     total = np.zeros(coupling.count)
     for name in coupling.made:
@@ -35,8 +35,13 @@ def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarra
             if len(variable.shape) > 1:
                 filters = np.moveaxis(variable.numpy().astype(np.float64), axis, -1)
                 values = norm(filters.reshape(-1, len(channels)))
-                np.add.at(total, channels, values / max(values.mean(), np.finfo(float).tiny))
+                np.add.at(total, channels, shares(values))
     return total
+
+
+def shares(values: np.ndarray) -> np.ndarray:
+    """Return values as shares of their sum."""
+    return values / max(values.sum(), np.finfo(float).tiny)
 
 
 def contributions(

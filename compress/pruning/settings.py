@@ -32,8 +32,8 @@ class FilterSettings(BaseModel):
     )
     rates: Rates = Field(
         "global",
-        description="uniform: each layer loses the same fraction of its filters; global: those that are least "
-        "important of all, wherever they are, are removed.",
+        description="uniform: each layer loses the same fraction of its filters; global: those go that matter "
+        "least for what they cost, wherever they are.",
     )
     multiple: int = Field(8, ge=1, le=1024, description="Layers keep a multiple of so many filters.")
     importance_images: int = Field(

@@ -33,15 +33,16 @@ def chosen(
 ) -> Chosen:
     """Return the channels to keep so that `cost` of them is at most `target`, removing no more than that needs.
 
-    uniform removes the same fraction of each group; global those that are least important of all, wherever they are.
-    Groups keep a multiple of `multiple` channels, or all of them if they have fewer. If even the highest rate costs
-    more than the target, what that leaves is returned.
+    uniform removes the same fraction of each group; global the channels that matter least for what they cost, wherever
+    they are, which is how a knapsack is filled. Groups keep a multiple of `multiple` channels, or all of them if they
+    have fewer. If even the highest rate costs more than the target, what that leaves is returned.
     """
+    value = importance / _prices(coupling, cost)
     shares = _uniform if rates == "uniform" else _global
 
     def at(rate: float) -> Chosen:
         kept, at_floor = np.ones(coupling.count, bool), []
-        for group, wanted in zip(coupling.groups, shares(coupling, importance, rate), strict=True):
+        for group, wanted in zip(coupling.groups, shares(coupling, value, rate), strict=True):
             size = len(group.channels)
             floor = max(1, math.ceil(FLOOR * size))
             if wanted < floor:
@@ -62,14 +63,26 @@ def chosen(
     return at(high)
 
 
-def _uniform(coupling: Coupling, importance: np.ndarray, rate: float) -> list[int]:
+def _prices(coupling: Coupling, cost: Callable[[np.ndarray], float]) -> np.ndarray:
+    """Return how much less each channel's group costs without one of its channels, `(count,)`."""
+    prices = np.ones(coupling.count)
+    kept = np.ones(coupling.count, bool)
+    whole = cost(kept)
+    for group in coupling.groups:
+        kept[group.channels[0]] = False
+        prices[group.channels] = whole - cost(kept)
+        kept[group.channels[0]] = True
+    return prices
+
+
+def _uniform(coupling: Coupling, value: np.ndarray, rate: float) -> list[int]:
     """Return how many channels each group keeps if all lose the same fraction."""
     return [round(len(group.channels) * (1 - rate)) for group in coupling.groups]
 
 
-def _global(coupling: Coupling, importance: np.ndarray, rate: float) -> list[int]:
-    """Return how many channels each group keeps if a fraction of all is removed, the least important ones."""
-    everywhere = np.sort(np.concatenate([importance[group.channels] for group in coupling.groups]))
+def _global(coupling: Coupling, value: np.ndarray, rate: float) -> list[int]:
+    """Return how many channels each group keeps if a fraction of all is removed, those of least value."""
+    everywhere = np.sort(np.concatenate([value[group.channels] for group in coupling.groups]))
     gone = min(len(everywhere), round(rate * len(everywhere)))
     threshold = everywhere[gone] if gone < len(everywhere) else math.inf
-    return [int((importance[group.channels] >= threshold).sum()) for group in coupling.groups]
+    return [int((value[group.channels] >= threshold).sum()) for group in coupling.groups]

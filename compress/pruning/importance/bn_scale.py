@@ -11,12 +11,12 @@ import numpy as np
 
 from compress.errors import BadInputError
 from compress.graphs.groups import Coupling
-from compress.pruning.sample import Sample
+from compress.pruning.sample import Sample, shares
 from compress.tensorflow import keras
 
 
 def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
-    """Return each channel's absolute scale, of several their sum; the sample is not looked at.
+    """Return each channel's absolute scale as a share in its layer; of several layers, the sum.
 
     Raises `BadInputError` if channels that can be removed have none.
     """
@@ -24,7 +24,7 @@ def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.name in coupling.axes:
             channels = coupling.axes[layer.name][0][0]
-            np.add.at(total, channels, np.abs(layer.gamma.numpy().astype(np.float64)))
+            np.add.at(total, channels, shares(np.abs(layer.gamma.numpy().astype(np.float64))))
             has_scale[channels] = True
     for group in coupling.groups:
         if not has_scale[group.channels].all():

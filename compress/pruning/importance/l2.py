@@ -11,5 +11,5 @@ from compress.pruning.sample import Sample, norms
 
 
 def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
-    """Return each channel's value, as multiples of the mean in its layer; the sample is not looked at."""
+    """Return each channel's share in its layer; the sample is not looked at."""
     return norms(model, coupling, lambda filters: np.sqrt((filters**2).sum(axis=0)))

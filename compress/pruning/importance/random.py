@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from compress.graphs.groups import Coupling
-from compress.pruning.sample import Sample
+from compress.pruning.sample import Sample, shares
 
 
 def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
-    """Return numbers from 0 to 1 that depend on the sample's seed alone."""
-    return np.random.default_rng(sample.seed).random(coupling.count)
+    """Return numbers that depend on the sample's seed alone, as shares in their group."""
+    drawn = np.random.default_rng(sample.seed).random(coupling.count)
+    for group in coupling.groups:
+        drawn[group.channels] = shares(drawn[group.channels])
+    return drawn
