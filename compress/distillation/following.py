@@ -22,8 +22,7 @@ from compress.training.supervised import smoothed_one_hot
 class Following:
     """The training images with a source's logits, from which any number of networks can be trained.
 
-    With `every_view`, an epoch is a pass over all views of each image; otherwise over one view, which is the next one
-    in each epoch.
+    With `every_view`, an epoch is a pass over all views of each image; otherwise over one view, the next in each epoch.
     """
 
     def __init__(
@@ -39,8 +38,9 @@ class Following:
         self.settings, self.balance, self.data, self.context = settings, balance, data, context
         self.classes = len(data.classes)
         images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, context.seed)
-        logits = np.stack(logits_of_views(source, images, settings.views, settings.augmentation, context))
-        seed, count = context.seed, settings.views
+        count = settings.views if every_view else min(settings.views, settings.epochs)
+        logits = np.stack(logits_of_views(source, images, count, settings.augmentation, context))
+        seed = context.seed
 
         def targets(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
             # Keras hands a loss one tensor of targets: labels and logits side by side

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +12,52 @@ from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.errors import BadInputError
+from compress.onnx_tools import scoring, sessions
+from compress.onnx_tools.convert import to_onnx
 from compress.pruning import masks
 from compress.stages import prune
+from compress.training.evaluation import forward_of, logits_of
 from compress.training.settings import Engine, Schedule
+
+Pruned = Callable[..., Network]
+
+
+@pytest.fixture
+def pruned(network: Network, data: Dataset, context: Context, tmp_path: Path) -> Pruned:
+    """Prune the narrow student with these settings, and with one epoch if they say nothing else."""
+
+    def run(**settings: Any) -> Network:
+        config = prune.Config(**{"epochs": 1, "batch_size": 4, "sparsity": 0.75, "multiple": 1, **settings})
+        return prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+
+    return run
+
+
+def kernels(network: Network) -> dict[str, np.ndarray]:
+    return {layer.name: layer.kernel.numpy() for layer in networks.load(network).layers if hasattr(layer, "kernel")}
+
+
+def nonzero(network: Network) -> list[int]:
+    return [np.count_nonzero(kernel) for kernel in kernels(network).values()]
 
 
 def test_the_same_architecture_comes_out_with_zeros_and_the_network_that_came_in_is_left_as_it_was(
-    network: Network, data: Dataset, context: Context, tmp_path: Path
+    network: Network, pruned: Pruned
 ) -> None:
-    config = prune.Config(epochs=1, batch_size=4, sparsity=0.75)
     before = network.weights.read_bytes()
 
-    pruned = prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+    sparse = pruned()
 
     assert network.weights.read_bytes() == before
-    assert (pruned.stage, pruned.architecture, pruned.options) == ("here", network.architecture, network.options)
-    kernels = [layer.kernel.numpy() for layer in networks.load(pruned).layers if hasattr(layer, "kernel")]
-    assert len(kernels) == 7
-    for kernel in kernels:
-        assert np.count_nonzero(kernel) == int(0.25 * kernel.size)
+    assert (sparse.stage, sparse.architecture, sparse.options) == ("here", network.architecture, network.options)
+    assert sparse.widths == {}
+    assert nonzero(sparse) == [int(0.25 * kernel.size) for kernel in kernels(network).values()]
+    assert len(kernels(sparse)) == 7
 
 
 def test_the_ramp_is_over_within_the_only_epoch(
-    monkeypatch: pytest.MonkeyPatch, network: Network, data: Dataset, context: Context, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, network: Network, data: Dataset, pruned: Pruned
 ) -> None:
     ends: list[int] = []
     with_masks = masks.with_masks
@@ -45,28 +69,72 @@ def test_the_ramp_is_over_within_the_only_epoch(
     monkeypatch.setattr(masks, "with_masks", noted)
     steps = math.ceil(data.sizes["train"] / 2)
 
-    config = prune.Config(epochs=1, batch_size=2, sparsity=0.75, ramp=0.5)
-    pruned = prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+    sparse = pruned(batch_size=2, ramp=0.5)
 
     assert ends == [steps // 2]
-    kernels = [layer.kernel.numpy() for layer in networks.load(pruned).layers if hasattr(layer, "kernel")]
-    assert [np.count_nonzero(kernel) for kernel in kernels] == [int(0.25 * kernel.size) for kernel in kernels]
+    assert nonzero(sparse) == [int(0.25 * kernel.size) for kernel in kernels(network).values()]
 
 
 def test_with_wsd_the_ramp_does_not_depend_on_how_many_epochs_there_may_be(
-    network: Network,
-    data: Dataset,
-    context: Context,
-    notes: list[str],
-    tmp_path: Path,
+    network: Network, pruned: Pruned, notes: list[str]
 ) -> None:
     """Noise cannot be learned, and so the fall begins as soon as it may: after the ramp."""
-    schedule = Schedule(shape="wsd", least=6)
-    config = prune.Config(epochs=90, batch_size=4, sparsity=0.75, schedule=schedule, patience=1)
+    sparse = pruned(epochs=90, schedule=Schedule(shape="wsd", least=6), patience=1)
 
-    pruned = prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+    assert len(sparse.history) < 0.33 * 90
+    assert "the rate falls" in notes[0]
+    assert nonzero(sparse) == [int(0.25 * kernel.size) for kernel in kernels(network).values()]
 
-    assert len(pruned.history) < 0.33 * 90
-    assert "validation no better for" in notes[0]
-    kernels = [layer.kernel.numpy() for layer in networks.load(pruned).layers if hasattr(layer, "kernel")]
-    assert [np.count_nonzero(kernel) for kernel in kernels] == [int(0.25 * kernel.size) for kernel in kernels]
+
+@pytest.mark.parametrize("rates", ["uniform", "global"])
+@pytest.mark.parametrize("importance", ["taylor", "l2"])
+def test_filters_are_removed_until_the_target_is_reached_and_the_network_exports(
+    network: Network, pruned: Pruned, notes: list[str], tmp_path: Path, rates: str, importance: str
+) -> None:
+    narrow = pruned(method="filters", target=0.4, rates=rates, importance=importance)
+
+    share = float(notes[0].split("filters: ")[1].split("%")[0])
+    assert 30 < share <= 40
+    assert all(np.count_nonzero(kernel) == kernel.size for kernel in kernels(narrow).values())
+    assert narrow.widths == {
+        name: kernel.shape[-1]
+        for name, kernel in kernels(narrow).items()
+        if kernel.shape[-1] < kernels(network)[name].shape[-1]
+    }
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1), np.uint8)
+    exported = scoring.run(sessions.open_session(to_onnx(narrow, tmp_path / "narrow.onnx").file), images)
+    np.testing.assert_allclose(exported, logits_of(forward_of(networks.load(narrow)), images), atol=1e-4)
+
+
+def test_both_removes_filters_and_then_sets_weights_of_the_others_to_zero(network: Network, pruned: Pruned) -> None:
+    both = pruned(method="both", target=0.5)
+
+    assert both.widths
+    assert nonzero(both) == [max(1, int(0.25 * kernel.size)) for kernel in kernels(both).values()]
+
+
+def test_a_network_that_has_lost_filters_can_lose_more(
+    network: Network, data: Dataset, context: Context, pruned: Pruned, tmp_path: Path
+) -> None:
+    once = pruned(method="filters", target=0.6)
+    for left in (*tmp_path.glob("*.npy"), *tmp_path.glob("training*")):
+        left.unlink()
+    config = prune.Config(epochs=1, batch_size=4, method="filters", multiple=1, target=0.5)
+
+    (tmp_path / "again").mkdir()
+    again = prune.run(config, Balance(), Engine(precision="float32"), once, data, tmp_path / "again", context)
+
+    assert sum(kernel.size for kernel in kernels(again).values()) < sum(k.size for k in kernels(once).values())
+    assert set(once.widths) <= set(again.widths)
+    assert all(again.widths[name] <= width for name, width in once.widths.items())
+
+
+def test_a_target_that_no_width_reaches_is_refused_with_the_least_that_is(pruned: Pruned) -> None:
+    with pytest.raises(BadInputError, match=r"prune\.target = 0\.001: of the macs, 0\.\d+ are left at least"):
+        pruned(method="filters", target=0.001)
+
+
+def test_views_that_no_epoch_sees_are_not_made(pruned: Pruned, tmp_path: Path) -> None:
+    pruned(epochs=2, views=5)
+
+    assert sorted(file.name for file in tmp_path.glob("logits*")) == ["logits0.npy", "logits1.npy"]
