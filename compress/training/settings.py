@@ -13,6 +13,7 @@ OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau", "wsd"]
 Strategy = Literal["none", "mirrored", "multi_worker", "parameter_server"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+NormStatistics = Literal["moving", "images"]
 
 FORWARD = 1 / 3  # of a training step's time that its forward pass takes
 
@@ -147,6 +148,11 @@ class Engine(BaseModel):
         "auto",
         description="Of convolutions and products: float32, bfloat16 (CPU), float16 (GPU, with loss scaling), or auto: "
         "for each stage the one whose steps are measured to be faster. Weights and losses are float32.",
+    )
+    norm_statistics: NormStatistics = Field(
+        "moving",
+        description="Means and variances of batch normalization: moving averages over the steps, or those of training "
+        "images, computed after each epoch.",
     )
 
     @field_validator("precision")

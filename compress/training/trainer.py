@@ -25,7 +25,7 @@ from compress.training.evaluation import Result, evaluate, forward_of
 from compress.training.fall import begins
 from compress.training.normalization import estimator_of
 from compress.training.schedules import Rate, after_epoch
-from compress.training.settings import TrainingSettings
+from compress.training.settings import NormStatistics, TrainingSettings
 from compress.training.step_time import compiled
 
 POLL_SECONDS = 0.1
@@ -38,8 +38,9 @@ class DivergedError(CompressError):
 class Training:
     """A training in progress, in one of the processes that take part in it.
 
-    The arguments are those of `fit`, `dtype` (the precision to compute in) and `shared` (the processes that
-    take part). The chief's instance evaluates and writes; the others read what it has written.
+    The arguments are those of `fit`, `dtype` (the precision to compute in), `norm_statistics` (where those of batch
+    normalization come from) and `shared` (the processes that take part). The chief's instance evaluates and writes; the
+    others read what it has written.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Training:
         validation: tuple[Images, np.ndarray],
         settings: TrainingSettings,
         dtype: precision.Dtype,
+        norm_statistics: NormStatistics,
         context: Context,
         shared: Distribution,
         name: str,
@@ -76,6 +78,7 @@ class Training:
             for callback in self.callbacks:
                 callback._supports_tf_logs = True
         self.forward, self.estimate_statistics = forward_of(model), estimator_of(model)
+        self.estimates_statistics = bool(settings.ema) or norm_statistics == "images"
         self.state, self.groups = State(), groups_of(self.twin, self.optimizer)
         self._begin()
         self._let_fall()
@@ -140,7 +143,7 @@ class Training:
             return
         state = self.state
         self.model.set_weights(weights)
-        if self.settings.ema:
+        if self.estimates_statistics:
             self.estimate_statistics(self.batches, state.epoch, state.parts)
             weights = self.model.get_weights()
         result = evaluate(self.forward, *self.validation)
@@ -168,7 +171,7 @@ class Training:
         if not self.shared.is_chief:
             return
         history.write(self.context.logs / self.name, self.state.rows)
-        if self.settings.ema or self.state.best != self.state.epoch - 1:
+        if self.estimates_statistics or self.state.best != self.state.epoch - 1:
             self.groups["best"] = self.best_weights
         checkpoint.save(self.path, self.groups, self.state)
 

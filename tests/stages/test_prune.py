@@ -39,7 +39,7 @@ def kernels(network: Network) -> dict[str, np.ndarray]:
 
 
 def nonzero(network: Network) -> list[int]:
-    return [np.count_nonzero(kernel) for kernel in kernels(network).values()]
+    return [int(np.count_nonzero(kernel)) for kernel in kernels(network).values()]
 
 
 def test_the_same_architecture_comes_out_with_zeros_and_the_network_that_came_in_is_left_as_it_was(

@@ -559,6 +559,20 @@ def test_the_moving_average_of_the_weights_is_the_result_with_statistics_of_its_
     np.testing.assert_allclose(norm.moving_variance, into_norm.var(axis=(0, 1, 2)), rtol=1e-2)
 
 
+def test_statistics_of_images_are_those_of_the_weights_that_are_kept(tmp_path: Path) -> None:
+    model, engine = new_model(), Engine(precision="float32", norm_statistics="images")
+
+    weights = train(context(folder(tmp_path / "whole")), model=model, engine=engine)
+
+    norm = next(layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
+    into_norm = keras.Model(model.input, norm.input)(IMAGES.astype(np.float32)).numpy()
+    np.testing.assert_allclose(norm.moving_mean, into_norm.mean(axis=(0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(norm.moving_variance, into_norm.var(axis=(0, 1, 2)), rtol=1e-2)
+    resumed = train_killed_and_resumed(tmp_path / "killed", engine)
+    for one, other in zip(weights, resumed, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("ema", [0.9, 0.999])
 def test_a_network_with_batch_normalization_is_as_good_averaged(ema: float, tmp_path: Path) -> None:
     """With the statistics of other weights, and an average that begins at the initial ones, it was at chance level."""
