@@ -43,7 +43,7 @@ def settle(
     settled: dict[str, dict[str, Engine]] = {}
     for name in trained:
         # not validated: whether this process can compute so is checked where it trains
-        facts = {"strategy": config.train.strategy, "precision": chosen[name], "replicas": replicas}
+        facts = {**dict(config.train), "precision": chosen[name], "replicas": replicas}
         settled[name] = {"train": SettledEngine.model_construct(**facts)}
     return settled
 

@@ -179,6 +179,16 @@ def test_the_number_of_replicas_is_in_the_key_of_what_trains(
     assert "train" not in data.key_parts
 
 
+def test_where_statistics_come_from_is_in_the_key_of_what_trains(tmp_path: Path) -> None:
+    config = load(assignments=["train.norm_statistics=images", "train.precision=float32"])
+
+    settled = engines.settle(PIPELINE, config, tmp_path / "speeds.json", None, print)
+    [data, teacher] = runner.plan(PIPELINE[:2], config, Store(tmp_path), settled)
+
+    assert teacher.key_parts["train"]["norm_statistics"] == "images"
+    assert settled["prune"]["train"].norm_statistics == "images"
+
+
 @pytest.mark.parametrize(
     ("seconds", "chosen"),
     [
