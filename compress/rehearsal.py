@@ -44,12 +44,15 @@ class Rehearsal:
     def digest(self) -> str:
         """What the cost is remembered under: the steps of this training on this kind of machine."""
         host = machine.host()
+        settings = self.settings.model_dump(mode="json", include=OF_A_STEP)
+        if not any(settings.get("mixing", {}).values()):  # as where there is nothing to mix
+            settings.pop("mixing", None)
         return sha256_json(
             [
                 {name: host[name] for name in HARDWARE},
                 library_versions(["compress.training.step_time"]),
                 [self.network[0], self.network[1].model_dump(mode="json"), self.image_shape],
-                self.settings.model_dump(mode="json", include=OF_A_STEP),
+                settings,
                 self.precisions,
             ]
         )

@@ -108,7 +108,7 @@ def patience(facts: Facts, config: Any) -> Iterator[Decision]:
     for section in TRAININGS:
         settings = getattr(config, section)
         if settings.schedule.shape == "wsd":
-            steps = _steps(n * getattr(settings, "views", 1), settings)
+            steps = _steps(n * settings.views if section == "distill" else n, settings)
             epochs = max(PATIENCE, min(settings.epochs, math.ceil(PATIENCE_STEPS / steps)))
             yield Decision(f"{section}.patience", epochs, "epochs without gain before the rate falls")
 
