@@ -1,6 +1,6 @@
 """What pruning costs in accuracy and gains in time, on a data set with a teacher that is trained already.
 
-    python -m benchmarks.pruning FOLDER --data SPEC --weights FILE [ROW...]
+    python -m benchmarks.pruning FOLDER [ROW...] --data SPEC --weights FILE
 
 FOLDER is where the runs are kept: one that is finished is not run again. FILE is the weights.npz of an earlier run's
 teacher. First a table of the criteria: accuracy on validation without tuning, where each layer loses half, and three

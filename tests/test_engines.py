@@ -183,7 +183,7 @@ def test_where_statistics_come_from_is_in_the_key_of_what_trains(tmp_path: Path)
     config = load(assignments=["train.norm_statistics=images", "train.precision=float32"])
 
     settled = engines.settle(PIPELINE, config, tmp_path / "speeds.json", None, print)
-    [data, teacher] = runner.plan(PIPELINE[:2], config, Store(tmp_path), settled)
+    [_, teacher] = runner.plan(PIPELINE[:2], config, Store(tmp_path), settled)
 
     assert teacher.key_parts["train"]["norm_statistics"] == "images"
     assert settled["prune"]["train"].norm_statistics == "images"

@@ -123,19 +123,23 @@ def test_the_pruned_models_are_sparse_and_the_others_are_not(report: dict[str, A
     assert sparsity["student-fp32"] < 0.01
 
 
-def test_all_variants_of_a_network_have_its_weights_and_macs(report: dict[str, Any]) -> None:
+def test_all_variants_of_a_network_have_its_weights_and_macs_and_pruned_ones_a_quarter_of_the_macs(
+    report: dict[str, Any],
+) -> None:
     models = {model["id"]: model for model in report["models"]}
 
-    assert models["teacher-fp32"]["params"] == models["pruned-fp32"]["params"] == models["pruned-int8"]["params"]
+    assert models["pruned-fp32"]["params"] == models["pruned-int8"]["params"] < models["teacher-fp32"]["params"]
     assert models["student-fp32"]["params"] == models["student-int8"]["params"]
-    assert models["teacher-fp32"]["macs"] == models["pruned-int8"]["macs"]
+    assert models["pruned-fp32"]["macs"] == models["pruned-int8"]["macs"] <= 0.25 * models["teacher-fp32"]["macs"]
 
 
 def test_zeros_compress(report: dict[str, Any]) -> None:
     models = {model["id"]: model for model in report["models"]}
 
-    assert models["pruned-fp32"]["size_bytes"] == models["teacher-fp32"]["size_bytes"]
-    assert models["pruned-fp32"]["size_zstd_bytes"] < 0.5 * models["teacher-fp32"]["size_zstd_bytes"]
+    ratios = {
+        name: models[name]["size_zstd_bytes"] / models[name]["size_bytes"] for name in ("teacher-fp32", "pruned-fp32")
+    }
+    assert ratios["pruned-fp32"] < 0.6 * ratios["teacher-fp32"]
 
 
 def test_the_deployed_model_is_the_variant_that_the_report_names(tiny_run: Run, report: dict[str, Any]) -> None:

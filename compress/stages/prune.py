@@ -21,7 +21,7 @@ class Config(FilterSettings, FollowingSettings):
     """What is removed, and how the rest is trained."""
 
     method: Method = Field(
-        "magnitude",
+        "both",
         description="filters: whole filters are removed, which makes the network faster; magnitude: the smallest "
         "weights of each kernel become zero, which makes its file smaller; both: the one, then the other.",
     )
