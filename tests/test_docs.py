@@ -23,6 +23,7 @@ from typer.main import get_command
 import compress.data.sources
 import compress.distillation.losses
 import compress.packaging.formats
+import compress.pruning.importance
 import compress.stages
 import students
 from compress import cli, config, pipeline, plugins, weight_files
@@ -38,6 +39,7 @@ from compress.toml import to_toml
 from compress.training.cluster import cluster_of
 from tests import test_contracts
 from tests.conftest import REPOSITORY, TINY, run_main
+from tests.pruning import test_importance
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -243,6 +245,7 @@ PACKAGES = (  # that the examples in docs/extending.md belong to
     students,
     compress.distillation.losses,
     compress.data.sources,
+    compress.pruning.importance,
     compress.packaging.formats,
     compress.stages,
 )
@@ -292,6 +295,10 @@ def test_the_student_of_the_examples_keeps_the_contract(examples: dict[str, str]
     test_contracts.test_an_architecture_is_saved_rebuilt_and_exported_to_onnx_with_the_same_logits(
         "students", "strided", tmp_path
     )
+
+
+def test_the_criterion_of_the_examples_keeps_the_contract(examples: dict[str, str]) -> None:
+    test_importance.test_a_criterion_tells_the_same_twice_and_what_is_worth_nothing("largest", batch_norm=True)
 
 
 def test_the_loss_of_the_examples_keeps_the_contract_and_has_values_worked_by_hand(examples: dict[str, str]) -> None:

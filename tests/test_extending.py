@@ -48,6 +48,14 @@ def loss(student_logits: Any, teacher_logits: Any, labels: Any, *, power: float 
     return abs(student_logits - teacher_logits) ** power
 """
 
+CRITERION = """
+from typing import Any
+
+
+def importance(model: Any, coupling: Any, sample: Any, *, power: float = 2.0) -> Any:
+    return [power] * coupling.count
+"""
+
 SOURCE = """
 import numpy as np
 
@@ -152,6 +160,15 @@ def test_a_loss_is_one_file(add: Add) -> None:
     loss = loaded("distill.loss=added", "distill.loss.options.power=3.0").distill.loss
 
     assert loss.function(5.0, 3.0, None) == 8.0
+
+
+def test_a_criterion_is_one_file_and_its_code_is_in_the_key_of_what_is_pruned(add: Add) -> None:
+    add("compress.pruning.importance", CRITERION)
+
+    prune = loaded("prune.importance=added", "prune.importance.options.power=3.0").prune
+
+    assert prune.importance.function(None, SimpleNamespace(count=2), None) == [3.0, 3.0]
+    assert "compress.pruning.importance.added" in modules_of(prune)
 
 
 def test_a_data_source_is_one_file_and_a_stage_its_file_and_a_row(add: Add, tmp_path: Path) -> None:
