@@ -9,6 +9,7 @@ from compress import networks, pretrained
 from compress.arrays import save_arrays
 from compress.artifacts import Network
 from compress.errors import BadInputError
+from compress.graphs.surgery import rebuilt
 from teachers import vgg11
 
 
@@ -52,9 +53,15 @@ def test_rectangles_with_too_small_a_side_are_refused(
         networks.build(family, name, {}, shape, 4)
 
 
-def test_widths_that_a_network_cannot_be_cut_to_yet_are_not_ignored(tmp_path: Path) -> None:
-    shape = (32, 32, 1)
-    network = Network("narrow", "s", "students", "plain", {}, shape, 10, tmp_path, widths={"block1_conv1": 4})
+def test_a_network_is_cut_to_its_widths_before_its_weights_are_read(tmp_path: Path) -> None:
+    shape, widths = (32, 32, 1), {"block1_conv1": 4, "block4_conv2": 9}
+    narrow = rebuilt(networks.build("students", "plain", {}, shape, 10), widths)
+    networks.save(narrow, tmp_path / "weights.npz")
+    network = Network("narrow", "s", "students", "plain", {}, shape, 10, tmp_path / "weights.npz", widths=widths)
 
-    with pytest.raises(NotImplementedError, match=r"narrow: no network is cut to widths yet: .*block1_conv1"):
-        networks.load(network)
+    loaded = networks.load(network)
+
+    assert loaded.get_layer("block1_conv1").kernel.shape == (3, 3, 1, 4)
+    assert loaded.get_layer("logits").kernel.shape == (9, 10)
+    for one, other in zip(loaded.get_weights(), narrow.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

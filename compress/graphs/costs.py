@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.metrics.cost import KERAS_KERNELS
 from compress.tensorflow import keras
 

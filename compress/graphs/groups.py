@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from compress.graphs.channels import Channels
-from compress.graphs.layers import MAKERS, WEIGHTED, Axes, UnknownLayerError
+from compress.graphs.coupling import Axes, Coupling, Group
+from compress.graphs.layers import MAKERS, WEIGHTED, UnknownLayerError
 from compress.tensorflow import keras
 
 L = keras.layers
@@ -37,37 +38,6 @@ POINTWISE = {
     *("hard_sigmoid", "softplus", "softsign", "exponential"),
 }
 """Activations that are applied to each value by itself, unlike softmax."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Channels, by their numbers, that the same layers make together: any of them can be removed, from all of these."""
-
-    layers: tuple[str, ...]
-    channels: np.ndarray
-
-    @property
-    def name(self) -> str:
-        """The group's name: those of its layers."""
-        return " + ".join(self.layers)
-
-
-@dataclass(frozen=True)
-class Coupling:
-    """The channels of a graph, coupled ones under one number from 0 to `count` - 1.
-
-    `made` are the channels that each convolution or dense layer makes, in order; `axes` are the axes of each layer's
-    weights that run over channels; `places` is at how many places of the image each layer computes, in all its calls;
-    `groups` are the channels that can be removed, in the order of the graph; `whole` says of layers with channels that
-    cannot be removed, other than the logits, why.
-    """
-
-    count: int
-    made: Mapping[str, np.ndarray]
-    axes: Mapping[str, Axes]
-    places: Mapping[str, int]
-    groups: tuple[Group, ...]
-    whole: Mapping[str, str]
 
 
 def coupling_of(model: Any) -> Coupling:

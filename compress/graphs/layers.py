@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from compress.graphs.coupling import Axes
 from compress.tensorflow import keras
-
-Axes = tuple[Mapping[int, np.ndarray], ...]  # of each of a layer's weights: the axes that run over channels, and which
 
 L = keras.layers
 

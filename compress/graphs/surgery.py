@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.tensorflow import keras
 
 

@@ -12,7 +12,8 @@ from compress.arrays import save_array
 from compress.context import Context
 from compress.errors import BadInputError
 from compress.graphs.costs import CostOf
-from compress.graphs.groups import Coupling, coupling_of
+from compress.graphs.coupling import Coupling
+from compress.graphs.groups import coupling_of
 from compress.graphs.surgery import narrowed, widths_of
 from compress.pruning.sample import Sample
 from compress.pruning.settings import FilterSettings

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.graphs.groups import Coupling, output_axes
-from compress.tensorflow import keras, tf
+from compress.graphs.coupling import Coupling
 
 BATCH = 32  # images whose contributions are summed before they are squared
 
@@ -29,6 +28,8 @@ def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarra
     Layers are of different scales, which says nothing of how much they are needed: each filter's norm is taken as a
     share of those of its layer.
     """
+    from compress.graphs.groups import output_axes
+
     total = np.zeros(coupling.count)
     for name in coupling.made:
         for variable, axis, channels in output_axes(model.get_layer(name), coupling):
@@ -52,6 +53,8 @@ def contributions(
     This is the gradient times the weight, summed over all weights that give the channel: the scale and shift of batch
     normalization where that follows, else the filter and its bias. `loss` is of logits, labels and the batch's number.
     """
+    from compress.tensorflow import tf
+
     givers = _givers(model, coupling)
     variables = [variable for variable, _, _ in givers]
 
@@ -76,6 +79,9 @@ def contributions(
 
 def _givers(model: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]:
     """Return the weights that give channels last, each with its axis of channels, and which these are."""
+    from compress.graphs.groups import output_axes
+    from compress.tensorflow import keras
+
     layers = [model.get_layer(name) for name in coupling.axes]
     normalizing = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     scales = [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.pruning.settings import Rates
 
 FLOOR = 0.1  # of a group's channels that always stay, at least one: without any, nothing would pass

@@ -85,19 +85,7 @@ def fit(
     with shared.noticing_lost_peers(), memory.named(context.stage):
         dtype = precision.of_training(engine.precision, context)
         training = Training(
-            model,
-            loss,
-            batches,
-            validation,
-            settings,
-            dtype,
-            engine.norm_statistics,
-            context,
-            shared,
-            name,
-            callbacks,
-            may_stop_from,
-            metric,
+            model, loss, batches, validation, settings, engine, context, shared, name, callbacks, may_stop_from, metric
         )
         try:
             _train(training)

@@ -25,7 +25,7 @@ from compress.training.evaluation import Result, evaluate, forward_of
 from compress.training.fall import begins
 from compress.training.normalization import estimator_of
 from compress.training.schedules import Rate, after_epoch
-from compress.training.settings import NormStatistics, TrainingSettings
+from compress.training.settings import Engine, TrainingSettings
 from compress.training.step_time import compiled
 
 POLL_SECONDS = 0.1
@@ -38,9 +38,8 @@ class DivergedError(CompressError):
 class Training:
     """A training in progress, in one of the processes that take part in it.
 
-    The arguments are those of `fit`, `dtype` (the precision to compute in), `norm_statistics` (where those of batch
-    normalization come from) and `shared` (the processes that take part). The chief's instance evaluates and writes; the
-    others read what it has written.
+    The arguments are those of `fit`, and `shared` (the processes that take part). The chief's instance evaluates and
+    writes; the others read what it has written.
     """
 
     def __init__(
@@ -50,8 +49,7 @@ class Training:
         batches: Batches,
         validation: tuple[Images, np.ndarray],
         settings: TrainingSettings,
-        dtype: precision.Dtype,
-        norm_statistics: NormStatistics,
+        engine: Engine,
         context: Context,
         shared: Distribution,
         name: str,
@@ -60,13 +58,14 @@ class Training:
         metric: Metric,
     ) -> None:
         self.model, self.loss, self.batches, self.validation = model, loss, batches, validation
-        self.settings, self.dtype, self.context, self.shared = settings, dtype, context, shared
+        self.settings, self.context, self.shared = settings, context, shared
+        self.dtype = precision.checked(engine.precision)
         self.name, self.may_stop_from, self.metric = name, may_stop_from, metric
         self.path = context.checkpoint / f"{name}.npz"
         self.twin = shared.twin(model)
         with shared.scope():
             self.rate = Rate(settings.learning_rate, settings.epochs, batches.steps, settings.schedule)
-            self.trained = compiled(self.twin, loss, settings, self.rate, dtype)
+            self.trained = compiled(self.twin, loss, settings, self.rate, self.dtype)
         self.optimizer = self.trained.optimizer
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         self.take_average = inner.finalize_variable_values
@@ -78,7 +77,7 @@ class Training:
             for callback in self.callbacks:
                 callback._supports_tf_logs = True
         self.forward, self.estimate_statistics = forward_of(model), estimator_of(model)
-        self.estimates_statistics = bool(settings.ema) or norm_statistics == "images"
+        self.estimates_statistics = bool(settings.ema) or engine.norm_statistics == "images"
         self.state, self.groups = State(), groups_of(self.twin, self.optimizer)
         self._begin()
         self._let_fall()

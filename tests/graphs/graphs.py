@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.tensorflow import keras
 
 L = keras.layers

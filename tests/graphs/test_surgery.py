@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compress import plugins
-from compress.graphs.groups import Coupling, coupling_of
+from compress.graphs.coupling import Coupling
+from compress.graphs.groups import coupling_of
 from compress.graphs.surgery import narrowed, rebuilt
 from compress.tensorflow import keras, start_afresh
 from tests.graphs.graphs import IMAGE, graph, silence

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from compress.graphs.groups import Coupling, Group
+from compress.graphs.coupling import Coupling, Group
 from compress.pruning.settings import Rates
 from compress.pruning.widths import chosen
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from compress.errors import BadInputError
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.pruning.sample import Sample, shares
-from compress.tensorflow import keras
 
 
 def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
@@ -20,6 +19,8 @@ def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
 
     Raises `BadInputError` if channels that can be removed have none.
     """
+    from compress.tensorflow import keras
+
     total, has_scale = np.zeros(coupling.count), np.zeros(coupling.count, bool)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.name in coupling.axes:

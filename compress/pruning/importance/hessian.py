@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.pruning.sample import Sample, contributions
-from compress.tensorflow import tf
 
 
 def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
     """Return for each channel the mean square of what the logits change without it, to first order."""
+    from compress.tensorflow import tf
 
     def projection(logits: Any, labels: Any, batch: Any) -> Any:
         draws = tf.random.stateless_uniform(tf.shape(logits), [sample.seed, batch])

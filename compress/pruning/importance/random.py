@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.pruning.sample import Sample, shares
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from compress.graphs.groups import Coupling
+from compress.graphs.coupling import Coupling
 from compress.pruning.sample import Sample, contributions
-from compress.tensorflow import tf
 
 
 def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
     """Return for each channel the mean over batches of the squared change of the cross-entropy without it."""
+    from compress.tensorflow import tf
 
     def cross_entropy(logits: Any, labels: Any, batch: Any) -> Any:
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
