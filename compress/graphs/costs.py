@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,16 +30,20 @@ class CostOf:
     """Tells what a model costs if only some of its channels are kept, without building it."""
 
     def __init__(self, model: Any, coupling: Coupling) -> None:
-        self._arrays = [array for layer in model.layers for array in _arrays(layer, coupling)]
+        self._layers = {layer.name: _arrays(layer, coupling) for layer in model.layers}
 
     def __call__(self, kept: np.ndarray) -> Cost:
         """Return the cost with the channels for which `kept`, `(coupling.count,) bool`, is true."""
-        weights = macs = 0
-        for fixed, axes, places in self._arrays:
-            size = fixed * math.prod(int(kept[channels].sum()) for channels in axes)
-            weights += size
-            macs += places * size
-        return Cost(weights, macs)
+        return Cost(*(sum(values) for values in zip(*self.by_layer(kept).values(), strict=True)))
+
+    def by_layer(self, kept: np.ndarray) -> dict[str, Cost]:
+        """Return the cost of each layer."""
+        return {name: _cost(arrays, kept) for name, arrays in self._layers.items()}
+
+
+def _cost(arrays: Sequence[_Array], kept: np.ndarray) -> Cost:
+    sizes = [array.fixed * math.prod(int(kept[channels].sum()) for channels in array.axes) for array in arrays]
+    return Cost(sum(sizes), sum(array.places * size for array, size in zip(arrays, sizes, strict=True)))
 
 
 def _arrays(layer: Any, coupling: Coupling) -> list[_Array]:

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 
 from compress.arrays import save_array
+from compress.artifacts import Network
 from compress.context import Context
 from compress.errors import BadInputError
 from compress.graphs.costs import CostOf
 from compress.graphs.coupling import Coupling
 from compress.graphs.groups import coupling_of
 from compress.graphs.surgery import narrowed, widths_of
+from compress.pruning import latency_table
 from compress.pruning.sample import Sample
 from compress.pruning.settings import FilterSettings
 from compress.pruning.widths import chosen
 
 
 def without_filters(
-    model: Any, settings: FilterSettings, sample: Sample, context: Context
+    network: Network, model: Any, settings: FilterSettings, sample: Sample, context: Context
 ) -> tuple[Any, dict[str, int]]:
-    """Return the narrower network, and the widths of the layers that lose filters.
+    """Return the narrower network, and the widths of the layers that lose filters; `model` is `network` in Keras.
 
     Raises `BadInputError` for a target that is not reached even with a tenth of each layer's filters.
     """
@@ -31,10 +33,22 @@ def without_filters(
     file = context.made(context.checkpoint / "importance.npy", partial(_judge, model, coupling, settings, sample))
     importance = np.load(file, allow_pickle=False)
     cost_of = CostOf(model, coupling)
-    whole = cost_of(np.ones(coupling.count, bool))
+    everything = np.ones(coupling.count, bool)
+    whole = cost_of(everything)
+    if settings.target_of == "latency":
+        context.progress(0.0, "measuring each layer at several widths")
+        measure = partial(latency_table.write, network, model, coupling, cost_of, settings.multiple)
+        table = latency_table.load(context.made(context.checkpoint / "latency.json", measure))
+
+    def price(kept: np.ndarray) -> float:
+        return (
+            table.seconds(cost_of.by_layer(kept))
+            if settings.target_of == "latency"
+            else getattr(cost_of(kept), settings.target_of)
+        )
 
     def left(kept: np.ndarray) -> float:
-        return getattr(cost_of(kept), settings.target_of) / getattr(whole, settings.target_of)
+        return price(kept) / price(everything)
 
     found = chosen(coupling, importance, settings.rates, settings.multiple, left, settings.target)
     if found.cost > settings.target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from compress.data.balance import Balance
 from compress.distillation.settings import FollowingSettings
 from compress.pruning.settings import FilterSettings
 from compress.training.settings import Engine
+
+if TYPE_CHECKING:
+    from compress.distillation.targets import Source
 
 Method = Literal["filters", "magnitude", "both"]
 
@@ -48,6 +51,11 @@ class Config(FilterSettings, FollowingSettings):
     )
     updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
+    @property
+    def measures_speed(self) -> bool:
+        """Whether the result depends on measured speed, and so on the machine."""
+        return self.target_of == "latency" and self.method != "magnitude"
+
 
 def run(
     config: Config, balance: Balance, train: Engine, network: Network, data: Dataset, out: Path, context: Context
@@ -62,30 +70,19 @@ def run(
     from compress.pruning.filters import without_filters
     from compress.pruning.sample import Sample
     from compress.tensorflow import start_afresh
-    from compress.training.evaluation import forward_of
-    from compress.training.fall import shortest
 
     start_afresh(context.seed)
     model, widths = networks.load(network), network.widths
-    following = Following(forward_of(model), config, balance, data, context, every_view=False)
+    following = Following(_answers(model, train), config, balance, data, context, every_view=False)
     if config.method != "magnitude":
         images = images_of(data, "train")[: config.importance_images]  # the splits are shuffled
         sample = Sample(images, data.labels("train")[: len(images)], context.seed)
-        model, removed = without_filters(model, config, sample, context)
+        model, removed = without_filters(network, model, config, sample, context)
         widths = {**widths, **removed}
     callbacks, may_stop_from = [], 0
     if config.method != "filters":
-        steps = following.batches.steps
-        ramp_steps = max(1, round(shortest(config.schedule, config.epochs, steps) * steps * config.ramp))
-        model = masks.with_masks(
-            model,
-            config.sparsity,
-            min(config.initial_sparsity, config.sparsity),
-            ramp_steps,
-            config.updates,
-            config.dense_ends,
-        )
-        callbacks, may_stop_from = [masks.callback()], min(ramp_steps // steps, config.epochs - 1)
+        model, may_stop_from = _masked(model, config, following.batches.steps)
+        callbacks = [masks.callback()]
     fitted = following.fit(model, train, callbacks=callbacks, may_stop_from=may_stop_from)
     if config.method != "filters":
         model = masks.without_masks(model)
@@ -102,3 +99,28 @@ def run(
         kept={fitted.name: fitted.kept},
         trials=(),
     )
+
+
+def _answers(model: Any, engine: Engine) -> Source:
+    """Return the function from images to a model's logits, in the precision that it trains in."""
+    from compress.training.evaluation import forward_of
+    from compress.training.precision import checked, computing_in
+
+    forward, dtype = forward_of(model), checked(engine.precision)
+
+    def answers(images: Any) -> Any:
+        with computing_in(dtype):
+            return forward(images)
+
+    return answers
+
+
+def _masked(model: Any, config: Config, steps: int) -> tuple[Any, int]:
+    """Return the model with masks, and the first epoch of `steps` steps, from 0, that ends with the full sparsity."""
+    from compress.pruning import masks
+    from compress.training.fall import shortest
+
+    ramp_steps = max(1, round(shortest(config.schedule, config.epochs, steps) * steps * config.ramp))
+    initial = min(config.initial_sparsity, config.sparsity)
+    masked = masks.with_masks(model, config.sparsity, initial, ramp_steps, config.updates, config.dense_ends)
+    return masked, min(ramp_steps // steps, config.epochs - 1)

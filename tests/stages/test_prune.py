@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,20 @@ def test_filters_are_removed_until_the_target_is_reached_and_the_network_exports
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1), np.uint8)
     exported = scoring.run(sessions.open_session(to_onnx(narrow, tmp_path / "narrow.onnx").file), images)
     np.testing.assert_allclose(exported, logits_of(forward_of(networks.load(narrow)), images), atol=1e-4)
+
+
+def test_a_target_of_latency_is_one_of_predicted_time(
+    network: Network, pruned: Pruned, notes: list[str], tmp_path: Path
+) -> None:
+    """The first convolution takes nearly all of the time, whatever multiplies most."""
+    layers = dict.fromkeys((*kernels(network), ""), ((0, 1000000000.0), (0.0, 1.0)))
+    layers["block1_conv1"] = ((0, 1e9), (0.0, 1e5))
+    (tmp_path / "latency.json").write_text(json.dumps(layers))
+
+    narrow = pruned(method="filters", target=0.5, target_of="latency")
+
+    assert kernels(narrow)["block1_conv1"].shape[-1] == 1
+    assert "of the MACs" in notes[0]
 
 
 def test_both_removes_filters_and_then_sets_weights_of_the_others_to_zero(network: Network, pruned: Pruned) -> None:
