@@ -89,7 +89,7 @@ MOVED = {
 }
 """Keys in files of earlier versions, and their names now."""
 
-
+NOT_MIXED = {"mixup": 0.0, "cutmix": 0.0}  # as files of earlier versions have it for pruning, which had a key for it
 LOCAL: Any = {"workspace": True, "exported": True, "data": {"source", "root"}, "teacher": {"weights"}}
 """The settings that hold paths, for pydantic to leave out."""
 
@@ -164,6 +164,9 @@ def preset_names() -> list[str]:
 
 
 def _validated(values: dict[str, Any], origins: dict[tuple[str, ...], str]) -> _Run:
+    prune = values.get("prune")
+    if isinstance(prune, dict) and prune.get("mixing") == NOT_MIXED:
+        values = {**values, "prune": {key: value for key, value in prune.items() if key != "mixing"}}
     try:
         return Config(**values)
     except ValidationError as error:

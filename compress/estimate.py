@@ -27,6 +27,7 @@ INT8 = 0.35  # of the time that a model takes in float
 PREPARATION = 8.0  # seconds for a network to be built and its first step to be traced
 CONVERSION = 2.0, 0.8e-6  # seconds for a network to become ONNX, and more for each weight
 WARM_UP = 1.0  # seconds to open a model and call it until it is warm
+MEASURING, MEASURED = 12.0, 8  # seconds to time all layers of a network, and at how many widths
 WRITING = 5.0  # seconds to draw and write what is in a bundle beside the models
 
 
@@ -141,18 +142,23 @@ def of_teacher(config: teacher.Config, facts: Facts, network: Network, inputs: I
 
 
 def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs: Inputs) -> Estimate:
-    """Return the cost of computing the network's logits, and of training what is left of it, without computing masks.
+    """Return the cost of judging filters, computing the network's logits, and training what is left of it.
 
-    How much faster it is without filters is known only where the target is one of multiplications.
+    How much faster it is without filters is known only where the target is one of multiplications. Computing masks is
+    left out.
     """
-    whole = network or inputs["network"][0].networks[0]
-    share = config.target if config.method != "magnitude" and config.target_of == "macs" else 1.0
-    left = replace(
-        whole, macs=round(share * whole.macs), training=share * whole.training, inference=share * whole.inference
-    )
-    return _following(
-        of_training(left, config, facts, facts.n_balanced), facts, min(config.views, config.epochs), whole.inference
-    )
+    whole = left = network or inputs["network"][0].networks[0]
+    judging = 0.0
+    if config.method != "magnitude":
+        judging = min(config.importance_images, facts.n_train) * whole.training
+        if config.target_of == "macs":
+            faster = {name: config.target * getattr(whole, name) for name in ("training", "inference")}
+            left = replace(whole, macs=round(config.target * whole.macs), **faster)
+        elif config.target_of == "latency":
+            judging += MEASURING + MEASURED * _conversion(whole)
+    training = of_training(left, config, facts, facts.n_balanced)
+    cost = _following(training, facts, min(config.views, config.epochs), whole.inference)
+    return replace(cost, seconds=judging + cost.seconds, least=judging + cost.least)
 
 
 def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:

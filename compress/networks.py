@@ -34,7 +34,7 @@ def load(network: Network) -> Any:
     """Rebuild a trained Keras model, with the widths that it has been cut to."""
     model = build(network.family, network.architecture, network.options, network.image_shape, network.classes)
     if network.widths:
-        from compress.graphs.surgery import rebuilt
+        from compress.graphs.rebuilding import rebuilt
 
         model = rebuilt(model, network.widths)
     model.set_weights(list(load_arrays(network.weights).values()))

@@ -67,7 +67,20 @@ def test_a_student_takes_all_views_in_each_epoch_and_its_sources_logits_of_each(
     more = seconds("distill.views=3", "distill.epochs=5")["distill"]
 
     assert costs[1] - costs[0] == pytest.approx(2 * 1000 * 0.001 + 250 * 0.001 / 3)
-    assert more - costs[0] == pytest.approx(5 * 1000 * 0.001 + 1000 * 0.01 / 3 * module.estimate.INT8)
+    assert more - costs[0] == pytest.approx(5 * 1000 * 0.001 + 0.25 * 1000 * 0.01 / 3 * module.estimate.INT8)
+
+
+def test_pruning_judges_filters_and_computes_the_logits_of_the_views_that_its_epochs_see(asked: Asked) -> None:
+    whole, inference = 1000 * 0.01, 1000 * 0.01 / 3  # of the teacher, on all training images
+
+    def cost(*assignments: str) -> float:
+        return seconds(*assignments, "prune.epochs=3")["prune"]
+
+    masks = cost("prune.method=magnitude", "prune.views=2")
+    filters = cost("prune.method=filters", "prune.views=2", "prune.target=0.5", "prune.importance_images=100")
+    assert masks - filters == pytest.approx(0.5 * 3 * (whole + 0.25 * inference) - 0.1 * whole)
+    assert cost("prune.method=magnitude", "prune.views=9") - masks == pytest.approx(inference)
+    assert cost("prune.target_of=latency") > cost("prune.target_of=weights")
 
 
 def test_what_is_measured_for_a_set_time_takes_it_for_each_number_of_threads_and_batch(asked: Asked) -> None:

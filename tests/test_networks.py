@@ -9,7 +9,7 @@ from compress import networks, pretrained
 from compress.arrays import save_arrays
 from compress.artifacts import Network
 from compress.errors import BadInputError
-from compress.graphs.surgery import rebuilt
+from compress.graphs.rebuilding import rebuilt
 from teachers import vgg11
 
 

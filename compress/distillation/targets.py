@@ -1,4 +1,4 @@
-"""What the student learns from: views of the training images and the source's logits for each, computed once."""
+"""What a network that follows another learns from: views of the images, and the source's logits for each, made once."""
 
 from __future__ import annotations
 

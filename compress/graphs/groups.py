@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from compress.graphs.channels import Channels
 from compress.graphs.coupling import Axes, Coupling, Group
 from compress.graphs.layers import MAKERS, WEIGHTED, UnknownLayerError
-from compress.tensorflow import keras
+from compress.tensorflow import keras, tf
 
 L = keras.layers
 PER_CHANNEL = {
@@ -40,10 +40,11 @@ POINTWISE = {
 """Activations that are applied to each value by itself, unlike softmax."""
 
 
-def coupling_of(model: Any) -> Coupling:
+def coupling_of(model: Any, whole: Collection[str] = ()) -> Coupling:
     """Return the coupled channels of a functional Keras graph, channels last, without nested models.
 
-    A layer of an unknown kind makes all channels that go in or come out stay. So do the model's inputs and outputs.
+    A layer of an unknown kind makes all channels that go in or come out stay. So do the model's inputs and outputs, and
+    the channels that the layers `whole` make.
     """
     found = _Graph()
     for tensor in model.inputs:
@@ -52,6 +53,8 @@ def coupling_of(model: Any) -> Coupling:
         found.add(node)
     for tensor in model.outputs:
         found.channels.keep(found.tensors[id(tensor)], "")
+    for name in found.made.keys() & set(whole):
+        found.channels.keep(found.made[name], "so the settings say")
     return found.coupling()
 
 
@@ -73,10 +76,11 @@ class _Graph:
 
     def add(self, node: Any) -> None:
         """Add a call of a layer."""
-        layer, outputs = node.layer, _flat(node.outputs)
+        layer, outputs = node.layer, tf.nest.flatten(node.outputs)
         taken = [self.tensors[id(tensor)] for tensor in node.keras_inputs]
-        computed = node.keras_inputs if isinstance(layer, L.Conv2DTranspose) else outputs
-        self.places[layer.name] += math.prod(computed[0].shape[1:-1])
+        if layer.weights:
+            computed = node.keras_inputs if isinstance(layer, L.Conv2DTranspose) else outputs
+            self.places[layer.name] += math.prod(computed[0].shape[1:-1])
         try:
             if len(outputs) != 1 or getattr(layer, "data_format", None) == "channels_first":
                 raise UnknownLayerError("has several outputs" if len(outputs) != 1 else "has its channels first")
@@ -86,7 +90,7 @@ class _Graph:
             for channels in (*taken, self.made.get(layer.name, np.array([], int))):
                 self.channels.keep(channels, reason)
             for tensor in outputs:
-                self.tensors[id(tensor)] = self.channels.new(tensor.shape[-1] or 1, reason)
+                self.tensors[id(tensor)] = self.channels.new(tensor.shape[-1] or 1 if tensor.shape.rank else 1, reason)
 
     def _given(self, layer: Any, taken: Sequence[np.ndarray], node: Any) -> np.ndarray:
         """Return the channels that a call of a layer gives; those that have to go together are coupled."""
@@ -156,10 +160,6 @@ class _Graph:
             groups=tuple(Group(names, np.array(channels)) for names, channels in groups.items()),
             whole=whole,
         )
-
-
-def _flat(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def _is_pointwise(layer: Any) -> bool:

@@ -1,32 +1,13 @@
-"""Networks with fewer channels: built anew, with the weights of the channels that stay."""
+"""Networks with fewer channels, with the weights of those that stay."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from compress.graphs.coupling import Coupling
-from compress.tensorflow import keras
-
-
-def rebuilt(model: Any, widths: Mapping[str, int]) -> Any:
-    """Return the same functional graph, with fresh weights, whose layers have as many channels as `widths` say.
-
-    Layers that are not named keep theirs, and layers that several places share stay shared. What follows of a layer's
-    width, such as the shapes of batch normalization, follows by itself.
-    """
-
-    def clone(layer: Any) -> Any:
-        config = layer.get_config()
-        if layer.name in widths:
-            config["units" if "units" in config else "filters"] = widths[layer.name]
-        if isinstance(layer, keras.layers.Reshape):  # what is removed is always part of the last axis
-            config["target_shape"] = (*layer.output_shape[1:-1], -1)
-        return type(layer).from_config(config)
-
-    return keras.models.clone_model(model, clone_function=clone)
+from compress.graphs.rebuilding import rebuilt
 
 
 def narrowed(model: Any, coupling: Coupling, kept: np.ndarray) -> Any:

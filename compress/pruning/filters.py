@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,59 +21,75 @@ from compress.graphs.surgery import narrowed, widths_of
 from compress.pruning import latency_table
 from compress.pruning.sample import Sample
 from compress.pruning.settings import FilterSettings
-from compress.pruning.widths import chosen
+from compress.pruning.widths import Chosen, chosen
+
+NAMES = {"macs": "MACs", "weights": "weights", "latency": "time"}
 
 
 def without_filters(
-    network: Network, model: Any, settings: FilterSettings, sample: Sample, context: Context
+    network: Network, model: Any, settings: FilterSettings, whole: Collection[str], sample: Sample, context: Context
 ) -> tuple[Any, dict[str, int]]:
     """Return the narrower network, and the widths of the layers that lose filters; `model` is `network` in Keras.
 
-    Raises `BadInputError` for a target that is not reached even with a tenth of each layer's filters.
+    The layers `whole` keep all filters, and so do those that are coupled to them. Raises `BadInputError` for a target
+    that is not reached even with a tenth of each layer's filters.
     """
-    coupling = coupling_of(model)
+    coupling = coupling_of(model, whole)
     file = context.made(context.checkpoint / "importance.npy", partial(_judge, model, coupling, settings, sample))
     importance = np.load(file, allow_pickle=False)
-    cost_of = CostOf(model, coupling)
-    everything = np.ones(coupling.count, bool)
-    whole = cost_of(everything)
-    if settings.target_of == "latency":
-        context.progress(0.0, "measuring each layer at several widths")
-        measure = partial(latency_table.write, network, model, coupling, cost_of, settings.multiple)
-        table = latency_table.load(context.made(context.checkpoint / "latency.json", measure))
-
-    def price(kept: np.ndarray) -> float:
-        return (
-            table.seconds(cost_of.by_layer(kept))
-            if settings.target_of == "latency"
-            else getattr(cost_of(kept), settings.target_of)
-        )
-
-    def left(kept: np.ndarray) -> float:
-        return price(kept) / price(everything)
-
-    found = chosen(coupling, importance, settings.rates, settings.multiple, left, settings.target)
+    _tell_what_stays(coupling, context)
+    price = _prices(network, model, coupling, settings, context)
+    before = price(np.ones(coupling.count, bool))
+    found = chosen(
+        coupling, importance, settings.rates, settings.multiple, lambda kept: price(kept) / before, settings.target
+    )
     if found.cost > settings.target:
         raise BadInputError(
-            f"prune.target = {settings.target:g}: of the {settings.target_of}, {found.cost:.3g} are left at least; "
-            "should be that or more"
+            f"prune.target = {settings.target:g}: at least {math.ceil(1000 * found.cost) / 1000:g} of the "
+            f"{NAMES[settings.target_of]} is left; should be that or more, or prune.method magnitude"
         )
-    cost = cost_of(found.kept)
-    context.note(
-        f"{context.stage}: keeps {_widths(coupling, found.kept)} filters: {cost.macs / whole.macs:.1%} of the MACs, "
-        f"{cost.weights / whole.weights:.1%} of the weights"
-    )
-    for why in dict.fromkeys(coupling.whole.values()):
-        names = ", ".join(name for name, reason in coupling.whole.items() if reason == why)
-        context.note(f"{context.stage}: {names} is left whole: {why}")
-    if found.at_floor:
-        context.note(f"{context.stage}: a tenth of the filters stays in {', '.join(found.at_floor)}, important or not")
+    _tell(coupling, CostOf(model, coupling), found, context)
     return narrowed(model, coupling, found.kept), widths_of(coupling, found.kept)
 
 
+def _prices(
+    network: Network, model: Any, coupling: Coupling, settings: FilterSettings, context: Context
+) -> Callable[[np.ndarray], float]:
+    """Return the function that tells what the target is a fraction of, with some of the channels."""
+    cost_of = CostOf(model, coupling)
+    if settings.target_of != "latency":
+        return lambda kept: getattr(cost_of(kept), settings.target_of)
+    context.progress(0.0, "measuring each layer at several widths")
+    measure = partial(latency_table.write, network, model, coupling, cost_of, settings.multiple)
+    table = latency_table.load(context.made(context.checkpoint / "latency.json", measure))
+    return lambda kept: table.seconds(cost_of.by_layer(kept))
+
+
+def _tell(coupling: Coupling, cost_of: CostOf, found: Chosen, context: Context) -> None:
+    """Say how many filters are kept."""
+    widths = [
+        f"{int(found.kept[group.channels].sum())} of {len(group.channels)} in {group.name}" for group in coupling.groups
+    ]
+    cost, whole = cost_of(found.kept), cost_of(np.ones(coupling.count, bool))
+    context.note(
+        f"{context.stage}: keeps filters: {', '.join(widths)}; {cost.macs / whole.macs:.1%} of the MACs, "
+        f"{cost.weights / whole.weights:.1%} of the weights"
+    )
+    if found.at_floor:
+        context.note(f"{context.stage}: a tenth of the filters stays in {', '.join(found.at_floor)}, important or not")
+
+
+def _tell_what_stays(coupling: Coupling, context: Context) -> None:
+    """Say which layers cannot lose filters, and why."""
+    for why in dict.fromkeys(coupling.whole.values()):
+        names = ", ".join(name for name, reason in coupling.whole.items() if reason == why)
+        context.note(f"{context.stage}: keeps all filters of {names}: {why}")
+
+
 def _judge(model: Any, coupling: Coupling, settings: FilterSettings, sample: Sample, file: Path) -> None:
-    save_array(file, settings.importance.function(model, coupling, sample))
-
-
-def _widths(coupling: Coupling, kept: np.ndarray) -> str:
-    return ", ".join(f"{int(kept[group.channels].sum())}/{len(group.channels)}" for group in coupling.groups)
+    values = np.asarray(settings.importance.function(model, coupling, sample), np.float64)
+    if values.shape != (coupling.count,) or not (np.isfinite(values).all() and (values >= 0).all()):
+        raise BadInputError(
+            f"prune.importance = {settings.importance.name!r}: should give {coupling.count} finite values of 0 or more"
+        )
+    save_array(file, values)

@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,18 +23,19 @@ import numpy as np
 
 from compress import networks
 from compress.artifacts import Network, OnnxModel
-from compress.errors import MachineError
+from compress.errors import BadInputError
+from compress.files import write_file
 from compress.graphs.costs import Cost, CostOf
 from compress.graphs.coupling import Coupling
 from compress.graphs.surgery import narrowed, widths_of
 from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools.convert import to_onnx
-from compress.onnx_tools.sessions import session_of
+from compress.onnx_tools.sessions import open_session
 from compress.onnx_tools.signature import INPUT
 
 WIDTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)  # of each layer's channels
 THREADS = 1
-SECONDS = 12.0  # for all networks together
+SECONDS, MOST_CALLS = 12.0, 400  # for all networks together, and of each: a profile grows with every call
 CALLS = 10  # of one network after the other, in turns, so that other load affects all of them
 PRODUCTS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")  # in ONNX Runtime's profile
 REST = ""  # in place of a layer's name: everything that multiplies nothing
@@ -67,14 +68,18 @@ def write(network: Network, model: Any, coupling: Coupling, cost_of: CostOf, mul
                 kept[group.channels[left:]] = False
             costs.append(cost_of.by_layer(kept))
             sized.append(_exported(network, model, coupling, kept, Path(folder) / f"{number}.onnx"))
-        times = _profiled(sized, Path(folder))
+        profiled = _profiled(sized, Path(folder), costs[0].keys())
     found: dict[str, dict[float, float]] = defaultdict(dict)
-    for cost, seconds in zip(costs, times, strict=True):
+    for cost, seconds in zip(costs, profiled, strict=True):
         for name, value in seconds.items():
             macs = cost[name].macs if name else sum(each.macs for each in cost.values())
             found[name][macs] = value
-    table = {name: list(zip(*sorted(values.items()), strict=True)) for name, values in found.items()}
-    file.write_text(json.dumps(table), "utf-8")
+    table = {}
+    for name, values in found.items():
+        amounts = sorted(values)
+        times = np.maximum.accumulate([values[amount] for amount in amounts])  # more work is not faster: that is noise
+        table[name] = amounts, times.tolist()
+    write_file(file, json.dumps(table).encode())
 
 
 def _exported(network: Network, model: Any, coupling: Coupling, kept: np.ndarray, file: Path) -> OnnxModel:
@@ -84,24 +89,26 @@ def _exported(network: Network, model: Any, coupling: Coupling, kept: np.ndarray
     return to_onnx(dataclasses.replace(network, widths=widths, weights=weights), file)
 
 
-def _profiled(models: Sequence[OnnxModel], folder: Path) -> list[dict[str, float]]:
+def _profiled(models: Sequence[OnnxModel], folder: Path, known: Set[str]) -> list[dict[str, float]]:
     """Return the median seconds of each layer of each model, by Keras's names."""
     sessions = [
-        session_of(model.file.read_bytes(), threads=THREADS, profile=folder / f"profile{number}")
+        open_session(model.file, threads=THREADS, profile=folder / f"profile{number}")
         for number, model in enumerate(models)
     ]
     image = np.zeros((1, *models[0].image_shape), np.uint8)
     end = time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
+    for _ in range(MOST_CALLS // CALLS):
+        if time.perf_counter() > end:
+            break
         for session in sessions:
             for _ in range(CALLS):
                 session.run(None, {INPUT: image})
     profiles = [Path(session.end_profiling()) for session in sessions]
-    return [_by_layer(model, profile) for model, profile in zip(models, profiles, strict=True)]
+    return [_by_layer(model, profile, known) for model, profile in zip(models, profiles, strict=True)]
 
 
-def _by_layer(model: OnnxModel, profile: Path) -> dict[str, float]:
-    """Return a model's seconds by layer. Its products run in the order in which its file has them."""
+def _by_layer(model: OnnxModel, profile: Path, known: Set[str]) -> dict[str, float]:
+    """Return a model's seconds by layer, `known` by name. Its products run in the order in which its file has them."""
     runs: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in json.loads(profile.read_bytes()):
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
@@ -111,8 +118,11 @@ def _by_layer(model: OnnxModel, profile: Path) -> dict[str, float]:
     medians = {key: statistics.median(times) / 1e6 for key, times in runs.items()}
     products = [seconds for (_, kind), seconds in medians.items() if kind == "product"]
     layers = cost_of_onnx(model.file).layers
-    if len(layers) != len(products):
-        raise MachineError(f"onnxruntime's profile has {len(products)} products, the network has {len(layers)}")
+    if len(layers) != len(products) or not {layer.name for layer in layers} <= known:
+        raise BadInputError(
+            f"prune.target_of = 'latency': the times of {len(layers)} layers are not told apart in onnxruntime's "
+            f"profile, which has {len(products)}; should be macs"
+        )
     found: dict[str, float] = defaultdict(float)
     for layer, seconds in zip(layers, products, strict=True):
         found[layer.name] += seconds

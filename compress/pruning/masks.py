@@ -6,27 +6,42 @@ Zhu and Gupta, "To prune, or not to prune" (2017), through TensorFlow Model Opti
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
-from compress.tensorflow import keras
+from compress.pruning.settings import Pattern
+from compress.tensorflow import keras, tf
 
 import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
 
 PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
+TWO_OF_FOUR = (2, 4)  # zeros, of so many weights in a row
 
 
 def with_masks(
-    model: Any, sparsity: float, initial_sparsity: float, end_step: int, updates: int, dense_ends: bool = False
+    model: Any,
+    sparsity: float,
+    initial_sparsity: float,
+    end_step: int,
+    updates: int,
+    *,
+    dense_ends: bool = False,
+    pattern: Pattern = "any",
+    whole: Collection[str] = (),
 ) -> Any:
     """Return a model that shares `model`'s layers and masks each kernel, up to `sparsity` zeros at `end_step`.
 
     The masks are computed `updates` times, evenly spread; each update sorts every weight, which costs as much as
-    several steps. With `dense_ends`, the first and the last kernel stay unmasked. Train the model with `callback()`.
+    several steps. With `dense_ends`, the first and the last kernel stay unmasked, as those of the layers `whole` do.
+    With the pattern 2:4, two of each four weights in a row along the input channels are zero from the first update on,
+    whatever the sparsity. Train the model with `callback()`.
     """
     frequency = max(1, end_step // updates)
     pruned = [layer.name for layer in model.layers if isinstance(layer, PRUNED_LAYERS)]
     if dense_ends:
         pruned = pruned[1:-1]
+    pruned = [name for name in pruned if name not in whole]
 
     def masked(layer: Any) -> Any:
         if layer.name not in pruned:
@@ -38,9 +53,27 @@ def with_masks(
             end_step=end_step // frequency * frequency,  # a multiple, so that the last update takes place
             frequency=frequency,
         )
-        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+        m_by_n = TWO_OF_FOUR if pattern == "2:4" else None
+        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule, sparsity_m_by_n=m_by_n)
 
-    return keras.models.clone_model(model, clone_function=masked)
+    cloned = keras.models.clone_model(model, clone_function=masked)
+    for layer in cloned.layers:
+        if hasattr(layer, "pruning_obj"):
+            layer.pruning_obj._update_mask = partial(_mask_of_largest, layer.pruning_obj)
+    return cloned
+
+
+def _mask_of_largest(pruning: Any, weights: Any) -> tuple[Any, Any]:
+    """Return the threshold and the mask of as many weights as the schedule leaves, the first of those that are equal.
+
+    The library's own mask has all weights that are equal to the smallest one kept: too many where many are.
+    """
+    sizes = tf.reshape(tf.abs(weights), [-1])
+    sparsity = pruning._pruning_schedule(pruning._step_fn())[1]
+    kept = tf.cast(tf.maximum(tf.round(tf.cast(tf.size(sizes), tf.float32) * (1 - sparsity)), 1), tf.int32)
+    values, order = tf.math.top_k(sizes, tf.size(sizes))  # of equal values, the first comes first
+    mask = tf.scatter_nd(order[:kept, tf.newaxis], tf.ones([kept], weights.dtype), [tf.size(sizes)])
+    return values[kept - 1], tf.reshape(mask, tf.shape(weights))
 
 
 def callback() -> Any:

@@ -63,9 +63,10 @@ def contributions(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             value = loss(model(tf.cast(images, tf.float32), training=False), labels, batch)
+        gradients = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [
             tf.reduce_sum(variable * gradient, [i for i in range(len(variable.shape)) if i != axis])
-            for (variable, axis, _), gradient in zip(givers, tape.gradient(value, variables), strict=True)
+            for (variable, axis, _), gradient in zip(givers, gradients, strict=True)
         ]
 
     for batch, start in enumerate(range(0, len(sample.images), BATCH)):
@@ -83,7 +84,7 @@ def _givers(model: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]
     from compress.tensorflow import keras
 
     layers = [model.get_layer(name) for name in coupling.axes]
-    normalizing = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    normalizing = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.scale]
     scales = [
         found
         for layer in normalizing

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from compress.plugins import Choice
 
 Rates = Literal["uniform", "global"]
+Pattern = Literal["any", "2:4"]
 
 
 class Importance(Choice):

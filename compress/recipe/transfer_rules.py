@@ -18,7 +18,6 @@ HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it c
 MORE_STEPS, MORE_EPOCHS = 600, (4, 12)  # of the last block, and of all layers
 RATES = (0.02, 0.003, 0.001)  # of the head, with the last block, and of all layers: features have a scale of 1
 PRUNING: dict[str, Any] = {
-    "method": "magnitude",
     "sparsity": 0.5,
     "initial_sparsity": 0.3,
     "dense_ends": True,
@@ -46,7 +45,7 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     A random head's first gradients distort good features (Kumar et al., "Fine-Tuning Can Distort Pretrained Features",
     2022). With few images for each class frozen features do as well as fine-tuned ones (Kornblith et al., "Do Better
     ImageNet Models Transfer Better?", 2019, section 4.6). Without batch normalization the network bears neither high
-    rates nor as much sparsity, nor was the removal of its filters tried.
+    rates nor as much sparsity.
     """
     if config.teacher.weights == "none":
         return
@@ -69,6 +68,8 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
         yield Decision("teacher.epochs", more, "then all layers, in small steps")
     yield Decision("teacher.learning_rate", RATES[2], "small steps for layers that are trained already")
     yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
+    if not config.prune.model_fields_set & {"target", "target_of", "importance", "rates"}:
+        yield Decision("prune.method", "magnitude", "removing filters from published weights has not been tried")
     for key, value in PRUNING.items():
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")
 

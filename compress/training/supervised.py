@@ -1,8 +1,7 @@
-"""Training on labels, shared by teacher and pruning."""
+"""Training on labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,6 @@ def fit_to_labels(
     engine: Engine,
     context: Context,
     *,
-    callbacks: Sequence[Any] = (),
     may_stop_from: int = 0,
     metric: Metric = "accuracy",
 ) -> Fitted:
@@ -67,7 +65,6 @@ def fit_to_labels(
         settings,
         engine,
         context,
-        callbacks=callbacks,
         may_stop_from=may_stop_from,
         metric=metric,
     )

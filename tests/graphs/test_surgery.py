@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from compress import plugins
 from compress.graphs.coupling import Coupling
 from compress.graphs.groups import coupling_of
-from compress.graphs.surgery import narrowed, rebuilt
+from compress.graphs.rebuilding import rebuilt
+from compress.graphs.surgery import narrowed
 from compress.tensorflow import keras, start_afresh
 from tests.graphs.graphs import IMAGE, graph, silence
 

@@ -12,7 +12,7 @@ from students import plain
 
 def pruned_kernels(sparsity: float, dense_ends: bool = False) -> list[np.ndarray]:
     start_afresh(0)
-    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, 6, 3, dense_ends)
+    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, 6, 3, dense_ends=dense_ends)
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     images, targets = np.random.default_rng(0).random((32, 16, 16, 1)), np.eye(3)[np.arange(32) % 3]
     model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[masks.callback()])
@@ -68,3 +68,44 @@ def test_weights_that_are_set_after_training_are_masked_too() -> None:
     kernels = [layer.kernel.numpy() for layer in masks.without_masks(model).layers if hasattr(layer, "kernel")]
 
     assert all(np.count_nonzero(kernel) <= np.ceil(0.2 * kernel.size) for kernel in kernels)
+
+
+@pytest.mark.parametrize(
+    ("weights", "zeros"),
+    [
+        ([1, 1, 1, 1, 2, 3], [False, True, True, True, False, False]),  # of equal ones, the first stays
+        ([-3, -0.1, 0.2, 2], [False, True, True, False]),
+        ([0, 0, 0, 0], [False, False, True, True]),
+    ],
+)
+def test_half_of_the_weights_are_zero_however_many_are_equal(weights: list[float], zeros: list[bool]) -> None:
+    start_afresh(0)
+    image = keras.Input((len(weights),))
+    model = keras.Model(image, keras.layers.Dense(1, use_bias=False, name="dense")(image))
+    model.get_layer("dense").set_weights([np.array(weights, np.float32)[:, np.newaxis]])
+    masked = masks.with_masks(model, 0.5, 0.5, end_step=1, updates=1)
+    masked.compile(keras.optimizers.SGD(0.0), "mse")
+
+    masked.fit(np.ones((2, len(weights))), np.ones((2, 1)), verbose=0, callbacks=[masks.callback()])
+
+    [mask] = [mask.numpy()[:, 0] for layer in masked.layers for _, mask, _ in getattr(layer, "pruning_vars", [])]
+    np.testing.assert_array_equal(mask == 0, zeros)
+    kernel = masks.without_masks(masked).get_layer("dense").kernel.numpy()[:, 0]
+    np.testing.assert_array_equal(kernel, np.where(zeros, 0, weights))
+
+
+def test_momentum_moves_no_weight_that_is_masked() -> None:
+    start_afresh(0)
+    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), 0.75, 0.75, end_step=1, updates=1)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.CategoricalCrossentropy(from_logits=True))
+    images, targets = np.random.default_rng(0).random((8, 16, 16, 1)), np.eye(3)[np.arange(8) % 3]
+    zeros = []
+    for _ in range(3):
+        model.fit(images, targets, batch_size=4, verbose=0, callbacks=[masks.callback()])
+        zeros.append([mask.numpy() == 0 for layer in model.layers for _, mask, _ in getattr(layer, "pruning_vars", [])])
+
+    kernels = [layer.kernel.numpy() for layer in masks.without_masks(model).layers if hasattr(layer, "kernel")]
+
+    for first, last, kernel in zip(zeros[0], zeros[-1], kernels, strict=True):
+        np.testing.assert_array_equal(first, last)
+        np.testing.assert_array_equal(kernel == 0, last)

@@ -7,7 +7,7 @@ import pytest
 
 from compress.graphs.coupling import Coupling, Group
 from compress.pruning.settings import Rates
-from compress.pruning.widths import chosen
+from compress.pruning.widths import chosen, rounded
 
 ALL: list[Rates] = ["uniform", "global"]
 
@@ -46,9 +46,10 @@ def test_no_more_is_removed_than_the_target_needs(rates: Rates) -> None:
 @pytest.mark.parametrize(
     ("multiple", "target", "sizes", "expected"),
     [
-        (16, 15 / 16, (16,), [16]),  # there is no smaller multiple but none at all
-        (8, 0.5, (6,), [6]),
-        (8, 0.5, (6, 32), [6, 8]),
+        (16, 15 / 16, (16,), [12]),  # the target is reached, in quarters of so few channels
+        (8, 0.5, (6,), [3]),
+        (8, 0.5, (16,), [8]),
+        (8, 0.6, (12,), [6]),
         (8, 0.01, (64, 64), [8, 8]),
         (1, 0.01, (64, 6), [7, 1]),
     ],
@@ -60,6 +61,44 @@ def test_a_layer_keeps_a_multiple_of_channels_and_never_none(
     importance = np.concatenate([np.arange(size) / size for size in sizes]).tolist()
 
     assert left(importance, rates, multiple, target, *sizes) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "multiple", "left"),
+    [(15, 16, 16, 16), (1, 16, 16, 4), (0, 16, 8, 0), (5, 6, 8, 5), (1, 6, 8, 1), (70, 100, 8, 72), (99, 100, 8, 100)],
+)
+def test_widths_are_rounded_up_to_a_multiple_and_never_beyond_what_there_is(
+    wanted: int, size: int, multiple: int, left: int
+) -> None:
+    assert rounded(wanted, coupling(size).groups[0], multiple) == left
+
+
+def test_global_takes_what_is_dear_for_what_it_is_worth() -> None:
+    """Both layers matter as much; the second costs four times as much."""
+    prices = np.repeat([1.0, 4.0], 10)
+
+    def cost(kept: np.ndarray) -> float:
+        return float(prices[kept].sum() / prices.sum())
+
+    graph = coupling(10, 10)
+    found = chosen(graph, np.tile(np.linspace(1, 2, 10), 2), "global", 1, cost, 0.5)
+
+    assert [int(found.kept[group.channels].sum()) for group in graph.groups] == [10, 3]
+
+
+def test_what_costs_nothing_stays_and_what_is_equal_is_not_all_removed_at_once() -> None:
+    free = chosen(coupling(10, 10), np.ones(20), "global", 1, lambda kept: float(kept[10:].mean()), 0.5)
+    equal = chosen(coupling(10, 10), np.ones(20), "global", 1, fraction, 0.6)
+
+    assert int(free.kept[:10].sum()) == 10
+    assert equal.cost == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("rates", ALL)
+def test_a_network_without_removable_channels_stays_as_it_is(rates: Rates) -> None:
+    fixed = Coupling(3, {}, {}, {}, (), {})
+
+    assert chosen(fixed, np.ones(3), rates, 8, fraction, 0.5).kept.all()
 
 
 def test_uniform_takes_the_same_fraction_of_each_layer_and_global_what_matters_least() -> None:

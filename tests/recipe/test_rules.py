@@ -239,7 +239,8 @@ def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> N
     assert head == {"epochs": 18, "learning_rate": 0.02}  # 600 steps of 34 per epoch
     assert block == {"blocks": 1, "epochs": 12, "learning_rate": 0.003}
     assert (made["teacher.epochs"], made["teacher.learning_rate"]) == (12, 0.001)
-    assert made["prune.sparsity"] == 0.5
+    assert (made["prune.sparsity"], made["prune.method"]) == (0.5, "magnitude")
+    assert "prune.method" not in decided(replace(PHOTOS, published=""), "prune.target=0.5")
     absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
     assert absent["teacher.weights"].value == "none"
     assert "no answer" in absent["teacher.weights"].reason

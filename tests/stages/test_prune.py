@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
+from compress.data.images import images_of
 from compress.errors import BadInputError
+from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.convert import to_onnx
 from compress.pruning import masks
+from compress.quantization.static import quantize
 from compress.stages import prune
 from compress.training.evaluation import forward_of, logits_of
 from compress.training.settings import Engine, Schedule
@@ -126,6 +131,59 @@ def test_both_removes_filters_and_then_sets_weights_of_the_others_to_zero(networ
 
     assert both.widths
     assert nonzero(both) == [max(1, int(0.25 * kernel.size)) for kernel in kernels(both).values()]
+
+
+def test_two_of_each_four_weights_are_zero_in_the_exported_file_and_in_int8(
+    network: Network, data: Dataset, pruned: Pruned, tmp_path: Path
+) -> None:
+    sparse = pruned(method="magnitude", pattern="2:4")
+
+    fp32 = to_onnx(sparse, tmp_path / "fp32.onnx")
+    images = images_of(data, "train")[:]
+    int8 = quantize(fp32, images, tmp_path / "int8.onnx", calibration="minmax", activations="uint8")
+    for model in (fp32, int8):
+        checked = 0
+        for array in map(numpy_helper.to_array, onnx.load(model.file).graph.initializer):
+            if array.ndim == 4 and array.shape[1] >= 4:  # (out, in, height, width)
+                whole = array[:, : array.shape[1] // 4 * 4].transpose(0, 2, 3, 1).reshape(-1, 4)
+                assert ((whole == 0).sum(axis=1) >= 2).all()
+                checked += 1
+        assert checked == 4
+
+
+def test_no_later_stage_loses_a_zero(network: Network, data: Dataset, pruned: Pruned, tmp_path: Path) -> None:
+    sparse = pruned(method="both", target=0.6)
+
+    fp32 = to_onnx(sparse, tmp_path / "fp32.onnx")
+    images = images_of(data, "train")[:]
+    int8 = quantize(fp32, images, tmp_path / "int8.onnx", calibration="minmax", activations="uint8")
+    zeros = sum(int((kernel == 0).sum()) for kernel in kernels(sparse).values())
+    assert zeros > 0
+    assert sum(layer.zeros for layer in cost_of_onnx(fp32.file).layers) == zeros
+    assert sum(layer.zeros for layer in cost_of_onnx(int8.file).layers) >= zeros
+
+
+def test_layers_that_are_named_lose_neither_filters_nor_weights(
+    network: Network, pruned: Pruned, notes: list[str]
+) -> None:
+    both = pruned(method="both", target=0.6, whole=["block1*", "logits"])
+
+    before, after = kernels(network), kernels(both)
+    assert after["block1_conv1"].shape == before["block1_conv1"].shape
+    assert np.all(after["block1_conv1"])
+    assert np.all(after["logits"])
+    assert "block1_conv1" not in both.widths
+    assert any("keeps all filters of block1_conv1: so the settings say" in note for note in notes)
+
+
+def test_a_name_that_no_layer_has_is_refused_with_the_nearest(pruned: Pruned) -> None:
+    with pytest.raises(BadInputError, match=r"prune\.whole = 'block1_conv': no layer has this name; did you mean"):
+        pruned(whole=["block1_conv"])
+
+
+def test_a_network_of_which_nothing_can_be_removed_is_refused(pruned: Pruned) -> None:
+    with pytest.raises(BadInputError, match=r"prune\.target = 0\.25: of the macs, 1 are left at least"):
+        pruned(method="filters", whole=["*"])
 
 
 def test_a_network_that_has_lost_filters_can_lose_more(
