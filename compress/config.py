@@ -89,7 +89,7 @@ MOVED = {
 }
 """Keys in files of earlier versions, and their names now."""
 
-NOT_MIXED = {"mixup": 0.0, "cutmix": 0.0}  # as files of earlier versions have it for pruning, which had a key for it
+NOT_MIXED = {"mixup": 0.0, "cutmix": 0.0}  # prune.mixing, as most files of earlier versions have it
 LOCAL: Any = {"workspace": True, "exported": True, "data": {"source", "root"}, "teacher": {"weights"}}
 """The settings that hold paths, for pydantic to leave out."""
 
@@ -104,8 +104,7 @@ def load(
 
     `options` holds the settings from other command line options, by the name that messages use for the option.
     """
-    values: dict[str, Any] = {}
-    origins: dict[tuple[str, ...], str] = {}
+    values, origins = dict[str, Any](), dict[tuple[str, ...], str]()
     if file is not None:
         _merge(values, _read_toml(file), origins, str(file))
     if preset is not None:

@@ -181,14 +181,3 @@ def _reshaped(layer: Any, channels: np.ndarray, node: Any) -> np.ndarray:
     if (rows != rows[0]).any():
         raise UnknownLayerError("takes channels apart")
     return rows[0]
-
-
-def output_axes(layer: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]:
-    """Return a layer's weights with a value or a filter per channel that it gives: weight, axis, channels."""
-    found = []
-    for variable, axes in zip(layer.weights, coupling.axes.get(layer.name, ()), strict=False):
-        rank = len(variable.shape)
-        axis = 2 if type(layer) is L.Conv2DTranspose and rank == 4 else rank - 1
-        if axis in axes:
-            found.append((variable, axis, axes[axis]))
-    return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.graphs.coupling import Axes
+from compress.graphs.coupling import Axes, Coupling
 from compress.tensorflow import keras
 
 L = keras.layers
@@ -65,3 +65,14 @@ WEIGHTED: Mapping[type, Callable[..., tuple[Axes, np.ndarray]]] = {
     L.BatchNormalization: _normalization,
     L.PReLU: _slopes,
 }
+
+
+def output_axes(layer: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]:
+    """Return a layer's weights with a value or a filter per channel that it gives: weight, axis, channels."""
+    found = []
+    for variable, axes in zip(layer.weights, coupling.axes.get(layer.name, ()), strict=False):
+        rank = len(variable.shape)
+        axis = 2 if type(layer) is L.Conv2DTranspose and rank == 4 else rank - 1
+        if axis in axes:
+            found.append((variable, axis, axes[axis]))
+    return found

@@ -43,6 +43,8 @@ def without_filters(
     found = chosen(
         coupling, importance, settings.rates, settings.multiple, lambda kept: price(kept) / before, settings.target
     )
+    if not coupling.groups:
+        raise BadInputError(f"prune.method = {settings.method!r}: no filter can be removed; should be magnitude")
     if found.cost > settings.target:
         raise BadInputError(
             f"prune.target = {settings.target:g}: at least {math.ceil(1000 * found.cost) / 1000:g} of the "

@@ -28,7 +28,7 @@ def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarra
     Layers are of different scales, which says nothing of how much they are needed: each filter's norm is taken as a
     share of those of its layer.
     """
-    from compress.graphs.groups import output_axes
+    from compress.graphs.layers import output_axes
 
     total = np.zeros(coupling.count)
     for name in coupling.made:
@@ -80,7 +80,7 @@ def contributions(
 
 def _givers(model: Any, coupling: Coupling) -> list[tuple[Any, int, np.ndarray]]:
     """Return the weights that give channels last, each with its axis of channels, and which these are."""
-    from compress.graphs.groups import output_axes
+    from compress.graphs.layers import output_axes
     from compress.tensorflow import keras
 
     layers = [model.get_layer(name) for name in coupling.axes]

@@ -10,6 +10,7 @@ from compress.plugins import Choice
 
 Rates = Literal["uniform", "global"]
 Pattern = Literal["any", "2:4"]
+Method = Literal["filters", "magnitude", "both"]
 
 
 class Importance(Choice):
@@ -24,7 +25,14 @@ class FilterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: float = Field(0.25, gt=0, lt=1, description="Fraction of `target_of` that is left without filters.")
+    method: Method = Field(
+        "both",
+        description="filters: whole filters are removed, which makes the network faster; magnitude: the smallest "
+        "weights of each kernel become zero, which makes its compressed file smaller; both: the one, then the other.",
+    )
+    target: float = Field(
+        0.25, gt=0, lt=1, description="Fraction of `target_of` that is left once filters are removed."
+    )
     target_of: Literal["macs", "weights", "latency"] = Field(
         "macs",
         description="macs: multiply-accumulates of one image; weights: those of kernels and biases; latency: the time "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -21,18 +21,12 @@ from compress.training.settings import Engine
 if TYPE_CHECKING:
     from compress.distillation.targets import Source
 
-Method = Literal["filters", "magnitude", "both"]
 ZEROS = {"sparsity", "pattern", "dense_ends", "initial_sparsity", "ramp", "updates"}  # settings of zeros alone
 
 
 class Config(FilterSettings, FollowingSettings):
     """What is removed, and how the rest is trained."""
 
-    method: Method = Field(
-        "both",
-        description="filters: whole filters are removed, which makes the network faster; magnitude: the smallest "
-        "weights of each kernel become zero, which makes its compressed file smaller; both: the one, then the other.",
-    )
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
     learning_rate: float = Field(0.03, gt=0, le=10, description="Peak of the learning rate.")
     views: int = Field(
@@ -71,7 +65,7 @@ class Config(FilterSettings, FollowingSettings):
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on: of what is not removed, how much would be does not matter."""
-        unused = {"magnitude": set(FilterSettings.model_fields), "filters": ZEROS, "both": set()}
+        unused = {"magnitude": set(FilterSettings.model_fields) - {"method"}, "filters": ZEROS, "both": set()}
         return self.model_dump(mode="json", exclude=unused[self.method])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from compress.graphs.coupling import Coupling
+from compress.graphs.layers import output_axes
 from compress.tensorflow import keras
 
 L = keras.layers
@@ -54,6 +55,20 @@ def _pooling(x: Any, draw: Any) -> Any:
     return draw(st.sampled_from([L.MaxPooling2D, L.AveragePooling2D]))(2, padding="same")(x)
 
 
+def _sizes(x: Any, draw: Any) -> Any:
+    """Larger and smaller again, by what makes no channels and by what does."""
+    if draw(st.booleans()):
+        return L.Cropping2D(1)(L.ZeroPadding2D(1)(x))
+    height, width = x.shape[1:3]
+    larger = draw(st.sampled_from([L.UpSampling2D(), L.Conv2DTranspose(draw(st.integers(2, 4)), 2, strides=2)]))(x)
+    return L.Resizing(height, width)(larger)
+
+
+def _stacked(x: Any, draw: Any) -> Any:
+    """Two branches, one below the other."""
+    return L.MaxPooling2D((2, 1), padding="same")(L.Concatenate(axis=1)([x, L.Conv2D(x.shape[-1], 1)(x)]))
+
+
 def _depthwise(x: Any, draw: Any) -> Any:
     kind = draw(st.sampled_from([L.DepthwiseConv2D, lambda *given, **named: L.SeparableConv2D(3, *given, **named)]))
     return kind(3, padding="same", depth_multiplier=draw(st.integers(1, 2)))(x)
@@ -89,20 +104,17 @@ def _squeeze(x: Any, draw: Any) -> Any:
 
 STEPS = (
     *(_convolution, _normalization, _plain, _pooling, _depthwise, _residual),
-    *(_concatenation, _added_concatenation, _twice, _squeeze),
+    *(_concatenation, _added_concatenation, _twice, _squeeze, _sizes, _stacked),
 )
 
 
 def silence(model: Any, coupling: Coupling, kept: np.ndarray) -> None:
     """Make zero, in place, all that the channels which are not kept give."""
     for layer in model.layers:
-        arrays = layer.get_weights()
-        for i, axes in enumerate(coupling.axes.get(layer.name, ())):
-            is_depthwise = isinstance(layer, L.DepthwiseConv2D)
-            axis = 2 if is_depthwise and arrays[i].ndim == 4 else arrays[i].ndim - 1
-            is_variance = isinstance(layer, L.BatchNormalization) and layer.weights[i] is layer.moving_variance
-            if axis in axes and not is_variance and not isinstance(layer, L.PReLU):
-                arrays[i] = arrays[i] * kept[axes[axis]].reshape(
-                    [-1 if a == axis else 1 for a in range(arrays[i].ndim)]
-                )
-        layer.set_weights(arrays)
+        found = [] if isinstance(layer, L.PReLU) else output_axes(layer, coupling)
+        if isinstance(layer, L.DepthwiseConv2D):
+            found.append((layer.depthwise_kernel, 2, coupling.axes[layer.name][0][2]))
+        for variable, axis, channels in found:
+            if variable is not getattr(layer, "moving_variance", None):
+                shape = [-1 if i == axis else 1 for i in range(len(variable.shape))]
+                variable.assign(variable * kept[channels].reshape(shape).astype(np.float32))

@@ -34,7 +34,9 @@ def pruned(network: Network, data: Dataset, context: Context, tmp_path: Path) ->
     """Prune the narrow student with these settings, and with one epoch if they say nothing else."""
 
     def run(**settings: Any) -> Network:
-        config = prune.Config(**{"epochs": 1, "batch_size": 4, "sparsity": 0.75, "multiple": 1, **settings})
+        config = prune.Config(
+            **{"epochs": 1, "batch_size": 4, "sparsity": 0.75, "multiple": 1, "method": "magnitude", **settings}
+        )
         return prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
 
     return run
@@ -68,9 +70,9 @@ def test_the_ramp_is_over_within_the_only_epoch(
     ends: list[int] = []
     with_masks = masks.with_masks
 
-    def noted(model: Any, sparsity: float, initial: float, end_step: int, *others: Any) -> Any:
+    def noted(model: Any, sparsity: float, initial: float, end_step: int, *others: Any, **named: Any) -> Any:
         ends.append(end_step)
-        return with_masks(model, sparsity, initial, end_step, *others)
+        return with_masks(model, sparsity, initial, end_step, *others, **named)
 
     monkeypatch.setattr(masks, "with_masks", noted)
     steps = math.ceil(data.sizes["train"] / 2)
@@ -99,7 +101,7 @@ def test_filters_are_removed_until_the_target_is_reached_and_the_network_exports
 ) -> None:
     narrow = pruned(method="filters", target=0.4, rates=rates, importance=importance)
 
-    share = float(notes[0].split("filters: ")[1].split("%")[0])
+    share = float(notes[0].split("; ")[1].split("%")[0])
     assert 30 < share <= 40
     assert all(np.count_nonzero(kernel) == kernel.size for kernel in kernels(narrow).values())
     assert narrow.widths == {
@@ -182,7 +184,7 @@ def test_a_name_that_no_layer_has_is_refused_with_the_nearest(pruned: Pruned) ->
 
 
 def test_a_network_of_which_nothing_can_be_removed_is_refused(pruned: Pruned) -> None:
-    with pytest.raises(BadInputError, match=r"prune\.target = 0\.25: of the macs, 1 are left at least"):
+    with pytest.raises(BadInputError, match=r"method = 'filters': no filter can be removed; should be magnitude"):
         pruned(method="filters", whole=["*"])
 
 
@@ -203,7 +205,7 @@ def test_a_network_that_has_lost_filters_can_lose_more(
 
 
 def test_a_target_that_no_width_reaches_is_refused_with_the_least_that_is(pruned: Pruned) -> None:
-    with pytest.raises(BadInputError, match=r"prune\.target = 0\.001: of the macs, 0\.\d+ are left at least"):
+    with pytest.raises(BadInputError, match=r"prune\.target = 0\.001: at least 0\.\d+ of the MACs is left"):
         pruned(method="filters", target=0.001)
 
 
@@ -211,3 +213,20 @@ def test_views_that_no_epoch_sees_are_not_made(pruned: Pruned, tmp_path: Path) -
     pruned(epochs=2, views=5)
 
     assert sorted(file.name for file in tmp_path.glob("logits*")) == ["logits0.npy", "logits1.npy"]
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "counts"),
+    [
+        ("magnitude", {"target": 0.1, "importance": "l2", "multiple": 4}, False),
+        ("magnitude", {"sparsity": 0.9}, True),
+        ("filters", {"sparsity": 0.9, "ramp": 0.5, "pattern": "2:4"}, False),
+        ("filters", {"target": 0.1}, True),
+        ("both", {"sparsity": 0.9}, True),
+        ("both", {"target": 0.1}, True),
+    ],
+)
+def test_what_a_method_does_not_use_is_not_in_the_key(method: str, setting: dict[str, Any], counts: bool) -> None:
+    usual, other = prune.Config(method=method), prune.Config(method=method, **setting)
+
+    assert (usual.key_settings() != other.key_settings()) == counts
