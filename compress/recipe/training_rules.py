@@ -83,7 +83,8 @@ def schedules(facts: Facts, config: Any) -> Iterator[Decision]:
 def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
     """Allow as many steps as the hardest data took; where all epochs are taken, as many as suit easy data.
 
-    A student goes on getting better for some 60 passes over the images (Beyer et al., "Knowledge distillation: A good
+    Where filters are removed there is more to make up for, and steps are cheaper: pruning may take more of them. A
+    student goes on getting better for some 60 passes over the images (Beyer et al., "Knowledge distillation: A good
     teacher is patient and consistent", 2022).
     """
     n = facts.n_train(config.data)
@@ -92,7 +93,8 @@ def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
         settings = getattr(config, section)
         if settings.schedule.shape == "wsd":
             steps = _steps(n, settings)
-            epochs = max(FEWEST_EPOCHS[section], math.ceil(MOST_STEPS[section] / steps))
+            most = MOST_STEPS[section] / _cost_of_a_step(section, settings)
+            epochs = max(FEWEST_EPOCHS[section], math.ceil(most / steps))
             epochs = min(MOST_EPOCHS[section], epochs)
             reason += f", {epochs * steps:,} steps at most"
         yield Decision(f"{section}.epochs", epochs, reason)
@@ -111,6 +113,12 @@ def patience(facts: Facts, config: Any) -> Iterator[Decision]:
             steps = _steps(n * settings.views if section == "distill" else n, settings)
             epochs = max(PATIENCE, min(settings.epochs, math.ceil(PATIENCE_STEPS / steps)))
             yield Decision(f"{section}.patience", epochs, "epochs without gain before the rate falls")
+
+
+def _cost_of_a_step(section: str, settings: Any) -> float:
+    """Return about what a step of pruning costs without the filters that are removed, as a fraction."""
+    is_narrower = section == "prune" and settings.method != "magnitude" and settings.target_of != "weights"
+    return settings.target if is_narrower else 1.0
 
 
 def _steps(images: int, settings: Any) -> int:
