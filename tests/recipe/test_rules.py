@@ -50,7 +50,7 @@ def test_these_are_the_decisions_for_digits() -> None:
         "prune.schedule.shape": "wsd",
         "distill.schedule.shape": "wsd",
         "teacher.epochs": 200,
-        "prune.epochs": 36,
+        "prune.epochs": 40,
         "distill.views": 8,
         "distill.epochs": 10,
         "teacher.patience": 18,
@@ -166,7 +166,7 @@ def test_no_more_is_held_out_than_a_figure_needs(
 
 @pytest.mark.parametrize(
     ("per_class", "epochs", "pruning", "patience"),
-    [(10, 200, 40, 200), (180, 200, 36, 18), (700, 61, 10, 5), (6_000, 20, 3, 2), (100_000, 10, 3, 2)],
+    [(10, 200, 40, 200), (180, 200, 40, 18), (700, 61, 37, 5), (6_000, 20, 12, 2), (100_000, 10, 3, 2)],
 )
 def test_trainings_may_take_so_many_steps_and_end_earlier(
     per_class: int, epochs: int, pruning: int, patience: int
@@ -175,6 +175,15 @@ def test_trainings_may_take_so_many_steps_and_end_earlier(
     assert made["teacher.schedule.shape"] == "wsd"
     assert (made["teacher.epochs"], made["prune.epochs"], made["teacher.patience"]) == (epochs, pruning, patience)
     assert made["prune.patience"] == min(patience, pruning)
+
+
+def test_pruning_takes_as_many_steps_more_as_they_are_cheaper_without_filters() -> None:
+    epochs = {
+        setting: decided(facts(700), f"prune.{setting}")["prune.epochs"]
+        for setting in ("method=magnitude", "method=filters", "target=0.5", "target_of=weights")
+    }
+
+    assert epochs == {"method=magnitude": 10, "method=filters": 37, "target=0.5": 19, "target_of=weights": 10}
 
 
 def test_few_images_train_half_of_vgg16_where_all_of_it_is_not_asked_for() -> None:
