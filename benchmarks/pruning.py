@@ -7,7 +7,9 @@ teacher. First a table of the criteria: accuracy on validation without tuning, w
 quarters, of its filters, and with batch normalization's statistics estimated anew on training images. Then for each ROW
 (default: all) `python -m compress prune` with its settings, what is left of weights and MACs, the drop in accuracy on
 test images, and how much faster the ONNX file is, in float with one thread, at the size of the images and at 224
-pixels, in proportion to the MACs. On 2 cores and Fashion-MNIST, an hour.
+pixels, in proportion to the MACs. Last, the times that the table of latencies predicts for the teacher and for networks
+of random widths, and the measured ones, each also as a fraction of the teacher's. On 2 cores and Fashion-MNIST, an
+hour.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ from compress.graphs.surgery import narrowed
 from compress.latency.timing import interleaved, warm_up
 from compress.onnx_tools.convert import to_onnx
 from compress.onnx_tools.sessions import open_session
+from compress.onnx_tools.signature import INPUT
+from compress.pruning import latency_table
 from compress.pruning.sample import Sample
 from compress.pruning.widths import chosen
 from compress.tensorflow import start_afresh
@@ -55,7 +59,8 @@ CRITERIA = plugins.names("compress.pruning.importance")
 SHARES = (0.5, 0.25)  # of each layer's filters that are left
 JUDGED, SHOWN = 1024, 5000  # training images that criteria see; validation images that accuracy is told on
 LARGE = 224  # pixels
-SECONDS = 20  # in which two models are timed
+SECONDS = 20  # in which models are timed
+MULTIPLE, DRAWN = 8, 4  # of the table of latencies: widths are multiples, and so many networks of random ones
 
 
 def main() -> None:
@@ -80,6 +85,11 @@ def main() -> None:
     print_row(*["---"] * (6 + len(sides)))
     for name, (network, teacher, data) in done.items():
         print_row(name, *figures(network, teacher, data))
+    print()
+    print_row("widths", "predicted ms", "measured ms", "predicted fraction", "measured fraction")
+    print_row(*["---"] * 5)
+    for cells in predicted(teacher):
+        print_row(*cells)
 
 
 def pruned(
@@ -144,6 +154,30 @@ def figures(network: Network, teacher: Network, data: Dataset) -> Iterator[str]:
         yield f"{times:.2f}, {times / (whole.macs / ours.macs):.2f}"
 
 
+def predicted(teacher: Network) -> Iterator[tuple[str, ...]]:
+    """Yield predicted and measured times of the teacher and of networks of random widths, timed in one run."""
+    model, draws = networks.load(teacher), np.random.default_rng(0)
+    coupling = coupling_of(model)
+    costs = CostOf(model, coupling)
+    times: dict[str, float] = {}
+    calls: dict[str, Callable[[], Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        latency_table.write(teacher, model, coupling, costs, MULTIPLE, Path(folder) / "table.json")
+        table = latency_table.load(Path(folder) / "table.json")
+        for name in ("all", *(f"random {i}" for i in range(1, DRAWN + 1))):
+            kept = np.ones(coupling.count, bool)
+            for group in coupling.groups if calls else ():
+                left = MULTIPLE * draws.integers(1, len(group.channels) // MULTIPLE + 1)
+                kept[group.channels[left:]] = False
+            file = latency_table.exported(teacher, model, coupling, kept, Path(folder) / f"{len(calls)}.onnx").file
+            times[name] = table.seconds(costs.by_layer(kept))
+            calls[name] = call_of(file, teacher.image_shape)
+    measured = {name: median / 1e9 for name, median in medians(calls).items()}
+    for name in calls:
+        fractions = (f"{seconds[name] / seconds['all']:.3f}" for seconds in (times, measured))
+        yield (name, f"{1000 * times[name]:.3f}", f"{1000 * measured[name]:.3f}", *fractions)
+
+
 def cost_of(model: Any) -> Cost:
     """Return what a model costs."""
     coupling = coupling_of(model)
@@ -157,12 +191,22 @@ def faster(network: Network, teacher: Network, side: int) -> float:
         for each in (network, teacher):
             shape = (side, side, each.image_shape[2])
             sized = to_onnx(dataclasses.replace(each, image_shape=shape), Path(folder) / f"{each.name}.onnx")
-            session, image = open_session(sized.file, threads=1), np.zeros((1, *shape), np.uint8)
-            calls[each.name] = lambda session=session, image=image: session.run(None, {"image": image})
+            calls[each.name] = call_of(sized.file, shape)
+    found = medians(calls)
+    return found[teacher.name] / found[network.name]
+
+
+def call_of(file: Path, shape: tuple[int, int, int]) -> Callable[[], Any]:
+    """Return the function that runs a model on an image of this shape, with one thread."""
+    session, image = open_session(file, threads=1), np.zeros((1, *shape), np.uint8)
+    return lambda: session.run(None, {INPUT: image})
+
+
+def medians(calls: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return the median times of calls that take turns, in nanoseconds."""
     for call in calls.values():
         warm_up(call)
-    times = interleaved(calls, SECONDS, random.Random(0))
-    return statistics.median(times[teacher.name]) / statistics.median(times[network.name])
+    return {name: statistics.median(times) for name, times in interleaved(calls, SECONDS, random.Random(0)).items()}
 
 
 def print_row(*cells: str) -> None:

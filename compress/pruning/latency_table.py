@@ -67,7 +67,7 @@ def write(network: Network, model: Any, coupling: Coupling, cost_of: CostOf, mul
                 left = math.ceil(width * len(group.channels) / multiple) * multiple
                 kept[group.channels[left:]] = False
             costs.append(cost_of.by_layer(kept))
-            sized.append(_exported(network, model, coupling, kept, Path(folder) / f"{number}.onnx"))
+            sized.append(exported(network, model, coupling, kept, Path(folder) / f"{number}.onnx"))
         profiled = _profiled(sized, Path(folder), costs[0].keys())
     found: dict[str, dict[float, float]] = defaultdict(dict)
     for cost, seconds in zip(costs, profiled, strict=True):
@@ -82,7 +82,8 @@ def write(network: Network, model: Any, coupling: Coupling, cost_of: CostOf, mul
     write_file(file, json.dumps(table).encode())
 
 
-def _exported(network: Network, model: Any, coupling: Coupling, kept: np.ndarray, file: Path) -> OnnxModel:
+def exported(network: Network, model: Any, coupling: Coupling, kept: np.ndarray, file: Path) -> OnnxModel:
+    """Write a network with some of its channels as ONNX; `model` is `network` as Keras has it."""
     weights = file.with_suffix(".npz")
     networks.save(narrowed(model, coupling, kept), weights)
     widths = {**network.widths, **widths_of(coupling, kept)}
