@@ -89,7 +89,7 @@ def follow(
         if keys.get(name) != step.key:
             raise BadInputError(
                 f"{name}: this process would make something else than the chief; settings, data, code, libraries and "
-                "kind of device should be the same for both"
+                "kind of device should be the same for both, and the machine where its speed counts"
             )
         made_from = {source: entries[source].output_digest for source in step.stage.sources}
         while name not in entries:
