@@ -11,6 +11,7 @@ from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import TRAININGS
 from compress.recipe.trials import area_of, in_words
+from compress.stages.prune import ZEROS
 
 SMALL_SIDE = 40  # pixels; images that are seen no larger have little detail
 FEW, MANY = 8_000, 16_000  # training images
@@ -57,6 +58,14 @@ def batch_sizes(facts: Facts, config: Any) -> Iterator[Decision]:
     batch = 32 if n < FEW else 64 if n < MANY else 128
     for section, size in (("teacher", batch), ("prune", batch), ("distill", 2 * batch)):
         yield Decision(f"{section}.batch_size", size, f"about {n:,} training images")
+
+
+def pruning(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Remove filters alone, unless zeros are asked for: these make no network faster, and cost accuracy besides."""
+    if not config.prune.model_fields_set & ZEROS:
+        yield Decision(
+            "prune.method", "filters", "zeros in a network that has lost filters cost accuracy, and save no time"
+        )
 
 
 def rates(facts: Facts, config: Any) -> Iterator[Decision]:

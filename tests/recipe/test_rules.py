@@ -50,6 +50,7 @@ def test_these_are_the_decisions_for_digits() -> None:
         "prune.schedule.shape": "wsd",
         "distill.schedule.shape": "wsd",
         "teacher.epochs": 200,
+        "prune.method": "filters",
         "prune.epochs": 40,
         "distill.views": 8,
         "distill.epochs": 10,
@@ -175,6 +176,13 @@ def test_trainings_may_take_so_many_steps_and_end_earlier(
     assert made["teacher.schedule.shape"] == "wsd"
     assert (made["teacher.epochs"], made["prune.epochs"], made["teacher.patience"]) == (epochs, pruning, patience)
     assert made["prune.patience"] == min(patience, pruning)
+
+
+@pytest.mark.parametrize("asked", ["sparsity=0.9", "pattern=2:4", "updates=2"])
+def test_filters_alone_are_removed_unless_zeros_are_asked_for(asked: str) -> None:
+    assert decided(facts())["prune.method"] == "filters"
+    assert "prune.method" not in decided(facts(), f"prune.{asked}")
+    assert "prune.method" not in decided(facts(), "prune.method=both")
 
 
 def test_pruning_takes_as_many_steps_more_as_they_are_cheaper_without_filters() -> None:
