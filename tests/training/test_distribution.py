@@ -157,7 +157,7 @@ def test_two_workers_train_what_one_process_would_even_if_one_is_killed_and_come
 
 def test_chief_workers_and_a_parameter_server_train_to_the_exact_sparsity(folder: Path) -> None:
     cluster = addresses(chief=1, ps=1, worker=2)
-    strategy = ("--set", "train.strategy=parameter_server")
+    strategy = ("--set", "train.strategy=parameter_server", "--set", "prune.method=both")
     kinds = [("chief", 0), ("ps", 0), ("worker", 0), ("worker", 1)]
     tasks = {f"{kind}{i}": task(folder, cluster, kind, i, *strategy, up_to="prune") for kind, i in kinds}
     with ended(tasks):
