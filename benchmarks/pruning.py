@@ -43,7 +43,7 @@ from compress.onnx_tools.sessions import open_session
 from compress.onnx_tools.signature import INPUT
 from compress.pruning import latency_table
 from compress.pruning.sample import Sample
-from compress.pruning.widths import chosen
+from compress.pruning.widths import chosen, uniform
 from compress.tensorflow import start_afresh
 from compress.training.evaluation import evaluate, forward_of
 from compress.training.normalization import estimator_of
@@ -132,7 +132,7 @@ def untuned(criterion: str, teacher: Network, data: Dataset) -> Iterator[str]:
         Augmentation(),
     )
     for share in SHARES:
-        kept = chosen(coupling, value, "uniform", 1, lambda kept: float(kept.mean()), share).kept
+        kept = chosen(coupling, value, uniform(coupling), 1, lambda kept: float(kept.mean()), share).kept
         narrow = narrowed(model, coupling, kept)
         yield f"{evaluate(forward_of(narrow), *shown).accuracy:.3f}"
         estimator_of(narrow)(everything, 0, 1)

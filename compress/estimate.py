@@ -152,8 +152,8 @@ def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs
     if config.method != "magnitude":
         judging = min(config.importance_images, facts.n_train) * whole.training
         if config.target_of == "macs":
-            faster = {name: config.target * getattr(whole, name) for name in ("training", "inference")}
-            left = replace(whole, macs=round(config.target * whole.macs), **faster)
+            faster = {name: config.fraction * getattr(whole, name) for name in ("training", "inference")}
+            left = replace(whole, macs=round(config.fraction * whole.macs), **faster)
         elif config.target_of == "latency":
             judging += MEASURING + MEASURED * _conversion(whole)
     training = of_training(left, config, facts, facts.n_balanced)

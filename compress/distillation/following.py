@@ -14,8 +14,8 @@ from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
 from compress.distillation.settings import FollowingSettings
 from compress.distillation.targets import Source, logits_of_views
-from compress.training.fit import Fitted, fit
-from compress.training.settings import Engine
+from compress.training.fit import ONLY, Fitted, fit
+from compress.training.settings import Engine, TrainingSettings
 from compress.training.supervised import smoothed_one_hot
 
 
@@ -63,17 +63,31 @@ class Following:
             weights=image_weights(labels, balance.method),
         )
 
-    def fit(self, model: Any, engine: Engine, *, callbacks: Sequence[Any] = (), may_stop_from: int = 0) -> Fitted:
-        """Train a Keras model in place, stopped by the validation split; arguments and result as `fit`'s."""
+    def fit(
+        self,
+        model: Any,
+        engine: Engine,
+        *,
+        settings: TrainingSettings | None = None,
+        part: tuple[float, float] = (0.0, 1.0),
+        name: str = ONLY,
+        callbacks: Sequence[Any] = (),
+        may_stop_from: int = 0,
+    ) -> Fitted:
+        """Train a Keras model in place, stopped by the validation split; arguments and result as `fit`'s.
+
+        `settings` take the place of those of the following, `part` is that of the stage's progress.
+        """
         loss, classes = self.settings.loss.function, self.classes
         return fit(
             model,
             lambda y, logits: loss(logits, y[:, classes:], y[:, :classes]),
             self.batches,
             (images_of(self.data, "validation"), self.data.labels("validation")),
-            self.settings,
+            settings or self.settings,
             engine,
-            self.context,
+            self.context.part(*part),
+            name=name,
             callbacks=callbacks,
             may_stop_from=may_stop_from,
             metric=self.balance.metric,

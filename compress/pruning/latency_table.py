@@ -32,6 +32,7 @@ from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools.convert import to_onnx
 from compress.onnx_tools.sessions import open_session
 from compress.onnx_tools.signature import INPUT
+from compress.pruning.widths import rounded
 
 WIDTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)  # of each layer's channels
 THREADS = 1
@@ -64,8 +65,7 @@ def write(network: Network, model: Any, coupling: Coupling, cost_of: CostOf, mul
         for number, width in enumerate(WIDTHS):
             kept = np.ones(coupling.count, bool)
             for group in coupling.groups:
-                left = math.ceil(width * len(group.channels) / multiple) * multiple
-                kept[group.channels[left:]] = False
+                kept[group.channels[rounded(math.ceil(width * len(group.channels)), group, multiple) :]] = False
             costs.append(cost_of.by_layer(kept))
             sized.append(exported(network, model, coupling, kept, Path(folder) / f"{number}.onnx"))
         profiled = _profiled(sized, Path(folder), costs[0].keys())

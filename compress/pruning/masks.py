@@ -10,70 +10,93 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from compress.pruning.settings import Pattern
+import numpy as np
+
+from compress.pruning.settings import Pattern, ZeroSettings
 from compress.tensorflow import keras, tf
 
 import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
 
 PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
 TWO_OF_FOUR = (2, 4)  # zeros, of so many weights in a row
+BLOCK = 4  # filters that are zero at the same places
+MOST = 0.9  # of a kernel's weights that may become zero if all kernels share them
 
 
-def with_masks(
-    model: Any,
-    sparsity: float,
-    initial_sparsity: float,
-    end_step: int,
-    updates: int,
-    *,
-    dense_ends: bool = False,
-    pattern: Pattern = "any",
-    whole: Collection[str] = (),
-) -> Any:
-    """Return a model that shares `model`'s layers and masks each kernel, up to `sparsity` zeros at `end_step`.
+def with_masks(model: Any, settings: ZeroSettings, begin_step: int, end_step: int, whole: Collection[str] = ()) -> Any:
+    """Return a model that shares `model`'s layers and masks each kernel.
 
-    The masks are computed `updates` times, evenly spread; each update sorts every weight, which costs as much as
-    several steps. With `dense_ends`, the first and the last kernel stay unmasked, as those of the layers `whole` do.
-    With the pattern 2:4, two of each four weights in a row along the input channels are zero from the first update on,
-    whatever the sparsity. Train the model with `callback()`.
+    The ramp lies between two steps. The masks are computed `settings.updates` times, evenly spread; each update sorts
+    every weight, which costs as much as several steps. With `settings.dense_ends`, the first and the last kernel stay
+    unmasked, as those of the layers `whole` do. With the pattern 2:4, two of each four weights in a row along the input
+    channels are zero from the first update on, whatever the sparsity. Train the model with `callback()`.
     """
-    frequency = max(1, end_step // updates)
-    pruned = [layer.name for layer in model.layers if isinstance(layer, PRUNED_LAYERS)]
-    if dense_ends:
-        pruned = pruned[1:-1]
-    pruned = [name for name in pruned if name not in whole]
+    frequency = max(1, (end_step - begin_step) // settings.updates)
+    end_step = begin_step + (end_step - begin_step) // frequency * frequency  # so that the last update takes place
+    shares = shares_of(model, settings, whole)
 
     def masked(layer: Any) -> Any:
-        if layer.name not in pruned:
+        if layer.name not in shares:
             return layer
-        schedule = tfmot.sparsity.keras.PolynomialDecay(
-            initial_sparsity=initial_sparsity,
-            final_sparsity=_not_below(sparsity, math.prod(layer.kernel.shape)),
-            begin_step=0,
-            end_step=end_step // frequency * frequency,  # a multiple, so that the last update takes place
-            frequency=frequency,
-        )
-        m_by_n = TWO_OF_FOUR if pattern == "2:4" else None
+        final = _not_below(shares[layer.name], math.prod(_units(layer.kernel, settings.pattern).shape))
+        steps = {"begin_step": begin_step, "end_step": end_step, "frequency": frequency}
+        if settings.ramp_shape == "constant":
+            schedule = tfmot.sparsity.keras.ConstantSparsity(final, **steps)
+        else:
+            initial = min(settings.initial_sparsity, final)
+            schedule = tfmot.sparsity.keras.PolynomialDecay(initial, final, **steps)
+        m_by_n = TWO_OF_FOUR if settings.pattern == "2:4" else None
         return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule, sparsity_m_by_n=m_by_n)
 
     cloned = keras.models.clone_model(model, clone_function=masked)
     for layer in cloned.layers:
         if hasattr(layer, "pruning_obj"):
-            layer.pruning_obj._update_mask = partial(_mask_of_largest, layer.pruning_obj)
+            layer.pruning_obj._update_mask = partial(_mask_of_largest, layer.pruning_obj, settings.pattern)
     return cloned
 
 
-def _mask_of_largest(pruning: Any, weights: Any) -> tuple[Any, Any]:
+def shares_of(model: Any, settings: ZeroSettings, whole: Collection[str] = ()) -> dict[str, float]:
+    """Return the fraction of each kernel that becomes zero, by the layer's name, for layers that are masked.
+
+    With the spread global it follows from the sizes that the weights have now, but is at most `MOST` in any of them.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, PRUNED_LAYERS)]
+    layers = [layer for layer in (layers[1:-1] if settings.dense_ends else layers) if layer.name not in whole]
+    if settings.spread == "layer" or not layers:
+        return {layer.name: settings.sparsity for layer in layers}
+    sizes = {layer.name: np.sort(np.abs(layer.kernel.numpy()), axis=None) for layer in layers}
+    may_go = {name: values[: math.floor(MOST * len(values))] for name, values in sizes.items()}
+    smallest_first = np.sort(np.concatenate(list(may_go.values())))
+    count = min(round(settings.sparsity * sum(map(len, sizes.values()))), len(smallest_first))
+    threshold = smallest_first[count - 1] if count else -1.0
+    return {name: int((may_go[name] <= threshold).sum()) / len(values) for name, values in sizes.items()}
+
+
+def _units(kernel: Any, pattern: Pattern) -> Any:
+    """Return the sizes of what becomes zero together: of each weight, or the sum of each block of filters."""
+    sizes = tf.abs(kernel)
+    if pattern != "blocks":
+        return sizes
+    missing = -kernel.shape[-1] % BLOCK
+    padded = tf.pad(sizes, [[0, 0]] * (len(kernel.shape) - 1) + [[0, missing]])
+    return tf.reduce_sum(tf.reshape(padded, [*kernel.shape[:-1], -1, BLOCK]), -1)
+
+
+def _mask_of_largest(pruning: Any, pattern: Pattern, weights: Any) -> tuple[Any, Any]:
     """Return the threshold and the mask of as many weights as the schedule leaves, the first of those that are equal.
 
     The library's own mask has all weights that are equal to the smallest one kept: too many where many are.
     """
-    sizes = tf.reshape(tf.abs(weights), [-1])
+    units = _units(weights, pattern)
+    sizes = tf.reshape(units, [-1])
     sparsity = pruning._pruning_schedule(pruning._step_fn())[1]
     kept = tf.cast(tf.maximum(tf.round(tf.cast(tf.size(sizes), tf.float32) * (1 - sparsity)), 1), tf.int32)
     values, order = tf.math.top_k(sizes, tf.size(sizes))  # of equal values, the first comes first
     mask = tf.scatter_nd(order[:kept, tf.newaxis], tf.ones([kept], weights.dtype), [tf.size(sizes)])
-    return values[kept - 1], tf.reshape(mask, tf.shape(weights))
+    mask = tf.reshape(mask, tf.shape(units))
+    if pattern == "blocks":
+        mask = tf.repeat(mask, BLOCK, axis=-1)[..., : weights.shape[-1]]
+    return values[kept - 1], mask
 
 
 def callback() -> Any:
@@ -91,7 +114,10 @@ class _MaskUpdates(tfmot.sparsity.keras.UpdatePruningStep):
     def is_due(self, step: int) -> bool:
         """Whether masks are updated in a step, counted from 1."""
         schedules = [layer.pruning_obj._pruning_schedule for layer in self.prunable_layers]
-        return any(step % schedule.frequency == 0 and step <= schedule.end_step for schedule in schedules)
+        return any(
+            schedule.begin_step <= step <= schedule.end_step and (step - schedule.begin_step) % schedule.frequency == 0
+            for schedule in schedules
+        )
 
     def begin_alone(self, step: int) -> None:
         """Tell all layers which step comes next."""

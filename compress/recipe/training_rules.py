@@ -127,7 +127,7 @@ def patience(facts: Facts, config: Any) -> Iterator[Decision]:
 def _cost_of_a_step(section: str, settings: Any) -> float:
     """Return about what a step of pruning costs without the filters that are removed, as a fraction."""
     is_narrower = section == "prune" and settings.method != "magnitude" and settings.target_of != "weights"
-    return settings.target if is_narrower else 1.0
+    return settings.fraction if is_narrower else 1.0
 
 
 def _steps(images: int, settings: Any) -> int:

@@ -11,6 +11,7 @@ from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import typical_size
 from compress.recipe.trials import in_words
+from compress.stages.prune import FILTERS
 
 FEW = 16_000  # training images, below which published weights are worth it
 PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
@@ -68,7 +69,7 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
         yield Decision("teacher.epochs", more, "then all layers, in small steps")
     yield Decision("teacher.learning_rate", RATES[2], "small steps for layers that are trained already")
     yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
-    if not config.prune.model_fields_set & {"target", "target_of", "importance", "rates"}:
+    if not config.prune.model_fields_set & FILTERS:
         yield Decision("prune.method", "magnitude", "removing filters from published weights has not been tried")
     for key, value in PRUNING.items():
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,19 @@ from compress.data.balance import Balance
 from compress.distillation.settings import FollowingSettings
 from compress.errors import BadInputError
 from compress.plugins import nearest
-from compress.pruning.settings import FilterSettings, Pattern
+from compress.pruning.settings import FilterSettings, ZeroSettings
 from compress.training.settings import Engine
 
 if TYPE_CHECKING:
     from compress.distillation.targets import Source
+    from compress.pruning.filters import Removal
+    from compress.pruning.steps import Part
+    from compress.training.fit import Fitted
 
-ZEROS = {"sparsity", "pattern", "dense_ends", "initial_sparsity", "ramp", "updates"}  # settings of zeros alone
+FILTERS, ZEROS = set(FilterSettings.model_fields) - {"method"}, set(ZeroSettings.model_fields)  # settings of one alone
 
 
-class Config(FilterSettings, FollowingSettings):
+class Config(FilterSettings, ZeroSettings, FollowingSettings):
     """What is removed, and how the rest is trained."""
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
@@ -35,28 +39,9 @@ class Config(FilterSettings, FollowingSettings):
         le=1000,
         description="Views of every image, itself and augmented ones; an epoch takes the next of them.",
     )
-    sparsity: float = Field(0.8, gt=0, lt=1, description="Fraction of every kernel's weights that become zero.")
-    pattern: Pattern = Field(
-        "any",
-        description="any: zeros lie where weights are smallest; 2:4: two of each four weights in a row are zero, "
-        "whatever `sparsity`, for hardware that skips these.",
-    )
     whole: tuple[str, ...] = Field(
         (), description="Names of layers that lose neither filters nor weights; * stands for any letters."
     )
-    dense_ends: bool = Field(
-        False,
-        description="Whether the first and the last kernel keep all weights: they hold few, and the first is sensitive "
-        "if no batch normalization follows it.",
-    )
-    initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
-    ramp: float = Field(
-        0.33,
-        gt=0,
-        le=1,
-        description="Fraction of the training, with wsd of the shortest one, during which the sparsity rises.",
-    )
-    updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
 
     @property
     def measures_speed(self) -> bool:
@@ -65,7 +50,7 @@ class Config(FilterSettings, FollowingSettings):
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on: of what is not removed, how much would be does not matter."""
-        unused = {"magnitude": set(FilterSettings.model_fields) - {"method"}, "filters": ZEROS, "both": set()}
+        unused = {"magnitude": FILTERS, "filters": ZEROS, "both": set[str]()}
         return self.model_dump(mode="json", exclude=unused[self.method])
 
 
@@ -76,30 +61,36 @@ def run(
     import dataclasses
 
     from compress import networks
-    from compress.data.images import images_of
     from compress.distillation.following import Following
     from compress.pruning import masks
-    from compress.pruning.filters import without_filters
-    from compress.pruning.sample import Sample
+    from compress.pruning.steps import as_before, in_steps, searched
     from compress.tensorflow import start_afresh
+    from compress.training.fit import ONLY
 
     start_afresh(context.seed)
     model, widths = networks.load(network), network.widths
     whole = _layers_named(model, config.whole)
-    answers = _answers(model, train)
+    # after the first filters have been removed: what is refused is refused before logits are computed
+    followed = cache(partial(Following, _answers(model, train), config, balance, data, context, every_view=False))
+
+    def fit(trained: Any, settings: Config, name: str, part: Part, **options: Any) -> Fitted:
+        return followed().fit(trained, train, settings=settings, part=part, name=name, **options)
+
+    trainings, trials, rest = list[Any](), tuple[Any, ...](), (0.0, 1.0)
     if config.method != "magnitude":
-        images = images_of(data, "train")[: config.importance_images]  # the splits are shuffled
-        sample = Sample(images, data.labels("train")[: len(images)], context.seed)
-        model, removed = without_filters(network, model, config, whole, sample, context)
-        widths = {**widths, **removed}
-    following = Following(answers, config, balance, data, context, every_view=False)
-    callbacks, may_stop_from = [], 0
+        removal = _removal(network, model, config, whole, balance, data, context)
+        if config.max_drop == "none":
+            trainings, rest = in_steps(removal, config, fit)
+        else:
+            trainings, trials = searched(removal, config, balance.metric, fit)
+        model, widths = removal.model, {**widths, **removal.widths}
+    last = as_before(config) if config.steps > 1 else config
     if config.method != "filters":
-        model, may_stop_from = _masked(model, config, following.batches.steps, whole)
-        callbacks = [masks.callback()]
-    fitted = following.fit(model, train, callbacks=callbacks, may_stop_from=may_stop_from)
-    if config.method != "filters":
+        model, may_stop_from = _masked(model, last, followed().batches.steps, whole, context)
+        trainings.append(fit(model, last, ONLY, rest, callbacks=[masks.callback()], may_stop_from=may_stop_from))
         model = masks.without_masks(model)
+    elif config.max_drop == "none":
+        trainings.append(fit(model, last, ONLY, rest))
     networks.save(model, out / "weights.npz")
     return dataclasses.replace(
         network,
@@ -107,12 +98,32 @@ def run(
         stage=context.stage,
         weights=out / "weights.npz",
         widths=widths,
-        history=fitted.history,
-        precision={fitted.name: fitted.precision},
-        limits={fitted.name: fitted.limit},
-        kept={fitted.name: fitted.kept},
-        trials=(),
+        history=tuple(epoch for fitted in trainings for epoch in fitted.history),
+        precision={fitted.name: fitted.precision for fitted in trainings},
+        limits={fitted.name: fitted.limit for fitted in trainings},
+        kept={fitted.name: fitted.kept for fitted in trainings},
+        trials=trials,
     )
+
+
+def _removal(
+    network: Network,
+    model: Any,
+    config: Config,
+    whole: Sequence[str],
+    balance: Balance,
+    data: Dataset,
+    context: Context,
+) -> Removal:
+    """Return the removal of the filters of a network, `model` as Keras has it."""
+    from compress.data.images import images_of
+    from compress.pruning.filters import Removal
+    from compress.pruning.sample import Sample
+    from compress.pruning.sensitivity import judged_on
+
+    images = images_of(data, "train")[: config.importance_images]  # the splits are shuffled
+    sample = Sample(images, data.labels("train")[: len(images)], context.seed)
+    return Removal(network, model, config, whole, sample, judged_on(data, balance.metric), context)
 
 
 def _answers(model: Any, engine: Engine) -> Source:
@@ -138,21 +149,16 @@ def _layers_named(model: Any, patterns: Sequence[str]) -> list[str]:
     return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _masked(model: Any, config: Config, steps: int, whole: Sequence[str]) -> tuple[Any, int]:
+def _masked(model: Any, config: Config, steps: int, whole: Sequence[str], context: Context) -> tuple[Any, int]:
     """Return the model with masks, and the first epoch of `steps` steps, from 0, that ends with the full sparsity."""
     from compress.pruning import masks
     from compress.training.fall import shortest
 
-    ramp_steps = max(1, round(shortest(config.schedule, config.epochs, steps) * steps * config.ramp))
-    initial = min(config.initial_sparsity, config.sparsity)
-    masked = masks.with_masks(
-        model,
-        config.sparsity,
-        initial,
-        ramp_steps,
-        config.updates,
-        dense_ends=config.dense_ends,
-        pattern=config.pattern,
-        whole=whole,
-    )
-    return masked, min(ramp_steps // steps, config.epochs - 1)
+    length = shortest(config.schedule, config.epochs, steps) * steps
+    begin, end = (round(length * share) for share in (config.ramp_begin, config.ramp))
+    end = max(end, begin + 1)
+    if config.spread == "global":
+        shares = masks.shares_of(model, config, whole)
+        told = ", ".join(f"{share:.0%} in {name}" for name, share in shares.items())
+        context.note(f"{context.stage}: zeros: {told}; at most {masks.MOST:.0%} anywhere")
+    return masks.with_masks(model, config, begin, end, whole), min(end // steps, config.epochs - 1)

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from compress.pruning import masks
+from compress.pruning.settings import ZeroSettings
 from compress.tensorflow import keras, start_afresh
 from students import plain
 
 
 def pruned_kernels(sparsity: float, dense_ends: bool = False) -> list[np.ndarray]:
     start_afresh(0)
-    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), sparsity, 0.5, 6, 3, dense_ends=dense_ends)
+    model = masks.with_masks(
+        plain.build((16, 16, 1), 3, width=3),
+        ZeroSettings(sparsity=sparsity, initial_sparsity=0.5, updates=3, dense_ends=dense_ends),
+        0,
+        6,
+    )
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     images, targets = np.random.default_rng(0).random((32, 16, 16, 1)), np.eye(3)[np.arange(32) % 3]
     model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[masks.callback()])
@@ -38,7 +44,7 @@ def test_the_largest_weights_are_the_ones_kept() -> None:
     start_afresh(0)
     model = plain.build((16, 16, 1), 3, width=3)
     before = model.get_layer("block2_conv1").kernel.numpy()
-    masked = masks.with_masks(model, 0.8, 0.8, end_step=1, updates=1)
+    masked = masks.with_masks(model, ZeroSettings(sparsity=0.8, initial_sparsity=0.8, updates=1), 0, 1)
     masked.compile(keras.optimizers.SGD(0.0), keras.losses.CategoricalCrossentropy(from_logits=True))
     masked.fit(np.zeros((2, 16, 16, 1)), np.eye(3)[:2], epochs=2, verbose=0, callbacks=[masks.callback()])
 
@@ -49,7 +55,9 @@ def test_the_largest_weights_are_the_ones_kept() -> None:
 
 def test_the_stripped_model_has_the_weights_of_the_plain_architecture(tmp_path: Path) -> None:
     model = plain.build((16, 16, 1), 3)
-    stripped = masks.without_masks(masks.with_masks(plain.build((16, 16, 1), 3), 0.5, 0.5, 2, 1))
+    stripped = masks.without_masks(
+        masks.with_masks(plain.build((16, 16, 1), 3), ZeroSettings(sparsity=0.5, initial_sparsity=0.5, updates=1), 0, 2)
+    )
 
     assert [w.shape for w in stripped.get_weights()] == [w.shape for w in model.get_weights()]
     assert stripped.count_params() == model.count_params()
@@ -58,7 +66,9 @@ def test_the_stripped_model_has_the_weights_of_the_plain_architecture(tmp_path: 
 def test_weights_that_are_set_after_training_are_masked_too() -> None:
     """As a moving average is, which still holds something of what was pruned since."""
     start_afresh(0)
-    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), 0.8, 0.8, end_step=1, updates=1)
+    model = masks.with_masks(
+        plain.build((16, 16, 1), 3, width=3), ZeroSettings(sparsity=0.8, initial_sparsity=0.8, updates=1), 0, 1
+    )
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     model.fit(np.zeros((4, 16, 16, 1)), np.eye(3)[[0, 1, 2, 0]], batch_size=2, verbose=0, callbacks=[masks.callback()])
     for layer in model.layers:
@@ -83,7 +93,7 @@ def test_half_of_the_weights_are_zero_however_many_are_equal(weights: list[float
     image = keras.Input((len(weights),))
     model = keras.Model(image, keras.layers.Dense(1, use_bias=False, name="dense")(image))
     model.get_layer("dense").set_weights([np.array(weights, np.float32)[:, np.newaxis]])
-    masked = masks.with_masks(model, 0.5, 0.5, end_step=1, updates=1)
+    masked = masks.with_masks(model, ZeroSettings(sparsity=0.5, initial_sparsity=0.5, updates=1), 0, 1)
     masked.compile(keras.optimizers.SGD(0.0), "mse")
 
     masked.fit(np.ones((2, len(weights))), np.ones((2, 1)), verbose=0, callbacks=[masks.callback()])
@@ -96,7 +106,9 @@ def test_half_of_the_weights_are_zero_however_many_are_equal(weights: list[float
 
 def test_momentum_moves_no_weight_that_is_masked() -> None:
     start_afresh(0)
-    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), 0.75, 0.75, end_step=1, updates=1)
+    model = masks.with_masks(
+        plain.build((16, 16, 1), 3, width=3), ZeroSettings(sparsity=0.75, initial_sparsity=0.75, updates=1), 0, 1
+    )
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.CategoricalCrossentropy(from_logits=True))
     images, targets = np.random.default_rng(0).random((8, 16, 16, 1)), np.eye(3)[np.arange(8) % 3]
     zeros = []

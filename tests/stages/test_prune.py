@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from pydantic import ValidationError
 
 from compress import networks
 from compress.artifacts import Dataset, Network
@@ -17,10 +18,12 @@ from compress.context import Context
 from compress.data.balance import Balance
 from compress.data.images import images_of
 from compress.errors import BadInputError
+from compress.graphs.costs import CostOf
+from compress.graphs.groups import coupling_of
 from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.convert import to_onnx
-from compress.pruning import masks
+from compress.pruning import masks, sensitivity, steps, widths
 from compress.quantization.static import quantize
 from compress.stages import prune
 from compress.training.evaluation import forward_of, logits_of
@@ -70,9 +73,9 @@ def test_the_ramp_is_over_within_the_only_epoch(
     ends: list[int] = []
     with_masks = masks.with_masks
 
-    def noted(model: Any, sparsity: float, initial: float, end_step: int, *others: Any, **named: Any) -> Any:
+    def noted(model: Any, settings: Any, begin_step: int, end_step: int, *others: Any) -> Any:
         ends.append(end_step)
-        return with_masks(model, sparsity, initial, end_step, *others, **named)
+        return with_masks(model, settings, begin_step, end_step, *others)
 
     monkeypatch.setattr(masks, "with_masks", noted)
     steps = math.ceil(data.sizes["train"] / 2)
@@ -230,3 +233,120 @@ def test_what_a_method_does_not_use_is_not_in_the_key(method: str, setting: dict
     usual, other = prune.Config(method=method), prune.Config(method=method, **setting)
 
     assert (usual.key_settings() != other.key_settings()) == counts
+
+
+def rates_of(network: Network) -> dict[str, list[float]]:
+    """Return the learning rate at the end of each epoch, by training."""
+    found: dict[str, list[float]] = {}
+    for epoch in network.history:
+        found.setdefault(epoch.training, []).append(epoch.learning_rate)
+    return found
+
+
+def test_in_several_steps_no_more_goes_than_at_once_and_the_rate_goes_on_where_it_was(
+    network: Network, pruned: Pruned, tmp_path: Path
+) -> None:
+    narrow = pruned(method="filters", target=0.4, steps=3, rates="uniform", learning_rate=0.01)
+
+    once = uniform_widths(network, 0.4)
+    assert {name: kernel.shape[-1] for name, kernel in kernels(narrow).items()} == once
+    rates = rates_of(narrow)
+    assert list(rates) == ["step1", "step2", "training"]
+    assert rates["step1"] == rates["step2"] == [pytest.approx(0.01)]
+    assert list(narrow.kept) == list(rates)
+    logged = (tmp_path / "logs" / "training" / "history.csv").read_text()
+    assert len(logged.splitlines()) == 2
+
+
+def uniform_widths(network: Network, target: float) -> dict[str, int]:
+    """Return the widths of the network if each layer loses the same fraction, at once."""
+    model = networks.load(network)
+    coupling = coupling_of(model)
+    cost_of = CostOf(model, coupling)
+    whole = cost_of(np.ones(coupling.count, bool)).macs
+    found = widths.chosen(
+        coupling,
+        np.ones(coupling.count),
+        widths.uniform(coupling),
+        1,
+        lambda kept: cost_of(kept).macs / whole,
+        target,
+    )
+    return {name: int(found.kept[channels].sum()) for name, channels in coupling.made.items()}
+
+
+def test_a_search_goes_as_far_as_accuracy_allows_and_keeps_what_it_tried(
+    network: Network, pruned: Pruned, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third try loses too much, and so does the one half way back: the second stays."""
+    scores = iter([0.9, 0.6, 0.4, 0.5])
+    monkeypatch.setattr(steps, "score_of", lambda fitted, metric: next(scores))
+    monkeypatch.setattr(sensitivity.Judged, "score", lambda *given: 0.65)
+
+    narrow = pruned(method="filters", max_drop=10)
+
+    left = [float(trial.what.split("%")[0]) for trial in narrow.trials]
+    assert [trial.score for trial in narrow.trials] == [0.9, 0.6, 0.4, 0.5]
+    assert [trial.taken for trial in narrow.trials] == [False, True, False, False]
+    assert left[0] <= 70
+    assert left[1] <= 0.7 * left[0]
+    assert left[2] < left[3] < left[1]
+    assert sum("too much" in note for note in notes) == 2
+    assert cost_of(narrow) == narrow.trials[1].cost
+    assert list(rates_of(narrow)) == list(narrow.precision)
+    assert len(narrow.precision) == 2
+
+
+def cost_of(network: Network) -> float:
+    model = networks.load(network)
+    coupling = coupling_of(model)
+    return CostOf(model, coupling)(np.ones(coupling.count, bool)).macs
+
+
+def test_a_search_of_which_nothing_is_good_enough_leaves_the_network_as_it_was(
+    network: Network, pruned: Pruned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "score_of", lambda fitted, metric: 0.1)
+    monkeypatch.setattr(sensitivity.Judged, "score", lambda *given: 0.5)
+
+    narrow = pruned(method="filters", max_drop=1)
+
+    assert narrow.widths == {}
+    assert not any(trial.taken for trial in narrow.trials)
+    for name, kernel in kernels(narrow).items():
+        np.testing.assert_array_equal(kernel, kernels(network)[name])
+
+
+def test_a_search_ends_where_no_more_can_be_removed(
+    network: Network, pruned: Pruned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensitivity.Judged, "score", lambda *given: 0.0)
+
+    narrow = pruned(method="both", max_drop=1)
+
+    assert narrow.trials[-1].taken
+    assert nonzero(narrow) == [max(1, int(0.25 * kernel.size)) for kernel in kernels(narrow).values()]
+
+
+def test_by_sensitivity_filters_go_until_the_target_is_reached(network: Network, pruned: Pruned) -> None:
+    narrow = pruned(method="filters", target=0.5, rates="sensitivity")
+
+    assert cost_of(narrow) <= 0.5 * cost_of(network)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target": 0.5, "max_drop": 1}, "max_drop = 1 and target = 0.5: should be one of them"),
+        ({"steps": 2, "max_drop": 1}, "max_drop = 1 and steps = 2: should be one of them"),
+        ({"method": "magnitude", "max_drop": 1}, "max_drop = 1 and method = 'magnitude': should have filters or both"),
+        ({"target": 1.5}, "should be auto, or a number between 0 and 1"),
+        ({"target": True}, "should be auto, or a number between 0 and 1"),
+        ({"max_drop": -1}, "should be none, or points between 0 and 100"),
+        ({"sparsity": 1.0}, "should be less than 1"),
+        ({"ramp": 0.2, "ramp_begin": 0.3}, r"ramp = 0.2: should be more than ramp_begin = 0.3"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        prune.Config(**settings)

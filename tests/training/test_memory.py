@@ -10,6 +10,7 @@ import pytest
 
 from compress.errors import MachineError
 from compress.pruning import masks
+from compress.pruning.settings import ZeroSettings
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import memory
 from compress.training.trained_model import TrainedModel
@@ -140,7 +141,9 @@ def test_parts_are_processed_one_after_the_other() -> None:
 def test_a_batch_in_parts_is_one_step_of_the_pruning_schedule(parts: int) -> None:
     start_afresh(0)
     student = plain.build((8, 8, 1), 3, width=3, blocks=2)
-    model = masks.with_masks(student, 0.8, 0.5, end_step=8, updates=2)  # masks at steps 4 and 8
+    model = masks.with_masks(
+        student, ZeroSettings(sparsity=0.8, initial_sparsity=0.5, updates=2), 0, 8
+    )  # masks at steps 4 and 8
     trained = TrainedModel(model.inputs, model.outputs)
     trained.parts = parts
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -9,6 +9,7 @@ import pytest
 
 from compress.data.batches import Batches, Epoch
 from compress.pruning import masks
+from compress.pruning.settings import ZeroSettings
 from compress.tensorflow import keras, start_afresh
 from compress.training.normalization import estimator_of
 from students import plain
@@ -79,7 +80,9 @@ def test_a_batch_in_parts_gives_the_same_mean(parts: int) -> None:
 
 def test_what_is_frozen_and_the_masks_stay_as_they_are() -> None:
     start_afresh(0)
-    model = masks.with_masks(plain.build((8, 8, 1), 3, width=3, blocks=2), 0.8, 0.5, end_step=6, updates=6)
+    model = masks.with_masks(
+        plain.build((8, 8, 1), 3, width=3, blocks=2), ZeroSettings(sparsity=0.8, initial_sparsity=0.5, updates=6), 0, 6
+    )
     norms: list[Any] = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     norms[0].trainable = False
     for layer in model.layers:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress.pruning import masks
+from compress.pruning.settings import ZeroSettings
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training import optimizers
 from compress.training.schedules import NO_PLATEAU, Rate, after_epoch
@@ -121,7 +122,11 @@ def test_gradients_that_no_batch_normalization_bounds_are_clipped(
     model = vgg11.build((32, 32, 1), 2, width=0.02, batch_norm=batch_norm)
     for layer in model.layers:
         layer.trainable = not (frozen and layer.name.startswith(frozen))
-    masked = masks.with_masks(model, 0.8, 0.5, end_step=6, updates=3) if not frozen else model
+    masked = (
+        masks.with_masks(model, ZeroSettings(sparsity=0.8, initial_sparsity=0.5, updates=3), 0, 6)
+        if not frozen
+        else model
+    )
     for each in (model, masked):
         optimizer = optimizers.build(TrainingSettings(clip_norm=setting), RATE, each)
 
