@@ -27,7 +27,7 @@ HELP = (
 )
 # Modules of compress.commands. The quick ones answer within a second: if one of their commands is called, the
 # pipeline's settings, which the slow ones need, are not loaded.
-QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run", "plans")
+QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run", "plans", "sensitivity")
 DEBUG = "--debug"
 RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 

@@ -42,7 +42,7 @@ class Removal:
         settings: FilterSettings,
         whole: Collection[str],
         sample: Sample,
-        validation: sensitivity.Judged,
+        validation: sensitivity.Validation,
         context: Context,
     ) -> None:
         self.network, self.first, self.model = network, model, model
@@ -129,7 +129,15 @@ class Removal:
         if rates == "global":
             return by_worth(self.coupling, importance, self.settings.multiple, self._fraction)
         # measured once, on the network as it was at first
-        measure = partial(sensitivity.write, self.first, self.coupling, importance, self.validation, context)
+        measure = partial(
+            sensitivity.write,
+            self.first,
+            self.coupling,
+            importance,
+            self.validation,
+            self.cost_of(np.ones(self.coupling.count, bool)).macs,
+            partial(context.progress, 0.0),
+        )
         file = context.made(context.checkpoint / "sensitivity.npy", measure)
         return by_sensitivity(self.coupling, sensitivity.REMOVED, np.load(file, allow_pickle=False))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from compress.artifacts import Dataset
+from compress.data.images import images_of
 from compress.graphs.coupling import Coupling
 
 BATCH = 32  # images whose contributions are summed before they are squared
@@ -20,6 +22,12 @@ class Sample:
     images: np.ndarray
     labels: np.ndarray
     seed: int
+
+
+def sample_of(data: Dataset, count: int, seed: int) -> Sample:
+    """Return at most so many of the training images: the splits are shuffled."""
+    images = images_of(data, "train")[:count]
+    return Sample(images, data.labels("train")[: len(images)], seed)
 
 
 def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -6,107 +6,164 @@ better left whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from compress.arrays import save_array
-from compress.artifacts import Dataset
-from compress.context import Context
+from compress.artifacts import Dataset, Network
 from compress.data.balance import Metric
 from compress.data.images import Images, images_of
 from compress.graphs.coupling import Coupling, Group
+from compress.pruning.sample import sample_of
+from compress.pruning.settings import FilterSettings
 from compress.training.evaluation import evaluate, forward_of
 
 REMOVED = (0.25, 0.5, 0.75, 0.9)  # of a layer's filters, or of its kernel's weights
-IMAGES = 1000  # of those held out for validation, at most
+MOST, FEWEST = 1000, 200  # images that accuracy is told on
+MACS = 1e14  # of all images together, which decide how many of them there are: minutes
+
+Tell = Callable[[str], None]
 
 
-class Judged(NamedTuple):
-    """Images held out, `(n, height, width, channels) uint8`, their labels `(n,) int64`, and what they are judged by."""
+class Validation(NamedTuple):
+    """Images `(n, height, width, channels) uint8`, labels `(n,) int64`, and what networks are judged by on them."""
 
     images: Images
     labels: np.ndarray
     metric: Metric
 
-    def first(self, count: int) -> Judged:
+    def first(self, count: int) -> Validation:
         """Return at most so many of the images: the splits are shuffled."""
-        return Judged(self.images[:count], self.labels[:count], self.metric)
+        return Validation(self.images[:count], self.labels[:count], self.metric)
 
     def score(self, forward: Any) -> float:
         """Return the accuracy, or mean recall, of a function from images to logits."""
         return float(getattr(evaluate(forward, self.images, self.labels), self.metric))
 
 
-def judged_on(data: Dataset, metric: Metric) -> Judged:
+class Scores(NamedTuple):
+    """What a network scores as it is, and with the fractions `REMOVED` of each layer gone; on how many images."""
+
+    whole: float
+    layers: tuple[tuple[float, ...], ...]
+    images: int
+
+
+def validation_of(data: Dataset, metric: Metric) -> Validation:
     """Return the images that are held out for validation."""
-    return Judged(images_of(data, "validation"), data.labels("validation"), metric)
+    return Validation(images_of(data, "validation"), data.labels("validation"), metric)
 
 
-def write(model: Any, coupling: Coupling, importance: np.ndarray, judged: Judged, context: Context, file: Path) -> None:
-    """Write the drop in accuracy, a fraction, of each group at each rate in `REMOVED`: `(groups, rates) float64`."""
-    judged = judged.first(IMAGES)
-    whole = judged.score(forward_of(model))
-    scores = of_filters(model, coupling, importance, judged, context)
-    save_array(file, whole - np.array(list(scores)))
+def of_network(
+    network: Network, settings: FilterSettings, data: Dataset, metric: Metric, seed: int, tell: Tell
+) -> dict[str, tuple[list[str], Scores]]:
+    """Return what is measured, filters and weights, with the layers' names and their scores.
+
+    Filters go in the order of `settings.importance`. What cannot lose filters has no scores of filters.
+    """
+    from compress import networks
+    from compress.graphs.costs import CostOf
+    from compress.graphs.groups import coupling_of
+
+    model = networks.load(network)
+    coupling = coupling_of(model)
+    sample = sample_of(data, settings.importance_images, seed)
+    macs = CostOf(model, coupling)(np.ones(coupling.count, bool)).macs
+    validation = validation_of(data, metric)
+    kernels = [layer.name for layer in model.layers if hasattr(layer, "kernel")]
+    found = {"weights": (kernels, of_weights(model, kernels, validation, macs, tell))}
+    if coupling.groups:
+        tell("which filters matter")
+        importance = settings.importance.function(model, coupling, sample)
+        scores = of_filters(model, coupling, importance, validation, macs, tell)
+        found["filters"] = [group.name for group in coupling.groups], scores
+    return found
 
 
 def of_filters(
-    model: Any, coupling: Coupling, importance: np.ndarray, judged: Judged, context: Context
-) -> Iterator[list[float]]:
-    """Yield for each group of channels the scores without some of them, the least important ones: those in `REMOVED`.
+    model: Any, coupling: Coupling, importance: np.ndarray, validation: Validation, macs: int, tell: Tell
+) -> Scores:
+    """Return the scores without some of each group's channels, the least important ones.
 
-    `importance` is `(coupling.count,)`. The model is left as it was.
+    `importance` is `(coupling.count,)`, `macs` those of the model for one image. The model is left as it was; `tell`
+    takes a few words on what is measured.
     """
-    forward = forward_of(model)
-    for number, group in enumerate(coupling.groups):
-        context.progress(number / len(coupling.groups), f"filters of {group.name}")
+
+    def without(group: Group, share: float) -> Any:
         order = group.channels[np.argsort(importance[group.channels], kind="stable")]
+        return _silent(model, coupling, order[: round(share * len(order))])
+
+    tries = {f"filters of {group.name}": partial(without, group) for group in coupling.groups}
+    return _scores(model, tries, validation, macs, tell)
+
+
+def of_weights(model: Any, layers: Sequence[str], validation: Validation, macs: int, tell: Tell) -> Scores:
+    """Return the scores with the smallest weights of each layer's kernel zero; arguments as those of `of_filters`."""
+    tries = {f"weights of {name}": partial(_sparse, model.get_layer(name).kernel) for name in layers}
+    return _scores(model, tries, validation, macs, tell)
+
+
+def write(
+    model: Any, coupling: Coupling, importance: np.ndarray, validation: Validation, macs: int, tell: Tell, file: Path
+) -> None:
+    """Write the drops in score, fractions, `(groups, len(REMOVED)) float64`; arguments as those of `of_filters`."""
+    found = of_filters(model, coupling, importance, validation, macs, tell)
+    save_array(file, found.whole - np.array(found.layers))
+
+
+def _scores(
+    model: Any, tries: Mapping[str, Callable[[float], Any]], validation: Validation, macs: int, tell: Tell
+) -> Scores:
+    affordable = MACS / (macs * (1 + len(tries) * len(REMOVED)))
+    few = validation.first(int(min(MOST, max(FEWEST, affordable))))
+    forward, layers = forward_of(model), []
+    whole = few.score(forward)
+    for what, pruned_by in tries.items():
+        tell(what)
         scores = []
         for share in REMOVED:
-            with _silent(model, coupling, group, order[: round(share * len(order))]):
-                scores.append(judged.score(forward))
-        yield scores
-
-
-def of_weights(model: Any, layers: Sequence[str], judged: Judged, context: Context) -> Iterator[list[float]]:
-    """Yield for each layer the scores with the smallest weights of its kernel zero: the fractions in `REMOVED`.
-
-    The model is left as it was.
-    """
-    forward = forward_of(model)
-    for number, name in enumerate(layers):
-        context.progress(number / len(layers), f"weights of {name}")
-        kernel = model.get_layer(name).kernel
-        before = kernel.numpy()
-        order = np.argsort(np.abs(before), axis=None, kind="stable")
-        scores = []
-        for share in REMOVED:
-            sparse = before.copy()
-            sparse.flat[order[: round(share * before.size)]] = 0
-            kernel.assign(sparse)
-            scores.append(judged.score(forward))
-        kernel.assign(before)
-        yield scores
+            with pruned_by(share):
+                scores.append(few.score(forward))
+        layers.append(tuple(scores))
+    return Scores(whole, tuple(layers), len(few.labels))
 
 
 @contextmanager
-def _silent(model: Any, coupling: Coupling, group: Group, channels: np.ndarray) -> Iterator[None]:
-    """Let a group's channels be zero for every image, as if they were removed."""
+def _sparse(kernel: Any, share: float) -> Iterator[None]:
+    """Let the smallest weights of a kernel be zero."""
+    before = kernel.numpy()
+    after = before.copy()
+    order = np.argsort(np.abs(before), axis=None, kind="stable")
+    after.flat[order[: round(share * before.size)]] = 0
+    with _instead([(kernel, after)]):
+        yield
+
+
+@contextmanager
+def _silent(model: Any, coupling: Coupling, channels: np.ndarray) -> Iterator[None]:
+    """Let channels be zero for every image, as if they were removed."""
     from compress.graphs.layers import output_axes
 
-    before = []
+    changes = []
     for layer in model.layers:
         for variable, axis, given in output_axes(layer, coupling):
-            gone = np.isin(given, channels)
-            if gone.any():
-                before.append((variable, variable.numpy()))
-                shape = [-1 if i == axis else 1 for i in range(len(variable.shape))]
-                variable.assign(variable.numpy() * ~gone.reshape(shape))
+            shape = [-1 if i == axis else 1 for i in range(len(variable.shape))]
+            changes.append((variable, variable.numpy() * ~np.isin(given, channels).reshape(shape)))
+    with _instead(changes):
+        yield
+
+
+@contextmanager
+def _instead(changes: Sequence[tuple[Any, np.ndarray]]) -> Iterator[None]:
+    before = [(variable, variable.numpy()) for variable, _ in changes]
     try:
+        for variable, value in changes:
+            variable.assign(value)
         yield
     finally:
         for variable, value in before:

@@ -116,14 +116,12 @@ def _removal(
     context: Context,
 ) -> Removal:
     """Return the removal of the filters of a network, `model` as Keras has it."""
-    from compress.data.images import images_of
     from compress.pruning.filters import Removal
-    from compress.pruning.sample import Sample
-    from compress.pruning.sensitivity import judged_on
+    from compress.pruning.sample import sample_of
+    from compress.pruning.sensitivity import validation_of
 
-    images = images_of(data, "train")[: config.importance_images]  # the splits are shuffled
-    sample = Sample(images, data.labels("train")[: len(images)], context.seed)
-    return Removal(network, model, config, whole, sample, judged_on(data, balance.metric), context)
+    sample = sample_of(data, config.importance_images, context.seed)
+    return Removal(network, model, config, whole, sample, validation_of(data, balance.metric), context)
 
 
 def _answers(model: Any, engine: Engine) -> Source:

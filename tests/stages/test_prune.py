@@ -281,7 +281,7 @@ def test_a_search_goes_as_far_as_accuracy_allows_and_keeps_what_it_tried(
     """The third try loses too much, and so does the one half way back: the second stays."""
     scores = iter([0.9, 0.6, 0.4, 0.5])
     monkeypatch.setattr(steps, "score_of", lambda fitted, metric: next(scores))
-    monkeypatch.setattr(sensitivity.Judged, "score", lambda *given: 0.65)
+    monkeypatch.setattr(sensitivity.Validation, "score", lambda *given: 0.65)
 
     narrow = pruned(method="filters", max_drop=10)
 
@@ -307,7 +307,7 @@ def test_a_search_of_which_nothing_is_good_enough_leaves_the_network_as_it_was(
     network: Network, pruned: Pruned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "score_of", lambda fitted, metric: 0.1)
-    monkeypatch.setattr(sensitivity.Judged, "score", lambda *given: 0.5)
+    monkeypatch.setattr(sensitivity.Validation, "score", lambda *given: 0.5)
 
     narrow = pruned(method="filters", max_drop=1)
 
@@ -320,7 +320,7 @@ def test_a_search_of_which_nothing_is_good_enough_leaves_the_network_as_it_was(
 def test_a_search_ends_where_no_more_can_be_removed(
     network: Network, pruned: Pruned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensitivity.Judged, "score", lambda *given: 0.0)
+    monkeypatch.setattr(sensitivity.Validation, "score", lambda *given: 0.0)
 
     narrow = pruned(method="both", max_drop=1)
 

@@ -1,0 +1,63 @@
+"""The command that tells which layers bear pruning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from compress.commands.settings import takes_settings
+
+app = typer.Typer()
+
+
+@app.command()
+@takes_settings
+def sensitivity(settings: Callable[..., Any]) -> None:
+    """Prune each of the teacher's layers alone, at several rates, and show what that costs in accuracy.
+
+    Nothing is trained after it. Filters go in the order of prune.importance, weights by their size; accuracy is that on
+    validation images. Layers that cost much can be left whole with prune.whole; prune.rates=sensitivity has filters go
+    where they cost least.
+    """
+    from compress.commands.planning import Planner
+    from compress.commands.run import run_up_to
+    from compress.files import sha256_file, sha256_json
+    from compress.pipeline import PIPELINE
+    from compress.report.sensitivity import charts, read, tables, write
+    from compress.store import Store
+    from compress.terminal import terminal
+
+    loaded = settings()
+    data, teacher = run_up_to("data", loaded), run_up_to("teacher", loaded)
+    console = terminal()
+    config, _ = Planner(PIPELINE, loaded, Store(loaded.workspace), console, quietly=True).decided()
+    judged_by = config.prune.importance.model_dump(mode="json"), config.prune.importance_images
+    key = sha256_json([sha256_file(teacher.weights), config.balance.metric, judged_by, config.seed])
+    folder = loaded.workspace / "sensitivity" / data.name
+    found = read(folder, key)
+    if found is None:
+        with console.status("measuring") as status:
+            found = _measured(teacher, data, config, key, lambda words: status.update(f"measuring: {words}"))
+        write(found, folder)
+    for table in tables(found):
+        console.print(table)
+    files = ", ".join(("sensitivity.json", "sensitivity.csv", *(f"{chart.name}.png" for chart in charts(found))))
+    console.print(f"{files}: {folder}{os.sep}", highlight=False, soft_wrap=True)
+
+
+def _measured(teacher: Any, data: Any, config: Any, key: str, tell: Callable[[str], None]) -> Any:
+    from compress.context import stage_seed
+    from compress.pruning.sensitivity import REMOVED, of_network
+    from compress.report.sensitivity import Kind, Layer, Sensitivity
+    from compress.tensorflow import start_afresh
+
+    seed, metric = stage_seed(config.seed, "prune"), config.balance.metric
+    start_afresh(seed)
+    kinds = []
+    for what, (names, scores) in of_network(teacher, config.prune, data, metric, seed, tell).items():
+        layers = tuple(Layer(name=name, scores=of) for name, of in zip(names, scores.layers, strict=True))
+        kinds.append(Kind(what=what, images=scores.images, whole=scores.whole, layers=layers))
+    return Sensitivity(key=key, data=data.name, metric=metric, removed=REMOVED, kinds=tuple(kinds))
