@@ -49,6 +49,7 @@ def sensitivity(settings: Callable[..., Any]) -> None:
 
 
 def _measured(teacher: Any, data: Any, config: Any, key: str, tell: Callable[[str], None]) -> Any:
+    from compress import networks
     from compress.context import stage_seed
     from compress.pruning.sensitivity import REMOVED, of_network
     from compress.report.sensitivity import Kind, Layer, Sensitivity
@@ -56,8 +57,11 @@ def _measured(teacher: Any, data: Any, config: Any, key: str, tell: Callable[[st
 
     seed, metric = stage_seed(config.seed, "prune"), config.balance.metric
     start_afresh(seed)
-    kinds = []
-    for what, (names, scores) in of_network(teacher, config.prune, data, metric, seed, tell).items():
-        layers = tuple(Layer(name=name, scores=of) for name, of in zip(names, scores.layers, strict=True))
+    model, kinds = networks.load(teacher), []
+    measured = of_network(model, ("weights", "filters"), config.prune, data, metric, seed, tell)
+    for what, (names, scores) in measured.items():
+        layers = tuple(
+            Layer(name=" + ".join(of), scores=values) for of, values in zip(names, scores.layers, strict=True)
+        )
         kinds.append(Kind(what=what, images=scores.images, whole=scores.whole, layers=layers))
     return Sensitivity(key=key, data=data.name, metric=metric, removed=REMOVED, kinds=tuple(kinds))

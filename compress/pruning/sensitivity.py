@@ -6,18 +6,20 @@ better left whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from compress.arrays import save_array
-from compress.artifacts import Dataset, Network
+from compress.artifacts import Dataset
 from compress.data.balance import Metric
 from compress.data.images import Images, images_of
+from compress.files import write_file
 from compress.graphs.coupling import Coupling, Group
 from compress.pruning.sample import sample_of
 from compress.pruning.settings import FilterSettings
@@ -28,6 +30,8 @@ MOST, FEWEST = 1000, 200  # images that accuracy is told on
 MACS = 1e14  # of all images together, which decide how many of them there are: minutes
 
 Tell = Callable[[str], None]
+Kind = Literal["filters", "weights"]
+Layers = tuple[str, ...]
 
 
 class Validation(NamedTuple):
@@ -60,29 +64,60 @@ def validation_of(data: Dataset, metric: Metric) -> Validation:
 
 
 def of_network(
-    network: Network, settings: FilterSettings, data: Dataset, metric: Metric, seed: int, tell: Tell
-) -> dict[str, tuple[list[str], Scores]]:
-    """Return what is measured, filters and weights, with the layers' names and their scores.
+    model: Any,
+    kinds: Collection[Kind],
+    settings: FilterSettings,
+    data: Dataset,
+    metric: Metric,
+    seed: int,
+    tell: Tell,
+) -> dict[Kind, tuple[tuple[Layers, ...], Scores]]:
+    """Return the scores of each kind: of parts of layers, and which layers these are, several if they are coupled.
 
     Filters go in the order of `settings.importance`. What cannot lose filters has no scores of filters.
     """
-    from compress import networks
     from compress.graphs.costs import CostOf
     from compress.graphs.groups import coupling_of
 
-    model = networks.load(network)
     coupling = coupling_of(model)
-    sample = sample_of(data, settings.importance_images, seed)
     macs = CostOf(model, coupling)(np.ones(coupling.count, bool)).macs
     validation = validation_of(data, metric)
-    kernels = [layer.name for layer in model.layers if hasattr(layer, "kernel")]
-    found = {"weights": (kernels, of_weights(model, kernels, validation, macs, tell))}
-    if coupling.groups:
+    found: dict[Kind, tuple[tuple[Layers, ...], Scores]] = {}
+    if "weights" in kinds:
+        kernels = tuple(layer.name for layer in model.layers if hasattr(layer, "kernel"))
+        scores = of_weights(model, kernels, validation, macs, tell)
+        found["weights"] = tuple((name,) for name in kernels), scores
+    if "filters" in kinds and coupling.groups:
         tell("which filters matter")
+        sample = sample_of(data, settings.importance_images, seed)
         importance = settings.importance.function(model, coupling, sample)
         scores = of_filters(model, coupling, importance, validation, macs, tell)
-        found["filters"] = [group.name for group in coupling.groups], scores
+        found["filters"] = tuple(group.layers for group in coupling.groups), scores
     return found
+
+
+def write_sensitive(
+    model: Any,
+    gone: Mapping[Kind, float],
+    points: float,
+    settings: FilterSettings,
+    data: Dataset,
+    metric: Metric,
+    seed: int,
+    tell: Tell,
+    file: Path,
+) -> None:
+    """Write as JSON the names of the layers that alone lose more than `points` of score.
+
+    `gone` are the fractions of their filters, or weights, that are gone then; the nearest in `REMOVED` are measured.
+    """
+    names = set[str]()
+    for kind, (layers, scores) in of_network(model, gone, settings, data, metric, seed, tell).items():
+        at = int(np.argmin(np.abs(np.array(REMOVED) - gone[kind])))
+        for of, values in zip(layers, scores.layers, strict=True):
+            if 100 * (scores.whole - values[at]) > points:
+                names.update(of)
+    write_file(file, json.dumps([layer.name for layer in model.layers if layer.name in names]).encode())
 
 
 def of_filters(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from compress.data.balance import Balance
 from compress.distillation.settings import FollowingSettings
 from compress.errors import BadInputError
 from compress.plugins import nearest
-from compress.pruning.settings import FilterSettings, ZeroSettings
+from compress.pruning.settings import FilterSettings, NoneOrPoints, ZeroSettings
 from compress.training.settings import Engine
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class Config(FilterSettings, ZeroSettings, FollowingSettings):
     )
     whole: tuple[str, ...] = Field(
         (), description="Names of layers that lose neither filters nor weights; * stands for any letters."
+    )
+
+    whole_above: NoneOrPoints = Field(
+        "none",
+        description="Percentage points of validation accuracy: layers that alone, without training, lose more than so "
+        "many by what is removed lose neither filters nor weights; none: no layer is tried alone.",
     )
 
     @property
@@ -69,7 +76,7 @@ def run(
 
     start_afresh(context.seed)
     model, widths = networks.load(network), network.widths
-    whole = _layers_named(model, config.whole)
+    whole = [*_layers_named(model, config.whole), *_sensitive(model, config, balance, data, context)]
     # after the first filters have been removed: what is refused is refused before logits are computed
     followed = cache(partial(Following, _answers(model, train), config, balance, data, context, every_view=False))
 
@@ -145,6 +152,23 @@ def _layers_named(model: Any, patterns: Sequence[str]) -> list[str]:
         if not fnmatch.filter(names, pattern):
             raise BadInputError(f"prune.whole = {pattern!r}: no layer has this name; {nearest(pattern, names)}")
     return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _sensitive(model: Any, config: Config, balance: Balance, data: Dataset, context: Context) -> list[str]:
+    """Return the names of the layers that lose too much alone, if that is asked."""
+    from compress.pruning.sensitivity import write_sensitive
+
+    if config.whole_above == "none":
+        return []
+    gone: dict[Any, float] = {"filters": 1.0 - config.fraction, "weights": config.sparsity}
+    if config.method != "both":
+        gone.pop("weights" if config.method == "filters" else "filters")
+    tell = partial(context.progress, 0.0)
+    write = partial(write_sensitive, model, gone, config.whole_above, config, data, balance.metric, context.seed, tell)
+    names = json.loads(context.made(context.checkpoint / "sensitive.json", write).read_bytes())
+    told = ", ".join(names) or "no layer"
+    context.note(f"{context.stage}: {told} loses more than {config.whole_above:g} points alone")
+    return names
 
 
 def _masked(model: Any, config: Config, steps: int, whole: Sequence[str], context: Context) -> tuple[Any, int]:

@@ -181,6 +181,25 @@ def test_layers_that_are_named_lose_neither_filters_nor_weights(
     assert any("keeps all filters of block1_conv1: so the settings say" in note for note in notes)
 
 
+@pytest.mark.parametrize("method", ["filters", "magnitude", "both"])
+def test_layers_that_lose_too_much_alone_stay_whole(
+    network: Network, pruned: Pruned, notes: list[str], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whatever is tried on the second layer with a kernel costs 40 points."""
+
+    def scores(model: Any, tries: Any, *others: Any) -> sensitivity.Scores:
+        return sensitivity.Scores(0.9, tuple((0.5 if "block1_conv1" in what else 0.9,) * 4 for what in tries), 10)
+
+    monkeypatch.setattr(sensitivity, "_scores", scores)
+
+    some = pruned(method=method, target=0.6, whole_above=30)
+
+    assert "here: block1_conv1 loses more than 30 points alone" in notes
+    assert kernels(some)["block1_conv1"].shape == kernels(network)["block1_conv1"].shape
+    assert np.all(kernels(some)["block1_conv1"])
+    assert sum(map(np.count_nonzero, kernels(some).values())) < sum(map(np.size, kernels(network).values()))
+
+
 def test_a_name_that_no_layer_has_is_refused_with_the_nearest(pruned: Pruned) -> None:
     with pytest.raises(BadInputError, match=r"prune\.whole = 'block1_conv': no layer has this name; did you mean"):
         pruned(whole=["block1_conv"])
