@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from compress import machine
 from compress.data.balance import Method, epoch_size
+from compress.pruning.settings import SMALLER
 from compress.rehearsal import Cost
-from compress.stages import bench, data, distill, prune, quantize, report, teacher
+from compress.stages import bench, data, distill, prune, prune_student, quantize, report, teacher
 from compress.stages import export as export_stage
 from compress.training.settings import FORWARD, TrainingSettings
 
@@ -158,7 +159,30 @@ def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs
             judging += MEASURING + MEASURED * _conversion(whole)
     training = of_training(left, config, facts, facts.n_balanced)
     cost = _following(training, facts, min(config.views, config.epochs), whole.inference)
-    return replace(cost, seconds=judging + cost.seconds, least=judging + cost.least)
+    before = judging + _passes_before(config) * facts.n_balanced * whole.training
+    return replace(cost, seconds=before + cost.seconds, least=before + cost.least)
+
+
+def _passes_before(config: prune.Config) -> float:
+    """Return what the trainings before the last one cost, in passes of training the whole network.
+
+    How far a search goes is not known: that it ends at the usual target is taken.
+    """
+    if config.method == "magnitude":
+        return 0.0
+    if config.max_drop != "none":
+        tries = math.ceil(math.log(config.fraction) / math.log(SMALLER))
+        return config.epochs * sum(SMALLER**number for number in range(1, tries))
+    steps = range(1, config.steps)
+    return config.step_epochs * sum(config.fraction ** (step / config.steps) for step in steps)
+
+
+def of_prune_student(config: prune_student.Config, facts: Facts, network: Network | None, inputs: Inputs) -> Estimate:
+    """Return the cost of pruning the student; none if it stays as it is."""
+    if config.enabled:
+        return of_prune(config, facts, network, inputs)
+    [student] = inputs["network"]
+    return Estimate(0.0, networks=student.networks, inference=student.inference)
 
 
 def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
@@ -182,7 +206,7 @@ def _following(training: Estimate, facts: Facts, views: int, inference: float) -
 
 def of_export(config: export_stage.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
     """Return the cost of converting the networks that were not quantized, and comparing all of them."""
-    made = [network for source in inputs["networks"] for network in source.networks]
+    made = list(dict.fromkeys(network for source in inputs["networks"] for network in source.networks))
     converted = made[: len(made) - len(inputs["quantized"])]  # quantizing has converted the others
     inference = sum(source.inference for sources in inputs.values() for source in sources)
     images = min(config.images, facts.n_validation)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from compress import estimate
 from compress.estimate import Estimate
-from compress.stages import bench, data, distill, export, prune, quantize, report, teacher, unbalanced
+from compress.stages import bench, data, distill, export, prune, prune_student, quantize, report, teacher, unbalanced
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,17 @@ PIPELINE = link(
         Stage("quantize", quantize, rename={"network": "prune"}, estimate=estimate.of_quantize),
         Stage("distill", distill, rename={"source": "quantize"}, estimate=estimate.of_distill),
         Stage(
+            "prune_student",
+            prune_student,
+            network="distill",
+            rename={"network": "distill"},
+            estimate=estimate.of_prune_student,
+        ),
+        Stage(
             "quantize_student",
             quantize,
             section="quantize",
-            rename={"network": "distill"},
+            rename={"network": "prune_student"},
             estimate=estimate.of_quantize,
         ),
         Stage("export", export, estimate=estimate.of_export),

@@ -50,7 +50,9 @@ class Removal:
         self.context = context
         self.coupling = coupling_of(model, whole)
         if not self.coupling.groups:
-            raise BadInputError(f"prune.method = {settings.method!r}: no filter can be removed; should be magnitude")
+            raise BadInputError(
+                f"{context.stage}.method = {settings.method!r}: no filter can be removed; should be magnitude"
+            )
         _tell_what_stays(self.coupling, context)
         self.cost_of = CostOf(model, self.coupling)
         self.kept = np.ones(self.coupling.count, bool)
@@ -58,9 +60,10 @@ class Removal:
         self.all = self.price(self.kept)
         self.least = self._fraction(at_floors(self.coupling, settings.multiple))
         if settings.max_drop == "none" and settings.fraction < self.least:
+            least = math.ceil(1000 * self.least) / 1000
             raise BadInputError(
-                f"prune.target = {settings.fraction:g}: at least {math.ceil(1000 * self.least) / 1000:g} of the "
-                f"{self.counted} is left; should be that or more, or prune.method magnitude"
+                f"{context.stage}.target = {settings.fraction:g}: at least {least:g} of the {self.counted} is left; "
+                f"should be that or more, or {context.stage}.method magnitude"
             )
 
     @property
@@ -90,7 +93,7 @@ class Removal:
         """
         now = self.coupling if self.kept.all() else coupling_of(self.model, self.whole)
         file = self.context.checkpoint / f"importance{step}.npy"
-        judge = partial(_judge, self.model, now, self.settings, self.sample)
+        judge = partial(_judge, self.model, now, self.settings, self.sample, self.context.stage)
         values = np.load(self.context.made(file, judge), allow_pickle=False)
         numbers = self._numbers(now)
         importance = np.zeros(self.coupling.count)
@@ -164,10 +167,9 @@ def _tell_what_stays(coupling: Coupling, context: Context) -> None:
         context.note(f"{context.stage}: keeps all filters of {names}: {why}")
 
 
-def _judge(model: Any, coupling: Coupling, settings: FilterSettings, sample: Sample, file: Path) -> None:
+def _judge(model: Any, coupling: Coupling, settings: FilterSettings, sample: Sample, section: str, file: Path) -> None:
     values = np.asarray(settings.importance.function(model, coupling, sample), np.float64)
     if values.shape != (coupling.count,) or not (np.isfinite(values).all() and (values >= 0).all()):
-        raise BadInputError(
-            f"prune.importance = {settings.importance.name!r}: should give {coupling.count} finite values of 0 or more"
-        )
+        right = f"should give {coupling.count} finite values of 0 or more"
+        raise BadInputError(f"{section}.importance = {settings.importance.name!r}: {right}")
     save_array(file, values)

@@ -121,7 +121,7 @@ def _by_layer(model: OnnxModel, profile: Path, known: Set[str]) -> dict[str, flo
     layers = cost_of_onnx(model.file).layers
     if len(layers) != len(products) or not {layer.name for layer in layers} <= known:
         raise BadInputError(
-            f"prune.target_of = 'latency': the times of {len(layers)} layers are not told apart in onnxruntime's "
+            f"target_of = 'latency': the times of {len(layers)} layers are not told apart in onnxruntime's "
             f"profile, which has {len(products)}; should be macs"
         )
     found: dict[str, float] = defaultdict(float)

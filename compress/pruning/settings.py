@@ -13,6 +13,7 @@ Method = Literal["filters", "magnitude", "both"]
 Pattern = Literal["any", "2:4", "blocks"]
 
 TARGET = 0.25  # where neither a target nor a drop is given
+SMALLER = 0.7  # of what the last try has left, while a search goes on
 
 
 class Importance(Choice):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compress.artifacts import Trial
 from compress.data.balance import Metric
 from compress.pruning.filters import Removal
+from compress.pruning.settings import SMALLER
 from compress.training.evaluation import forward_of
 from compress.training.settings import Schedule, TrainingSettings
 
 if TYPE_CHECKING:
     from compress.training.fit import Fitted
 
-SMALLER = 0.7  # of what the try before has left, as long as the accuracy allows it
 Settings = TypeVar("Settings", bound=TrainingSettings)
 Part = tuple[float, float]  # of a stage's progress
 Train = Callable[[Any, Any, str, Part], "Fitted"]

@@ -54,8 +54,9 @@ def run(
 
     held_out = images_of(data, "validation")[: config.images]
     exported: list[OnnxModel] = []
-    for i, network in enumerate(networks):
-        context.progress(i / len(networks), f"converting {network.name}, and comparing it with Keras")
+    different = list({network.name: network for network in networks}.values())  # a stage may have changed nothing
+    for i, network in enumerate(different):
+        context.progress(i / len(different), f"converting {network.name}, and comparing it with Keras")
         variants = [model for models in quantized if models.network == network.name for model in models.models]
         given = next((model for model in variants if model.precision == FLOAT), None)
         fp32 = copied(given) if given else to_onnx(network, place(f"{network.name}-{FLOAT}"))

@@ -76,7 +76,7 @@ def run(
 
     start_afresh(context.seed)
     model, widths = networks.load(network), network.widths
-    whole = [*_layers_named(model, config.whole), *_sensitive(model, config, balance, data, context)]
+    whole = [*_layers_named(model, config.whole, context.stage), *_sensitive(model, config, balance, data, context)]
     # after the first filters have been removed: what is refused is refused before logits are computed
     followed = cache(partial(Following, _answers(model, train), config, balance, data, context, every_view=False))
 
@@ -145,12 +145,12 @@ def _answers(model: Any, engine: Engine) -> Source:
     return answers
 
 
-def _layers_named(model: Any, patterns: Sequence[str]) -> list[str]:
+def _layers_named(model: Any, patterns: Sequence[str], section: str) -> list[str]:
     """Return the names of the layers that match patterns; raises `BadInputError` for one that matches none."""
     names = [layer.name for layer in model.layers if hasattr(layer, "kernel")]
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
-            raise BadInputError(f"prune.whole = {pattern!r}: no layer has this name; {nearest(pattern, names)}")
+            raise BadInputError(f"{section}.whole = {pattern!r}: no layer has this name; {nearest(pattern, names)}")
     return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 

@@ -201,12 +201,12 @@ def test_layers_that_lose_too_much_alone_stay_whole(
 
 
 def test_a_name_that_no_layer_has_is_refused_with_the_nearest(pruned: Pruned) -> None:
-    with pytest.raises(BadInputError, match=r"prune\.whole = 'block1_conv': no layer has this name; did you mean"):
+    with pytest.raises(BadInputError, match=r"here\.whole = 'block1_conv': no layer has this name; did you mean"):
         pruned(whole=["block1_conv"])
 
 
 def test_a_network_of_which_nothing_can_be_removed_is_refused(pruned: Pruned) -> None:
-    with pytest.raises(BadInputError, match=r"method = 'filters': no filter can be removed; should be magnitude"):
+    with pytest.raises(BadInputError, match=r"here\.method = 'filters': no filter can be removed; should be magnitude"):
         pruned(method="filters", whole=["*"])
 
 
@@ -227,7 +227,7 @@ def test_a_network_that_has_lost_filters_can_lose_more(
 
 
 def test_a_target_that_no_width_reaches_is_refused_with_the_least_that_is(pruned: Pruned) -> None:
-    with pytest.raises(BadInputError, match=r"prune\.target = 0\.001: at least 0\.\d+ of the MACs is left"):
+    with pytest.raises(BadInputError, match=r"here\.target = 0\.001: at least 0\.\d+ of the MACs is left"):
         pruned(method="filters", target=0.001)
 
 
