@@ -74,11 +74,16 @@ class Batches:
 
     @property
     def sizes(self) -> list[int]:
-        """How many images each batch of an epoch holds: as many as set, the last one the rest."""
-        return [min(self.batch_size, self.size - start) for start in range(0, self.size, self.batch_size)]
+        """How many images each batch of an epoch holds: `batch_size` at most, and all as many but for one image.
+
+        A small rest at the end would undo in one step what many have learned: its mean gradient is far from that of all
+        images, and so are the means and variances that batch normalization takes from it.
+        """
+        size, larger = divmod(self.size, self.steps)
+        return [size + 1] * larger + [size] * (self.steps - larger)
 
     def epoch(self, number: int) -> Any:
-        """Return the `tf.data.Dataset` of an epoch, shuffled; its last batch holds the rest."""
+        """Return the `tf.data.Dataset` of an epoch, shuffled, in batches of `sizes`."""
         chosen = self.choose(number)
         order = np.random.default_rng([self.seed, number]).permutation(len(chosen.indices))
 
@@ -111,7 +116,7 @@ class Batches:
             (move, 1),
         ):
             dataset = dataset.map(work, num_parallel_calls=calls * available_cores(), deterministic=True)
-        dataset = dataset.rebatch(self.batch_size).map(finish).prefetch(PREFETCHED)
+        dataset = dataset.rebatch(tf.constant(self.sizes, tf.int64)).map(finish).prefetch(PREFETCHED)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread delays the end of every other epoch by 10 seconds
