@@ -49,11 +49,11 @@ from compress.training.evaluation import evaluate, forward_of
 from compress.training.normalization import estimator_of
 
 ROWS: Mapping[str, Mapping[str, Any]] = {
-    "filters-macs-25": {"method": "filters", "target": 0.25},
-    "filters-weights-12": {"method": "filters", "target": 0.12, "target_of": "weights"},
-    "masks-80": {"method": "magnitude", "sparsity": 0.8},
-    "masks-90": {"method": "magnitude", "sparsity": 0.9},
-    "both": {"method": "both"},
+    "filters-macs-25": {"prune.method": "filters", "prune.target": 0.25},
+    "filters-weights-12": {"prune.method": "filters", "prune.target": 0.12, "prune.target_of": "weights"},
+    "masks-80": {"prune.method": "magnitude", "prune.sparsity": 0.8},
+    "masks-90": {"prune.method": "magnitude", "prune.sparsity": 0.9},
+    "both": {"prune.method": "both"},
 }
 CRITERIA = plugins.names("compress.pruning.importance")
 SHARES = (0.5, 0.25)  # of each layer's filters that are left
@@ -71,7 +71,11 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--weights", required=True, type=Path)
     arguments = parser.parse_args()
-    done = {name: pruned(arguments.folder / name, ROWS[name], arguments) for name in arguments.rows or ROWS}
+    given = {"teacher.weights": arguments.weights.resolve(), "teacher.epochs": 0}
+    done = {
+        name: pruned(arguments.folder / name, arguments.data, {**given, **ROWS[name]})
+        for name in arguments.rows or ROWS
+    }
     _, teacher, data = next(iter(done.values()))
     print_row("criterion", *(f"{share:.0%} left{how}" for share in SHARES for how in ("", ", new statistics")))
     print_row(*["---"] * (1 + 2 * len(SHARES)))
@@ -92,15 +96,11 @@ def main() -> None:
         print_row(*cells)
 
 
-def pruned(
-    folder: Path, settings: Mapping[str, Any], arguments: argparse.Namespace
-) -> tuple[Network, Network, Dataset]:
+def pruned(folder: Path, data: str, settings: Mapping[str, Any]) -> tuple[Network, Network, Dataset]:
     """Return the pruned network, its teacher and their data, after running the stages that make them."""
     folder.mkdir(parents=True, exist_ok=True)
-    given = {"teacher.weights": arguments.weights.resolve(), "teacher.epochs": 0}
-    given |= {f"prune.{key}": value for key, value in settings.items()}
-    command = [sys.executable, "-m", "compress", "prune", "--data", arguments.data]
-    command += [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "compress", "prune", "--data", data]
+    command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=sys.stderr)
     return (made(folder, "prune", Network), made(folder, "teacher", Network), made(folder, "data", Dataset))

@@ -103,14 +103,14 @@ def unpack(tarball: Path, folder: Path, names: tuple[str, ...]) -> None:
         tar.extractall(folder, filter=wanted)
 
 
-def cut_fashion_mnist(file: Path, train_per_class: int) -> None:
+def cut_fashion_mnist(file: Path, train_per_class: int, test_per_class: int = TEST_PER_CLASS) -> None:
     """Write images drawn from Fashion-MNIST's train and test splits, as many of each class; the seed is fixed."""
     samples = fashion_mnist.load("fashion_mnist", "")
     assert isinstance(samples.images, Pixels)
     assert samples.splits is not None
     random, splits = np.random.default_rng(0), np.array(samples.splits)
     arrays = {"classes": np.array(samples.classes)}
-    for split, count in (("test", TEST_PER_CLASS), ("train", train_per_class)):
+    for split, count in (("test", test_per_class), ("train", train_per_class)):
         of_classes = [np.flatnonzero((splits == split) & (samples.labels == i)) for i in range(len(samples.classes))]
         kept = np.concatenate([random.permutation(members)[:count] for members in of_classes])
         arrays |= {f"x_{split}": samples.images.array[kept], f"y_{split}": samples.labels[kept]}

@@ -59,7 +59,7 @@ def killed_run(
         while process.poll() is None and not (
             f"{stage}: starts" in output.read_text()
             and re.search(said, output.read_text())
-            and any(work.glob(f"{stage}-*/checkpoint/training.npz"))
+            and any(work.glob(f"{stage}-*/checkpoint/*.npz"))
         ):
             time.sleep(0.02)
         time.sleep(chance.uniform(0, longest_wait))

@@ -58,6 +58,8 @@ PARSED = {
     "teacher": "trains for minutes",
     "prune": "trains for minutes",
     "quantize": "trains for minutes",
+    "prune-student": "trains for minutes",
+    "sensitivity": "trains for minutes; tests/test_whole_run.py runs it small",
     "distill": "trains for minutes",
     "quantize-student": "trains for minutes",
     "export": "trains for minutes",
@@ -352,7 +354,7 @@ def test_the_stage_of_the_examples_takes_its_place_in_the_pipeline_and_runs(
     clip = importlib.import_module("compress.stages.clip")
     rows = eval(examples["compress/pipeline.py"], {**vars(pipeline), "clip": clip})
     changed = {row.name: row for row in rows}
-    at = [row.name for row in pipeline.PIPELINE].index("distill") + 1
+    at = [row.name for row in pipeline.PIPELINE].index("prune_student") + 1
     kept = [changed.get(row.name, row) for row in pipeline.PIPELINE]
     save_arrays(tmp_path / "before.npz", {"0000": np.array([*[0.0] * 99, 100.0], np.float32)})
     network = Network("student", "distill", "students", "plain", {}, (32, 32, 1), 10, tmp_path / "before.npz")

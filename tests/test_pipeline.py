@@ -17,10 +17,10 @@ from compress.context import Context, Settings
 from compress.metrics.cost import cost_of_onnx
 from compress.pipeline import PIPELINE, Stage, link
 from compress.progress import Progress
-from compress.stages import prune
+from compress.stages import prune, prune_student
 from compress.store import Store
 
-TRAINED = ("teacher", "prune", "distill")
+TRAINED = ("teacher", "prune", "distill", "prune_student")
 
 
 class Config(BaseModel):
@@ -115,28 +115,28 @@ def test_two_stages_of_one_name_are_refused() -> None:
 def test_what_could_be_deployed_is_gathered_and_results_of_control_arms_are_not() -> None:
     stages = {stage.name: stage for stage in PIPELINE}
 
-    assert stages["export"].inputs["networks"] == ("teacher", "prune", "distill")
+    assert stages["export"].inputs["networks"] == ("teacher", "prune", "distill", "prune_student")
     assert stages["export"].inputs["quantized"] == ("quantize", "quantize_student")
     assert stages["unbalanced"].output_type is Unbalanced
 
 
-def with_prune_student() -> tuple[Stage, ...]:
+def with_a_row_more() -> tuple[Stage, ...]:
     """The pipeline with a row more, whose network is then the one that is quantized."""
     rows = {stage.name: stage for stage in PIPELINE}
     position = list(rows).index("quantize_student")
-    row = Stage("prune_student", prune, section="prune", rename={"network": "distill"}, estimate=estimate.of_prune)
-    rest = [replace(rows["quantize_student"], rename={"network": "prune_student"}), *PIPELINE[position + 1 :]]
+    row = Stage("prune_again", prune, section="prune", rename={"network": "prune_student"}, estimate=estimate.of_prune)
+    rest = [replace(rows["quantize_student"], rename={"network": "prune_again"}), *PIPELINE[position + 1 :]]
     return link((*PIPELINE[:position], row, *rest))
 
 
 def test_a_row_more_is_planned_estimated_exported_and_in_the_keys_of_what_follows(tmp_path: Path) -> None:
-    stages = with_prune_student()
+    stages = with_a_row_more()
     settings, store = load(assignments=["image.size=32", "teacher.architecture.options.width=0.05"]), Store(tmp_path)
     before = {step.stage.name: step for step in runner.plan(PIPELINE, settings, store)}
     steps = {step.stage.name: step for step in runner.plan(stages, settings, store)}
 
-    assert steps["export"].stage.inputs["networks"] == ("teacher", "prune", "distill", "prune_student")
-    assert steps["quantize_student"].stage.inputs["network"] == ("prune_student",)
+    assert steps["export"].stage.inputs["networks"] == ("teacher", "prune", "distill", "prune_student", "prune_again")
+    assert steps["quantize_student"].stage.inputs["network"] == ("prune_again",)
     assert [name for name, step in before.items() if steps[name].key != step.key] == [
         "quantize_student",
         "export",
@@ -146,7 +146,7 @@ def test_a_row_more_is_planned_estimated_exported_and_in_the_keys_of_what_follow
     facts = forecast.facts_of(settings, stages[0], None)
     costs = forecast.forecast(stages, settings, {}, facts, (), tmp_path / "speeds.json")
     networks = {name: [network.params for network in cost.networks] for name, cost in costs.items()}
-    assert networks["prune_student"] == networks["distill"] != networks["prune"] == networks["teacher"]
+    assert networks["prune_again"] == networks["distill"] != networks["prune"] == networks["teacher"]
     assert costs["export"].inference > costs["quantize_student"].inference > 0
 
 
@@ -166,7 +166,7 @@ def test_a_row_more_runs_with_no_other_file_changed_and_its_model_is_exported(tm
             "train.precision=float32",
         ]
     )
-    stages = with_prune_student()
+    stages = with_a_row_more()
     stages = stages[: [stage.name for stage in stages].index("export") + 1]
     store, progress = Store(tmp_path / "store"), Progress(Console(quiet=True))
 
@@ -178,8 +178,27 @@ def test_a_row_more_runs_with_no_other_file_changed_and_its_model_is_exported(tm
         ("pruned-fp32", "prune"),
         ("pruned-int8", "quantize"),
         ("student-fp32", "distill"),
-        ("student-pruned-fp32", "prune_student"),
+        ("student-pruned-fp32", "prune_again"),
         ("student-pruned-int8", "quantize_student"),
     ]
     assert cost_of_onnx(exported.models[4].file).sparsity > 0.75 > 0.1 > cost_of_onnx(exported.models[3].file).sparsity
     assert all(step.entry for step in runner.plan(stages, settings, store))
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_the_student_is_pruned_if_that_is_asked_for_and_otherwise_costs_nothing(enabled: bool, tmp_path: Path) -> None:
+    settings = load(assignments=["image.size=32", f"prune_student.enabled={str(enabled).lower()}"])
+    facts = forecast.facts_of(settings, PIPELINE[0], None)
+
+    costs = forecast.forecast(PIPELINE, settings, {}, facts, (), tmp_path / "speeds.json")
+
+    assert (costs["prune_student"].seconds > 0) == enabled
+    assert (costs["prune_student"].networks == costs["distill"].networks) != enabled
+
+
+def test_settings_of_a_student_that_is_not_pruned_are_not_in_the_key() -> None:
+    def key_settings(**settings: Any) -> dict[str, Any]:
+        return prune_student.Config(**settings).key_settings()
+
+    assert key_settings(target=0.1, epochs=9) == key_settings()
+    assert key_settings(enabled=True, target=0.1) != key_settings(enabled=True) != key_settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -75,6 +76,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         "advice",
         "settings",
         "trials",
+        "predicted_ms",
     }
     assert set(report) == {"schema", *told}
     run_keys = {"name", "data", "classes", "n_train", "n_validation", "n_test", "seed", "versions", "host"}
@@ -107,7 +109,8 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
     training_keys = {"name", "precision", "history", "limit", "kept", "warnings"}
     epoch_keys = {"epoch", "learning_rate", "loss", "validation_accuracy", "validation_recall"}
     epoch_keys |= {"validation_cross_entropy"}
-    for [training] in report["training"].values():
+    assert [training["name"] for training in report["training"]["pruned"]] == ["step1", "training"]
+    for training in (training for trainings in report["training"].values() for training in trainings):
         assert set(training) == training_keys
         assert [epoch["epoch"] for epoch in training["history"]] == list(range(1, len(training["history"]) + 1))
         assert all(set(epoch) == epoch_keys for epoch in training["history"])
@@ -178,7 +181,26 @@ def test_the_bundles_own_program_classifies_the_test_images_as_the_report_says(
 def test_the_bundles_config_names_the_same_run(tiny_run: Run) -> None:
     result = run_compress(tiny_run.folder, "all", "--config", str(tiny_run.bundle / "config.toml"))
 
-    assert "10 stages, 10 of them finished before" in result.stdout, result.stdout + result.stderr
+    assert "11 stages, 11 of them finished before" in result.stdout, result.stdout + result.stderr
+
+
+def test_what_each_layer_loses_alone_is_told_written_drawn_and_not_measured_again(tiny_run: Run) -> None:
+    first, second = (run_compress(tiny_run.folder, "sensitivity", "--config", str(TINY)) for _ in range(2))
+
+    folder = tiny_run.folder / ".compress" / "sensitivity" / "digits"
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    with (folder / "sensitivity.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    layers = {(row["what"], row["layer"]) for row in rows}
+    assert {("filters", "block1_conv1"), ("weights", "logits")} <= layers
+    assert len(rows) == 4 * len(layers)
+    assert all(f" {layer} " in first.stdout for _, layer in layers)
+    worst = max(rows, key=lambda row: float(row["points_lost"]))
+    assert f"{float(worst['points_lost']):.1f}" in first.stdout
+    for what in ("filters", "weights"):
+        with Image.open(folder / f"sensitivity_{what}.png") as picture:
+            assert picture.size[0] > 500
 
 
 def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run) -> None:
@@ -187,15 +209,16 @@ def test_a_bundle_that_was_deleted_comes_back_without_a_stage_run(tiny_run: Run)
 
     result = run_compress(tiny_run.folder, "all", "--config", str(TINY))
 
-    assert "10 of them finished before" in result.stdout
+    assert "11 of them finished before" in result.stdout
     assert (tiny_run.bundle / "manifest.json").read_bytes() == before
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_in_each_training_ends_with_the_same_files(tiny_run: Run, tmp_path: Path) -> None:
-    stages, arguments = ["teacher", "prune", "distill"], ["--config", str(TINY)]
+    stages = ["teacher", "prune", "distill"]
+    kills = [("teacher", "", 0.5), ("prune", "", 0.3), ("prune", "prune: step1: validation", 0.5), ("distill", "", 0.5)]
 
-    log = killed_run(tmp_path, arguments, [(stage, "", 0.5) for stage in stages], random.Random(0))
+    log = killed_run(tmp_path, ["--config", str(TINY)], kills, random.Random(0))
 
     assert [stage for stage in stages if f"{stage}: goes on after epoch" in log] == stages
     assert repeated_stages(log) == []

@@ -113,12 +113,13 @@ def _show(console: Any, bundle: Any, exported: Path) -> Path:
     """Publish a bundle, print what its report says, and return its page."""
     from compress.bundle.publish import publish
     from compress.report.file import FILE, PAGE, read
-    from compress.report.table import balance_lines, comparison_lines, report_table
+    from compress.report.table import balance_lines, comparison_lines, prediction_lines, report_table
 
     target = publish(bundle, exported)
     report = read(target / FILE)
     console.print(report_table(report))
-    for line in (*comparison_lines(report), *report.data.warnings, *balance_lines(report), *report.advice):
+    lines = (*comparison_lines(report), *prediction_lines(report))
+    for line in (*lines, *report.data.warnings, *balance_lines(report), *report.advice):
         console.print(line, highlight=False, soft_wrap=True)
     for skip in report.skipped:
         console.print(f"skipped {skip.what}: {skip.why}", highlight=False, soft_wrap=True)

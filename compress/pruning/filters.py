@@ -86,6 +86,12 @@ class Removal:
         """What the target counts, in words."""
         return NAMES[self.settings.target_of]
 
+    def predicted_ms(self, name: str) -> dict[str, float]:
+        """Return the predicted time of the first network and of what is left, by the name of that, if it was asked."""
+        if self.settings.target_of != "latency":
+            return {}
+        return {self.network.name: 1000 * self.all, name: 1000 * self.price(self.kept)}
+
     def to(self, target: float, step: str = "") -> None:
         """Remove filters until no more than `target` of what the settings count is left, and build what stays.
 

@@ -118,6 +118,7 @@ def build_report(
         stages=tuple(making.Stage(**dataclasses.asdict(record)) for record in context.finished),
         training=trainings_of(networks),
         trials=trials_of(networks),
+        predicted_ms={name: ms for network in networks for name, ms in network.predicted_ms.items()},
         recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
         settings=dict(context.settings.given),
     )

@@ -20,7 +20,7 @@ from compress.report.evidence import Evidence
 from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, TEMPLATES
 from compress.report.numbers import Numbers, pointer, sentence
 from compress.report.schema import Report
-from compress.report.table import comparison_lines
+from compress.report.table import comparison_lines, prediction_lines
 from compress.templates import render
 
 CLASSES_SHOWN = 100  # in tables
@@ -108,7 +108,7 @@ def _shared(report: Report, html: bool) -> dict[str, Any]:
         "deployed": pointer("models", places[report.deployed]),
         "teacher": pointer("models", 0),
         "latency_of": latency_of,
-        "comparison": comparison_lines(report),
+        "comparison": [*comparison_lines(report), *prediction_lines(report)],
     }
 
 

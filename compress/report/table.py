@@ -64,6 +64,17 @@ def comparison_lines(report: Report) -> list[str]:
     ]
 
 
+def prediction_lines(report: Report) -> list[str]:
+    """Return a line for each model whose time was predicted when filters were chosen, with the measured one."""
+    lines = []
+    for model in report.models:
+        network = model.id.removesuffix("-fp32")
+        if model.precision == "fp32" and network in report.predicted_ms:
+            told, took = report.predicted_ms[network], model.p50_ms()
+            lines.append(f"{model.id}: predicted {told:.3g} ms, measured {took:.3g} ms, {took / told:.2f} times that")
+    return lines
+
+
 def mcnemar_text(p: float) -> str:
     """Return the p-value of McNemar's test in words."""
     return f"McNemar p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"

@@ -83,14 +83,16 @@ def run(
     def fit(trained: Any, settings: Config, name: str, part: Part, **options: Any) -> Fitted:
         return followed().fit(trained, train, settings=settings, part=part, name=name, **options)
 
+    name = context.product or f"{network.name}-pruned"
     trainings, trials, rest = list[Any](), tuple[Any, ...](), (0.0, 1.0)
+    predicted_ms = dict[str, float]()
     if config.method != "magnitude":
         removal = _removal(network, model, config, whole, balance, data, context)
         if config.max_drop == "none":
             trainings, rest = in_steps(removal, config, fit)
         else:
             trainings, trials = searched(removal, config, balance.metric, fit)
-        model, widths = removal.model, {**widths, **removal.widths}
+        model, widths, predicted_ms = removal.model, {**widths, **removal.widths}, removal.predicted_ms(name)
     last = as_before(config) if config.steps > 1 else config
     if config.method != "filters":
         model, may_stop_from = _masked(model, last, followed().batches.steps, whole, context)
@@ -101,7 +103,7 @@ def run(
     networks.save(model, out / "weights.npz")
     return dataclasses.replace(
         network,
-        name=context.product or f"{network.name}-pruned",
+        name=name,
         stage=context.stage,
         weights=out / "weights.npz",
         widths=widths,
@@ -109,6 +111,7 @@ def run(
         precision={fitted.name: fitted.precision for fitted in trainings},
         limits={fitted.name: fitted.limit for fitted in trainings},
         kept={fitted.name: fitted.kept for fitted in trainings},
+        predicted_ms=predicted_ms,
         trials=trials,
     )
 

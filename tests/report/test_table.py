@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from compress.report import schema
-from compress.report.table import balance_lines, comparison_lines
+from compress.report.table import balance_lines, comparison_lines, prediction_lines
 from tests.report.examples import differing, report
 
 
@@ -34,3 +34,13 @@ def test_lines_say_what_balance_did_for_the_rarest_classes_that_have_test_images
         f"smote: class {train} ({train} training images): the teacher's recall 0.2500 -> 0.5000 on {n} test images"
         for train, n in ((4, 3), (7, 2))
     ]
+
+
+def test_a_predicted_time_is_told_with_the_measured_one() -> None:
+    made = report()
+    took = made.models[0].p50_ms()
+
+    lines = prediction_lines(made.model_copy(update={"predicted_ms": {"teacher": took / 2, "other": 1.0}}))
+
+    assert lines == [f"teacher-fp32: predicted {took / 2:.3g} ms, measured {took:.3g} ms, 2.00 times that"]
+    assert prediction_lines(made) == []
