@@ -11,7 +11,7 @@ from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import typical_size
 from compress.recipe.trials import in_words
-from compress.stages.prune import FILTERS
+from compress.stages.prune import FILTERS, ZEROS
 
 FEW = 16_000  # training images, below which published weights are worth it
 PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
@@ -72,6 +72,8 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     if not config.prune.model_fields_set & FILTERS:
         yield Decision("prune.method", "magnitude", "removing filters from published weights has not been tried")
     for key, value in PRUNING.items():
+        if key in ZEROS and config.prune.method == "filters":
+            continue
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")
 
 

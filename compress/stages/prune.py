@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from compress.distillation.settings import FollowingSettings
 from compress.errors import BadInputError
 from compress.plugins import nearest
 from compress.pruning.settings import FilterSettings, NoneOrPoints, ZeroSettings
-from compress.training.settings import Engine
+from compress.training.settings import Engine, Schedule
 
 if TYPE_CHECKING:
     from compress.distillation.targets import Source
@@ -50,15 +50,27 @@ class Config(FilterSettings, ZeroSettings, FollowingSettings):
         "many by what is removed lose neither filters nor weights; none: no layer is tried alone.",
     )
 
+    clusters: Literal[0] | Annotated[int, Field(ge=3, le=256)] = Field(
+        0,
+        description="How many values each kernel has in the end, for a smaller compressed file; 0: any number.",
+    )
+    cluster_epochs: int = Field(
+        2, ge=1, le=1000, description="Passes over the training images in which these values are learned."
+    )
+
     @property
     def measures_speed(self) -> bool:
         """Whether the result depends on measured speed, and so on the machine."""
         return self.target_of == "latency" and self.method != "magnitude"
 
+    @property
+    def unused(self) -> set[str]:
+        """The settings of what is not removed, which do not matter."""
+        return {"magnitude": FILTERS, "filters": ZEROS, "both": set[str]()}[self.method]
+
     def key_settings(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: of what is not removed, how much would be does not matter."""
-        unused = {"magnitude": FILTERS, "filters": ZEROS, "both": set[str]()}
-        return self.model_dump(mode="json", exclude=unused[self.method])
+        """Return the settings that the result depends on."""
+        return self.model_dump(mode="json", exclude=self.unused)
 
 
 def run(
@@ -70,11 +82,14 @@ def run(
     from compress import networks
     from compress.distillation.following import Following
     from compress.pruning import masks
+    from compress.pruning.clustering import with_clusters, without_clusters
     from compress.pruning.steps import as_before, in_steps, searched
     from compress.tensorflow import start_afresh
     from compress.training.fit import ONLY
 
     start_afresh(context.seed)
+    for key in sorted(key for key in config.unused if getattr(config, key) != Config.model_fields[key].default):
+        context.note(f"{context.stage}.{key}: has no effect with method = {config.method!r}")
     model, widths = networks.load(network), network.widths
     whole = [*_layers_named(model, config.whole, context.stage), *_sensitive(model, config, balance, data, context)]
     # after the first filters have been removed: what is refused is refused before logits are computed
@@ -100,6 +115,12 @@ def run(
         model = masks.without_masks(model)
     elif config.max_drop == "none":
         trainings.append(fit(model, last, ONLY, rest))
+    if config.clusters:
+        exact = train.model_copy(update={"precision": "float32"})  # which the library computes in
+        clustered = with_clusters(model, config.clusters, context.seed, keeping_zeros=config.method != "filters")
+        learned = followed().fit(clustered, exact, settings=_of_clusters(config), part=(1.0, 1.0), name="clusters")
+        trainings.append(learned)
+        model = without_clusters(clustered)
     networks.save(model, out / "weights.npz")
     return dataclasses.replace(
         network,
@@ -113,6 +134,17 @@ def run(
         kept={fitted.name: fitted.kept for fitted in trainings},
         predicted_ms=predicted_ms,
         trials=trials,
+    )
+
+
+def _of_clusters(config: Config) -> Config:
+    """Return the settings of the training of clusters: a few epochs at a tenth of the rate, which falls to zero."""
+    return config.model_copy(
+        update={
+            "epochs": config.cluster_epochs,
+            "learning_rate": config.learning_rate / 10,
+            "schedule": Schedule(shape="one_cycle", warmup=0.0),
+        }
     )
 
 

@@ -61,7 +61,8 @@ class TrainedModel(keras.Model):
         with tf.GradientTape() as tape:
             loss = share * self.compute_loss(images, targets, self(images, training=True), weights)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
-        return [in_float32(gradient) for gradient in tape.gradient(scaled, self.trainable_variables)]
+        found = tape.gradient(scaled, self.trainable_variables)
+        return [in_float32(tf.convert_to_tensor(gradient)) for gradient in found]  # that of a lookup is in slices
 
     def _rows_per_image(self, weights: Any) -> Any:
         """Return how many rows, by which Keras divides the loss, all replicas together have for each image."""

@@ -37,9 +37,10 @@ def pruned(network: Network, data: Dataset, context: Context, tmp_path: Path) ->
     """Prune the narrow student with these settings, and with one epoch if they say nothing else."""
 
     def run(**settings: Any) -> Network:
-        config = prune.Config(
-            **{"epochs": 1, "batch_size": 4, "sparsity": 0.75, "multiple": 1, "method": "magnitude", **settings}
-        )
+        usual = {"epochs": 1, "batch_size": 4, "method": "magnitude"}
+        of_method = {"magnitude": {"sparsity": 0.75}, "filters": {"multiple": 1}}
+        of_method["both"] = {**of_method["magnitude"], **of_method["filters"]}
+        config = prune.Config(**{**usual, **of_method[settings.get("method", "magnitude")], **settings})
         return prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
 
     return run
@@ -166,6 +167,23 @@ def test_no_later_stage_loses_a_zero(network: Network, data: Dataset, pruned: Pr
     assert zeros > 0
     assert sum(layer.zeros for layer in cost_of_onnx(fp32.file).layers) == zeros
     assert sum(layer.zeros for layer in cost_of_onnx(int8.file).layers) >= zeros
+
+
+@pytest.mark.parametrize("method", ["filters", "both"])
+def test_clustered_kernels_have_few_values_and_keep_their_zeros(
+    network: Network, pruned: Pruned, tmp_path: Path, method: str
+) -> None:
+    few = pruned(method=method, target=0.6, sparsity=0.5, clusters=8)
+
+    zeros = []
+    for kernel in kernels(few).values():
+        assert len(np.unique(kernel)) <= 8
+        zeros.append(float((kernel == 0).mean()))
+    assert max(zeros) == 0 if method == "filters" else min(zeros) >= 0.49
+    assert list(few.kept) == ["training", "clusters"]
+    (tmp_path / "clusters.npz").unlink()  # as if the stage had been killed before the values were first kept
+    before = few.weights.read_bytes()
+    assert pruned(method=method, target=0.6, sparsity=0.5, clusters=8).weights.read_bytes() == before
 
 
 def test_layers_that_are_named_lose_neither_filters_nor_weights(
@@ -351,6 +369,22 @@ def test_by_sensitivity_filters_go_until_the_target_is_reached(network: Network,
     narrow = pruned(method="filters", target=0.5, rates="sensitivity")
 
     assert cost_of(narrow) <= 0.5 * cost_of(network)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({"method": "magnitude", "target": 0.5}, ["here.target: has no effect with method = 'magnitude'"]),
+        ({"method": "filters", "sparsity": 0.9}, ["here.sparsity: has no effect with method = 'filters'"]),
+        ({"method": "both", "sparsity": 0.9, "target": 0.5}, []),
+    ],
+)
+def test_a_setting_without_effect_is_told(
+    pruned: Pruned, notes: list[str], settings: dict[str, Any], lines: list[str]
+) -> None:
+    pruned(**settings)
+
+    assert [note for note in notes if "no effect" in note] == lines
 
 
 @pytest.mark.parametrize(
