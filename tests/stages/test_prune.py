@@ -37,10 +37,11 @@ def pruned(network: Network, data: Dataset, context: Context, tmp_path: Path) ->
     """Prune the narrow student with these settings, and with one epoch if they say nothing else."""
 
     def run(**settings: Any) -> Network:
-        usual = {"epochs": 1, "batch_size": 4, "method": "magnitude"}
-        of_method = {"magnitude": {"sparsity": 0.75}, "filters": {"multiple": 1}}
-        of_method["both"] = {**of_method["magnitude"], **of_method["filters"]}
-        config = prune.Config(**{**usual, **of_method[settings.get("method", "magnitude")], **settings})
+        usual: dict[str, Any] = {"epochs": 1, "batch_size": 4, "method": "magnitude"}
+        for method, key, value in (("filters", "sparsity", 0.75), ("magnitude", "multiple", 1)):
+            if settings.get("method", "magnitude") != method:
+                usual[key] = value
+        config = prune.Config(**{**usual, **settings})
         return prune.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
 
     return run
