@@ -44,9 +44,11 @@ def augmentation(facts: Facts, config: Any) -> Iterator[Decision]:
     """Shift and mirror the images from which a network without weights learns, but neither turn nor zoom them.
 
     So do He et al., "Deep Residual Learning for Image Recognition" (2016), section 4.2. What a student sees may be
-    changed further: it learns what its source says of these very views. Very few images are changed in all ways.
+    changed further: it learns what its source says of these very views. Very few images are changed in all ways. A
+    teacher of an earlier run is taken to have learned in the same way: it says little of images turned, from which the
+    pruned network would learn.
     """
-    if config.teacher.weights == "none" and not facts.has_few(config.data):
+    if (config.teacher.weights == "none" or facts.whole) and not facts.has_few(config.data):
         for section in ("teacher", "prune"):
             for kind in ("rotation", "zoom"):
                 yield Decision(f"{section}.augmentation.{kind}", 0.0, "shifts are enough for a network to learn from")

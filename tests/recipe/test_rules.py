@@ -244,6 +244,7 @@ def test_images_are_turned_and_zoomed_where_the_teacher_begins_with_weights_or_t
     assert "teacher.augmentation.rotation" not in decided(facts(), "teacher.weights=imagenet")
     assert "teacher.augmentation.rotation" not in decided(facts(per_class=33))  # 20 of them to train on
     assert "teacher.augmentation.rotation" in decided(facts(per_class=36))
+    assert "prune.augmentation.rotation" in decided(replace(facts(), whole=True))
 
 
 PHOTOS = facts(sizes=((320, 240),), channels=3)
