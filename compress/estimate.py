@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from compress import machine
 from compress.data.balance import Method, epoch_size
-from compress.pruning.settings import SMALLER
+from compress.pruning.effort import SCORED, other_passes, tries_of_layers
 from compress.rehearsal import Cost
 from compress.stages import bench, data, distill, prune, prune_student, quantize, report, teacher
 from compress.stages import export as export_stage
@@ -159,22 +159,10 @@ def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs
             judging += MEASURING + MEASURED * _conversion(whole)
     training = of_training(left, config, facts, facts.n_balanced)
     cost = _following(training, facts, min(config.views, config.epochs), whole.inference)
-    before = judging + _passes_before(config) * facts.n_balanced * whole.training
+    others = other_passes(config) * facts.n_balanced * whole.training
+    alone = tries_of_layers(config) * min(SCORED, facts.n_validation) * whole.inference
+    before = judging + others + alone
     return replace(cost, seconds=before + cost.seconds, least=before + cost.least)
-
-
-def _passes_before(config: prune.Config) -> float:
-    """Return what the trainings before the last one cost, in passes of training the whole network.
-
-    How far a search goes is not known: that it ends at the usual target is taken.
-    """
-    if config.method == "magnitude":
-        return 0.0
-    if config.max_drop != "none":
-        tries = math.ceil(math.log(config.fraction) / math.log(SMALLER))
-        return config.epochs * sum(SMALLER**number for number in range(1, tries))
-    steps = range(1, config.steps)
-    return config.step_epochs * sum(config.fraction ** (step / config.steps) for step in steps)
 
 
 def of_prune_student(config: prune_student.Config, facts: Facts, network: Network | None, inputs: Inputs) -> Estimate:
@@ -206,9 +194,9 @@ def _following(training: Estimate, facts: Facts, views: int, inference: float) -
 
 def of_export(config: export_stage.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
     """Return the cost of converting the networks that were not quantized, and comparing all of them."""
-    made = list(dict.fromkeys(network for source in inputs["networks"] for network in source.networks))
+    made = list({id(network): network for source in inputs["networks"] for network in source.networks}.values())
     converted = made[: len(made) - len(inputs["quantized"])]  # quantizing has converted the others
-    inference = sum(source.inference for sources in inputs.values() for source in sources)
+    inference = sum(network.inference for network in made) + sum(int8.inference for int8 in inputs["quantized"])
     images = min(config.images, facts.n_validation)
     seconds = sum(map(_conversion, converted)) + 2 * images * sum(network.inference for network in made)
     return Estimate(seconds, networks=tuple(made), inference=inference)

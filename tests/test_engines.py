@@ -15,7 +15,8 @@ from compress.store import Store
 from compress.training.cluster import Cluster
 
 HOST = machine.host()
-TRAINED = ["teacher", "prune", "distill", "unbalanced"]
+TRAINED = ["teacher", "prune", "distill", "prune_student", "unbalanced"]
+AS_MEASURED = dict.fromkeys(TRAINED, "bfloat16") | {"prune_student": "float32"}  # it is not trained by default
 
 
 class Measured:
@@ -59,7 +60,7 @@ def test_auto_is_measured_once_for_each_training_and_said(measured: Measured, tm
     again = settle(tmp_path, notes=notes)
 
     assert list(settled) == TRAINED
-    assert engines.precisions_of(settled) == dict.fromkeys(TRAINED, "bfloat16")
+    assert engines.precisions_of(settled) == AS_MEASURED
     assert again == settled
     assert notes == [
         "teacher and prune: computed in bfloat16: a step takes 64.0 ms in float32, 32.0 ms in bfloat16",
@@ -109,7 +110,7 @@ def test_another_machine_finds_what_was_trained_in_the_precision_that_it_chooses
 
 
 def test_auto_needs_no_measurement_where_there_is_no_choice(measured: Measured, tmp_path: Path) -> None:
-    told = dict.fromkeys(TRAINED, "bfloat16")
+    told: Any = AS_MEASURED
     assert engines.precisions_of(settle(tmp_path, told=told)) == told
     named = settle(tmp_path, "train.precision=float32")
     assert set(engines.precisions_of(named).values()) == {"float32"}
@@ -128,7 +129,7 @@ def test_a_teacher_that_is_not_trained_is_not_measured_and_the_same_in_each_prec
 
     chosen = engines.precisions_of(settle(tmp_path, *weights))
 
-    assert chosen == {"teacher": "float32", "prune": "bfloat16", "distill": "bfloat16", "unbalanced": "float32"}
+    assert chosen == AS_MEASURED | {"teacher": "float32", "unbalanced": "float32"}
     assert [asked.settings.__class__.__module__ for asked in measured.asked] == (
         ["compress.stages.prune", "compress.stages.distill"] if precision == "auto" else []
     )

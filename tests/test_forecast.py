@@ -134,4 +134,8 @@ def test_larger_images_are_guessed_to_take_longer(asked: Asked) -> None:
 
     same = module.estimate.PREPARATION
     assert large["teacher"] - same == pytest.approx(4 * (small["teacher"] - same))
-    assert list(rehearsals_of(PIPELINE, load(assignments=["recipe=none"]))) == [*TRAININGS, "unbalanced"]
+    assert list(rehearsals_of(PIPELINE, load(assignments=["recipe=none"]))) == [
+        *TRAININGS,
+        "prune_student",
+        "unbalanced",
+    ]

@@ -26,6 +26,11 @@ def run_up_to(last: str, config: Any, live: bool = False) -> Any:
 
     With `live`, a page shows the run while it works.
     """
+    return artifacts_up_to(last, config, live)[last]
+
+
+def artifacts_up_to(last: str, config: Any, live: bool = False) -> dict[str, Any]:
+    """Do as `run_up_to` does, and return the artifacts of all stages, by their names."""
     from compress.followers import take_part
     from compress.terminal import terminal
     from compress.training.cluster import bind_gpu, cluster_of
@@ -93,11 +98,12 @@ def _run(pipeline: Any, config: Any, peers: Any, console: Any, live: bool) -> An
         console.print(
             f"{counted(len(pipeline), 'stage')}, {cached} of them finished before", highlight=False, soft_wrap=True
         )
-        result = runner.load_artifact(pipeline[-1], finished.entries[pipeline[-1].name])
+        results = {stage.name: runner.load_artifact(stage, finished.entries[stage.name]) for stage in pipeline}
+        result = results[pipeline[-1].name]
         report = _show(console, result, config.exported) if isinstance(result, Bundle) else None
         if page:
             page.end("finished", report)
-        return result
+        return results
 
 
 def _live_page(config: Any, store: Any, console: Any) -> Any:

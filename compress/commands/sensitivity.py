@@ -10,6 +10,8 @@ import typer
 
 from compress.commands.settings import takes_settings
 
+SENSITIVITY = "compress.pruning.sensitivity"
+
 app = typer.Typer()
 
 
@@ -23,19 +25,23 @@ def sensitivity(settings: Callable[..., Any]) -> None:
     where they cost least.
     """
     from compress.commands.planning import Planner
-    from compress.commands.run import run_up_to
+    from compress.commands.run import artifacts_up_to
+    from compress.data.describe import description_of
     from compress.files import sha256_file, sha256_json
+    from compress.fingerprint import code_digest
     from compress.pipeline import PIPELINE
-    from compress.report.sensitivity import charts, read, tables, write
+    from compress.report.sensitivity import files, read, tables, write
     from compress.store import Store
     from compress.terminal import terminal
 
     loaded = settings()
-    data, teacher = run_up_to("data", loaded), run_up_to("teacher", loaded)
+    made = artifacts_up_to("teacher", loaded)
+    data, teacher = made["data"], made["teacher"]
     console = terminal()
     config, _ = Planner(PIPELINE, loaded, Store(loaded.workspace), console, quietly=True).decided()
     judged_by = config.prune.importance.model_dump(mode="json"), config.prune.importance_images
-    key = sha256_json([sha256_file(teacher.weights), config.balance.metric, judged_by, config.seed])
+    measured = sha256_file(teacher.weights), description_of(data)["split_sha256"], code_digest([SENSITIVITY])
+    key = sha256_json([*measured, config.balance.metric, judged_by, config.seed])
     folder = loaded.workspace / "sensitivity" / data.name
     found = read(folder, key)
     if found is None:
@@ -44,8 +50,9 @@ def sensitivity(settings: Callable[..., Any]) -> None:
         write(found, folder)
     for table in tables(found):
         console.print(table)
-    files = ", ".join(("sensitivity.json", "sensitivity.csv", *(f"{chart.name}.png" for chart in charts(found))))
-    console.print(f"{files}: {folder}{os.sep}", highlight=False, soft_wrap=True)
+    if "filters" not in {kind.what for kind in found.kinds}:
+        console.print("no layer can lose filters alone", highlight=False)
+    console.print(f"{', '.join(files(found))}: {folder}{os.sep}", highlight=False, soft_wrap=True)
 
 
 def _measured(teacher: Any, data: Any, config: Any, key: str, tell: Callable[[str], None]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ class Batches:
         self.weights = np.ones(len(images), np.float32) if weights is None else weights
         self.size = len(choose(0).indices)
         self.steps = math.ceil(self.size / batch_size)
+        self.first = 0  # the number of the first epoch
         self.failure: CompressError | None = None
         """Why a batch could not be read; TensorFlow would only say that it could not."""
 
@@ -82,8 +84,15 @@ class Batches:
         size, larger = divmod(self.size, self.steps)
         return [size + 1] * larger + [size] * (self.steps - larger)
 
+    def beginning_after(self, epochs: int) -> Batches:
+        """Return these batches without those of the first epochs."""
+        later = copy.copy(self)
+        later.first = self.first + epochs
+        return later
+
     def epoch(self, number: int) -> Any:
         """Return the `tf.data.Dataset` of an epoch, shuffled, in batches of `sizes`."""
+        number += self.first
         chosen = self.choose(number)
         order = np.random.default_rng([self.seed, number]).permutation(len(chosen.indices))
 

@@ -22,7 +22,8 @@ from compress.training.supervised import smoothed_one_hot
 class Following:
     """The training images with a source's logits, from which any number of networks can be trained.
 
-    With `every_view`, an epoch is a pass over all views of each image; otherwise over one view, the next in each epoch.
+    An epoch is a pass over all views of each image; if `passes` are given, over one view, the next in each epoch, and
+    that many epochs are the most there will be.
     """
 
     def __init__(
@@ -33,12 +34,12 @@ class Following:
         data: Dataset,
         context: Context,
         *,
-        every_view: bool,
+        passes: int | None = None,
     ) -> None:
         self.settings, self.balance, self.data, self.context = settings, balance, data, context
         self.classes = len(data.classes)
         images, labels = with_synthetic(images_of(data, "train"), data.labels("train"), balance.method, context.seed)
-        count = settings.views if every_view else min(settings.views, settings.epochs)
+        count = settings.views if passes is None else min(settings.views, passes)
         logits = np.stack(logits_of_views(source, images, count, settings.augmentation, context))
         seed = context.seed
 
@@ -49,7 +50,7 @@ class Following:
 
         def choose(epoch: int) -> Epoch:
             chosen = epoch_indices(labels, balance.method, seed, epoch)
-            seen = np.arange(count) if every_view else np.array([epoch % count])
+            seen = np.arange(count) if passes is None else np.array([epoch % count])
             indices = np.tile(chosen, len(seen))
             return Epoch(indices, np.repeat(seen, len(chosen)), draw_ids=indices)
 
@@ -70,19 +71,21 @@ class Following:
         *,
         settings: TrainingSettings | None = None,
         part: tuple[float, float] = (0.0, 1.0),
+        after: int = 0,
         name: str = ONLY,
         callbacks: Sequence[Any] = (),
         may_stop_from: int = 0,
     ) -> Fitted:
         """Train a Keras model in place, stopped by the validation split; arguments and result as `fit`'s.
 
-        `settings` take the place of those of the following, `part` is that of the stage's progress.
+        `settings` take the place of those of the following, `part` is that of the stage's progress. The epochs `after`
+        which it begins are those of trainings before it, with whose images it goes on.
         """
         loss, classes = self.settings.loss.function, self.classes
         return fit(
             model,
             lambda y, logits: loss(logits, y[:, classes:], y[:, :classes]),
-            self.batches,
+            self.batches.beginning_after(after),
             (images_of(self.data, "validation"), self.data.labels("validation")),
             settings or self.settings,
             engine,

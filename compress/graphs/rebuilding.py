@@ -22,7 +22,7 @@ def rebuilt(model: Any, widths: Mapping[str, int]) -> Any:
         except NotImplementedError as error:
             raise BadInputError(
                 f"{layer.name}: {type(layer).__name__} has no get_config, without which it is not built anew; "
-                "prune.method should be magnitude"
+                "method should be magnitude"
             ) from error
         if layer.name in widths:
             config["units" if "units" in config else "filters"] = widths[layer.name]

@@ -19,7 +19,7 @@ from compress.graphs.coupling import Coupling
 from compress.graphs.groups import coupling_of
 from compress.graphs.surgery import narrowed, widths_of
 from compress.pruning import latency_table, sensitivity
-from compress.pruning.sample import Sample
+from compress.pruning.sample import Sample, judged
 from compress.pruning.settings import FilterSettings
 from compress.pruning.widths import Chosen, WantedAt, at_floors, by_sensitivity, by_worth, chosen, uniform
 
@@ -49,6 +49,8 @@ class Removal:
         self.settings, self.whole, self.sample, self.validation = settings, whole, sample, validation
         self.context = context
         self.coupling = coupling_of(model, whole)
+        if not self.coupling.groups and whole:
+            raise BadInputError(f"{context.stage}.whole and whole_above keep all filters; should leave some layers")
         if not self.coupling.groups:
             raise BadInputError(
                 f"{context.stage}.method = {settings.method!r}: no filter can be removed; should be magnitude"
@@ -62,8 +64,8 @@ class Removal:
         if settings.max_drop == "none" and settings.fraction < self.least:
             least = math.ceil(1000 * self.least) / 1000
             raise BadInputError(
-                f"{context.stage}.target = {settings.fraction:g}: at least {least:g} of the {self.counted} is left; "
-                f"should be that or more, or {context.stage}.method magnitude"
+                f"{context.stage}.target = {settings.fraction:g}: at least {least:g} of the "
+                f"{NAMES[settings.target_of]} is left; should be that or more, or {context.stage}.method magnitude"
             )
 
     @property
@@ -82,9 +84,10 @@ class Removal:
         return self._fraction(self.kept)
 
     @property
-    def counted(self) -> str:
-        """What the target counts, in words."""
-        return NAMES[self.settings.target_of]
+    def told(self) -> str:
+        """What is left, in words."""
+        cost, whole = self.cost_of(self.kept), self.cost_of(np.ones(self.coupling.count, bool))
+        return f"{cost.macs / whole.macs:.1%} of the MACs, {cost.weights / whole.weights:.1%} of the weights"
 
     def predicted_ms(self, name: str) -> dict[str, float]:
         """Return the predicted time of the first network and of what is left, by the name of that, if it was asked."""
@@ -156,12 +159,8 @@ class Removal:
             f"{int(found.kept[group.channels].sum())} of {len(group.channels)} in {group.name}"
             for group in self.coupling.groups
         ]
-        cost, whole = self.cost_of(found.kept), self.cost_of(np.ones(self.coupling.count, bool))
         stage, note = self.context.stage, self.context.note
-        note(
-            f"{stage}: keeps filters: {', '.join(widths)}; {cost.macs / whole.macs:.1%} of the MACs, "
-            f"{cost.weights / whole.weights:.1%} of the weights"
-        )
+        note(f"{stage}: keeps filters: {', '.join(widths)}; {self.told}")
         if found.at_floor:
             note(f"{stage}: a tenth of the filters stays in {', '.join(found.at_floor)}, important or not")
 
@@ -174,8 +173,4 @@ def _tell_what_stays(coupling: Coupling, context: Context) -> None:
 
 
 def _judge(model: Any, coupling: Coupling, settings: FilterSettings, sample: Sample, section: str, file: Path) -> None:
-    values = np.asarray(settings.importance.function(model, coupling, sample), np.float64)
-    if values.shape != (coupling.count,) or not (np.isfinite(values).all() and (values >= 0).all()):
-        right = f"should give {coupling.count} finite values of 0 or more"
-        raise BadInputError(f"{section}.importance = {settings.importance.name!r}: {right}")
-    save_array(file, values)
+    save_array(file, judged(model, coupling, settings, sample, section))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.pruning.settings import Pattern, ZeroSettings
+from compress.pruning.settings import MOST, Pattern, ZeroSettings
 from compress.tensorflow import keras, tf
 
 import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
@@ -20,7 +20,6 @@ import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is
 PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
 TWO_OF_FOUR = (2, 4)  # zeros, of so many weights in a row
 BLOCK = 4  # filters that are zero at the same places
-MOST = 0.9  # of a kernel's weights that may become zero if all kernels share them
 
 
 def with_masks(model: Any, settings: ZeroSettings, begin_step: int, end_step: int, whole: Collection[str] = ()) -> Any:
@@ -31,6 +30,8 @@ def with_masks(model: Any, settings: ZeroSettings, begin_step: int, end_step: in
     unmasked, as those of the layers `whole` do. With the pattern 2:4, two of each four weights in a row along the input
     channels are zero from the first update on, whatever the sparsity. Train the model with `callback()`.
     """
+    if settings.ramp_shape == "constant":
+        begin_step = max(1, begin_step)  # steps are counted from 1; the ramp begins with an update
     frequency = max(1, (end_step - begin_step) // settings.updates)
     end_step = begin_step + (end_step - begin_step) // frequency * frequency  # so that the last update takes place
     shares = shares_of(model, settings, whole)
@@ -73,13 +74,15 @@ def shares_of(model: Any, settings: ZeroSettings, whole: Collection[str] = ()) -
 
 
 def _units(kernel: Any, pattern: Pattern) -> Any:
-    """Return the sizes of what becomes zero together: of each weight, or the sum of each block of filters."""
+    """Return the sizes of what becomes zero together: of each weight, or the mean of each block of filters."""
     sizes = tf.abs(kernel)
     if pattern != "blocks":
         return sizes
     missing = -kernel.shape[-1] % BLOCK
     padded = tf.pad(sizes, [[0, 0]] * (len(kernel.shape) - 1) + [[0, missing]])
-    return tf.reduce_sum(tf.reshape(padded, [*kernel.shape[:-1], -1, BLOCK]), -1)
+    total = tf.reduce_sum(tf.reshape(padded, [*kernel.shape[:-1], -1, BLOCK]), -1)
+    filters = [BLOCK] * (kernel.shape[-1] // BLOCK) + ([BLOCK - missing] if missing else [])
+    return total / tf.constant(filters, total.dtype)
 
 
 def _mask_of_largest(pruning: Any, pattern: Pattern, weights: Any) -> tuple[Any, Any]:

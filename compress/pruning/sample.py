@@ -10,7 +10,10 @@ import numpy as np
 
 from compress.artifacts import Dataset
 from compress.data.images import images_of
+from compress.errors import BadInputError
 from compress.graphs.coupling import Coupling
+from compress.pruning.settings import FilterSettings
+from compress.training import memory
 
 BATCH = 32  # images whose contributions are summed before they are squared
 
@@ -28,6 +31,19 @@ def sample_of(data: Dataset, count: int, seed: int) -> Sample:
     """Return at most so many of the training images: the splits are shuffled."""
     images = images_of(data, "train")[:count]
     return Sample(images, data.labels("train")[: len(images)], seed)
+
+
+def judged(model: Any, coupling: Coupling, settings: FilterSettings, sample: Sample, section: str) -> np.ndarray:
+    """Return what each channel is worth by the criterion that is set, `(count,) float64`, 0 or more.
+
+    Raises `BadInputError` if the criterion gives anything else; `section` is that of the settings.
+    """
+    with memory.named(section):
+        values = np.asarray(settings.importance.function(model, coupling, sample), np.float64)
+    if values.shape != (coupling.count,) or not (np.isfinite(values).all() and (values >= 0).all()):
+        right = f"should give {coupling.count} finite values of 0 or more"
+        raise BadInputError(f"{section}.importance = {settings.importance.name!r}: {right}")
+    return values
 
 
 def norms(model: Any, coupling: Coupling, norm: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -21,7 +21,7 @@ from compress.data.balance import Metric
 from compress.data.images import Images, images_of
 from compress.files import write_file
 from compress.graphs.coupling import Coupling, Group
-from compress.pruning.sample import sample_of
+from compress.pruning.sample import judged, sample_of
 from compress.pruning.settings import FilterSettings
 from compress.training.evaluation import evaluate, forward_of
 
@@ -90,7 +90,7 @@ def of_network(
     if "filters" in kinds and coupling.groups:
         tell("which filters matter")
         sample = sample_of(data, settings.importance_images, seed)
-        importance = settings.importance.function(model, coupling, sample)
+        importance = judged(model, coupling, settings, sample, "prune")
         scores = of_filters(model, coupling, importance, validation, macs, tell)
         found["filters"] = tuple(group.layers for group in coupling.groups), scores
     return found
@@ -115,7 +115,7 @@ def write_sensitive(
     for kind, (layers, scores) in of_network(model, gone, settings, data, metric, seed, tell).items():
         at = int(np.argmin(np.abs(np.array(REMOVED) - gone[kind])))
         for of, values in zip(layers, scores.layers, strict=True):
-            if 100 * (scores.whole - values[at]) > points:
+            if round(100 * (scores.whole - values[at]), 6) > points:
                 names.update(of)
     write_file(file, json.dumps([layer.name for layer in model.layers if layer.name in names]).encode())
 
@@ -181,14 +181,15 @@ def _sparse(kernel: Any, share: float) -> Iterator[None]:
 
 @contextmanager
 def _silent(model: Any, coupling: Coupling, channels: np.ndarray) -> Iterator[None]:
-    """Let channels be zero for every image, as if they were removed."""
-    from compress.graphs.layers import output_axes
-
+    """Let channels be without effect, as if they were removed: no weight that gives or takes one is other than zero."""
     changes = []
-    for layer in model.layers:
-        for variable, axis, given in output_axes(layer, coupling):
-            shape = [-1 if i == axis else 1 for i in range(len(variable.shape))]
-            changes.append((variable, variable.numpy() * ~np.isin(given, channels).reshape(shape)))
+    for name, all_axes in coupling.axes.items():
+        for variable, axes in zip(model.get_layer(name).weights, all_axes, strict=True):
+            value = variable.numpy()
+            for axis, given in axes.items():
+                shape = [-1 if i == axis else 1 for i in range(value.ndim)]
+                value = value * ~np.isin(given, channels).reshape(shape)
+            changes.append((variable, value))
     with _instead(changes):
         yield
 

@@ -13,6 +13,7 @@ Method = Literal["filters", "magnitude", "both"]
 Pattern = Literal["any", "2:4", "blocks"]
 
 TARGET = 0.25  # where neither a target nor a drop is given
+MOST = 0.9  # of a kernel's weights that may become zero if all kernels share them
 SMALLER = 0.7  # of what the last try has left, while a search goes on
 
 
@@ -36,6 +37,15 @@ def _number_or(word: str, least: float, most: float, right: str) -> BeforeValida
 
 
 AutoOrFraction = Annotated[float | Literal["auto"], _number_or("auto", 0, 1, "a number between 0 and 1")]
+
+
+def _clusters(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and (value == 0 or 3 <= value <= 256):
+        return value
+    raise ValueError("should be 0, or 3 to 256")
+
+
+Clusters = Annotated[int, BeforeValidator(_clusters)]
 NoneOrPoints = Annotated[float | Literal["none"], _number_or("none", 0, 100, "points between 0 and 100")]
 
 
@@ -62,7 +72,7 @@ class FilterSettings(BaseModel):
     max_drop: NoneOrPoints = Field(
         "none",
         description="Percentage points of validation accuracy, of mean recall if classes are balanced, that removing "
-        "filters may cost: then a third more of them go, and what is left is trained, as long as it costs no more.",
+        "filters may cost: they go, and what is left is trained, again and again, as long as it costs no more.",
     )
     steps: int = Field(
         1, ge=1, le=100, description="In how many steps filters are removed; what is left is trained after each."
@@ -93,7 +103,7 @@ class FilterSettings(BaseModel):
             raise ValueError(
                 f"{drop} and steps = {self.steps}: should be one of them; max_drop takes as many as it needs"
             )
-        if self.method == "magnitude" and "method" in self.model_fields_set:
+        if self.method == "magnitude":
             raise ValueError(f"{drop} and method = 'magnitude': should have filters or both, since it limits filters")
         return self
 
@@ -139,10 +149,12 @@ class ZeroSettings(BaseModel):
         description="Fraction of the training, with wsd of the shortest one, after which the ramp ends.",
     )
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="Sparsity at which the ramp begins.")
-    updates: int = Field(4, ge=1, description="How often the masks are computed during the ramp.")
+    updates: int = Field(4, ge=1, description="How often the masks are computed anew during the ramp.")
 
     @model_validator(mode="after")
-    def _ends_after_it_begins(self) -> ZeroSettings:
+    def _agree_on_zeros(self) -> ZeroSettings:
         if self.ramp <= self.ramp_begin:
             raise ValueError(f"ramp = {self.ramp:g}: should be more than ramp_begin = {self.ramp_begin:g}")
+        if self.spread == "global" and self.sparsity > MOST:
+            raise ValueError(f"sparsity = {self.sparsity:g} and spread = 'global': should be {MOST:g} at most")
         return self

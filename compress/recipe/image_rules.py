@@ -14,10 +14,15 @@ from compress.recipe.facts import Facts
 from compress.recipe.sample import Size
 from compress.recipe.trials import area_of, default_size
 
-TRAININGS = ("teacher", "prune", "distill")  # sections
+TRAININGS = ("teacher", "prune", "distill")  # sections, with one more if the student is pruned
 SIDES = (32, 48, 64, 96, 128)  # pixels; a training takes about twice as long at each as at the one before
 LONGEST = 8  # times as long as wide, at most
 MEASURED = 4_000  # held-out images that measure an accuracy of 0.9 to half a point, one standard error
+
+
+def trainings(config: Any) -> tuple[str, ...]:
+    """Return the sections of what is trained."""
+    return (*TRAININGS, "prune_student") if config.prune_student.enabled else TRAININGS
 
 
 def splits(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -48,7 +53,7 @@ def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
 def flips(facts: Facts, config: Any) -> Iterator[Decision]:
     """Mirror images in the directions in which a short training told mirrored ones too; see `trials.mirrored`."""
     if facts.learned:
-        for section in TRAININGS:
+        for section in trainings(config):
             yield Decision(f"{section}.augmentation.flip", facts.learned.flip, facts.learned.flip_reason)
 
 

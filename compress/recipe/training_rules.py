@@ -9,14 +9,15 @@ from typing import Any
 from compress.context import Decision
 from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
-from compress.recipe.image_rules import TRAININGS
+from compress.recipe.image_rules import trainings
 from compress.recipe.trials import area_of, in_words
 from compress.stages.prune import ZEROS
 
 SMALL_SIDE = 40  # pixels; images that are seen no larger have little detail
 FEW, MANY = 8_000, 16_000  # training images
-MOST_STEPS = {"teacher": 8_000, "prune": 1_200}
-FEWEST_EPOCHS, MOST_EPOCHS = {"teacher": 10, "prune": 3}, {"teacher": 200, "prune": 40}
+MOST_STEPS = {"teacher": 8_000, "prune": 1_200, "prune_student": 1_200}
+FEWEST_EPOCHS = {"teacher": 10, "prune": 3, "prune_student": 3}
+MOST_EPOCHS = {"teacher": 200, "prune": 40, "prune_student": 40}
 WIDTH, HALF = "teacher.architecture.options.width", 0.5  # of VGG16, as a fraction of its filters
 RATE = 0.03  # of the teacher, at 32 images per step
 PATIENCE, PATIENCE_STEPS = 2, 600  # without gain before the rate falls: epochs, and steps
@@ -58,16 +59,17 @@ def batch_sizes(facts: Facts, config: Any) -> Iterator[Decision]:
     """Take larger batches of more images, which are as many steps, but faster ones (McCandlish et al., 2018)."""
     n = facts.n_train(config.data)
     batch = 32 if n < FEW else 64 if n < MANY else 128
-    for section, size in (("teacher", batch), ("prune", batch), ("distill", 2 * batch)):
+    for section in trainings(config):
+        size = batch if section in ("teacher", "prune") else 2 * batch
         yield Decision(f"{section}.batch_size", size, f"about {n:,} training images")
 
 
 def pruning(facts: Facts, config: Any) -> Iterator[Decision]:
     """Remove filters alone, unless zeros are asked for: these make no network faster, and cost accuracy besides."""
-    if not config.prune.model_fields_set & ZEROS:
-        yield Decision(
-            "prune.method", "filters", "zeros in a network that has lost filters cost accuracy, and save no time"
-        )
+    reason = "zeros in a network that has lost filters cost accuracy, and save no time"
+    for section in ("prune", "prune_student"):
+        if section in trainings(config) and not getattr(config, section).model_fields_set & ZEROS:
+            yield Decision(f"{section}.method", "filters", reason)
 
 
 def rates(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -75,7 +77,7 @@ def rates(facts: Facts, config: Any) -> Iterator[Decision]:
 
     A batch of 32 takes 0.03, or 0.001 of adam as Kingma and Ba (2015) have it.
     """
-    for section in TRAININGS:
+    for section in trainings(config):
         settings = getattr(config, section)
         batch = settings.batch_size
         if settings.optimizer in ADAPTIVE:
@@ -87,7 +89,7 @@ def rates(facts: Facts, config: Any) -> Iterator[Decision]:
 
 def schedules(facts: Facts, config: Any) -> Iterator[Decision]:
     """Let each training end by what it learns, not at an epoch set beforehand: Haegele et al., 2024; see `fall`."""
-    for section in TRAININGS:
+    for section in trainings(config):
         yield Decision(f"{section}.schedule.shape", "wsd", "each training ends once it learns no more")
 
 
@@ -99,8 +101,9 @@ def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
     teacher is patient and consistent", 2022).
     """
     n = facts.n_train(config.data)
-    for section, otherwise in (("teacher", 6 if n < FEW else 10), ("prune", 6 if n < MANY else 3)):
-        epochs, reason = otherwise, f"about {n:,} training images"
+    of_teacher, of_pruning = 6 if n < FEW else 10, 6 if n < MANY else 3
+    for section in (section for section in trainings(config) if section != "distill"):
+        epochs, reason = of_teacher if section == "teacher" else of_pruning, f"about {n:,} training images"
         settings = getattr(config, section)
         if settings.schedule.shape == "wsd":
             steps = _steps(n, settings)
@@ -118,7 +121,7 @@ def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
 def patience(facts: Facts, config: Any) -> Iterator[Decision]:
     """Wait for as many steps without gain, however many epochs these are, before the rate falls."""
     n = facts.n_train(config.data)
-    for section in TRAININGS:
+    for section in trainings(config):
         settings = getattr(config, section)
         if settings.schedule.shape == "wsd":
             steps = _steps(n * settings.views if section == "distill" else n, settings)
@@ -128,7 +131,7 @@ def patience(facts: Facts, config: Any) -> Iterator[Decision]:
 
 def _cost_of_a_step(section: str, settings: Any) -> float:
     """Return about what a step of pruning costs without the filters that are removed, as a fraction."""
-    is_narrower = section == "prune" and settings.method != "magnitude" and settings.target_of != "weights"
+    is_narrower = section != "teacher" and settings.method != "magnitude" and settings.target_of != "weights"
     return settings.fraction if is_narrower else 1.0
 
 

@@ -18,7 +18,7 @@ from compress.report.charts.style import MARKERS, SERIES, Chart, as_png, color, 
 from compress.report.part import Count, Fraction, Part
 
 JSON, CSV = "sensitivity.json", "sensitivity.csv"
-LEGEND = 12  # layers that a legend has room for
+LEGEND = 24  # layers that a legend has room for
 
 
 class Layer(Part):
@@ -65,6 +65,11 @@ def write(found: Sensitivity, folder: Path) -> None:
     write_file(folder / JSON, found.model_dump_json(indent=1).encode())
 
 
+def files(found: Sensitivity) -> list[str]:
+    """Return the names of the files that `write` writes."""
+    return [JSON, CSV, *(f"{_name(kind)}.png" for kind in found.kinds)]
+
+
 def tables(found: Sensitivity) -> Iterator[Table]:
     """Yield a table for each kind: a layer's drops in points, with the fractions of it that are gone."""
     for kind in found.kinds:
@@ -96,10 +101,14 @@ def charts(found: Sensitivity) -> Iterator[Chart]:
                     color=color(SERIES[style]),
                     marker=MARKERS[(style + turn) % len(MARKERS)],
                     linestyle=("-", "--", ":")[turn % 3],
-                    label=short(layer.name) if len(kind.layers) <= LEGEND * 2 else None,
+                    label=short(layer.name) if len(kind.layers) <= LEGEND else None,
                 )
             finish(axes, f"% of the layer's {kind.what} gone", f"points of {found.metric} lost")
-        yield Chart(f"sensitivity_{kind.what}", f"What each layer loses alone without some of its {kind.what}.", figure)
+        yield Chart(_name(kind), f"What each layer loses alone without some of its {kind.what}.", figure)
+
+
+def _name(kind: Kind) -> str:
+    return f"sensitivity_{kind.what}"
 
 
 def _csv(found: Sensitivity) -> str:

@@ -53,7 +53,7 @@ def run(
     chosen = config.student
     student = networks.build("students", chosen.name, chosen.options, data.image_shape, len(data.classes))
     session = open_session(source.of("int8").file)
-    following = Following(partial(scoring.run, session), config, balance, data, context, every_view=True)
+    following = Following(partial(scoring.run, session), config, balance, data, context)
     fitted = following.fit(student, train)
     networks.save(student, out / "weights.npz")
     return Network(

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
+import math
+import sys
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from compress.artifacts import Dataset, Network
+from compress.artifacts import Dataset, Network, Trial
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.distillation.settings import FollowingSettings
 from compress.errors import BadInputError
-from compress.plugins import nearest
-from compress.pruning.settings import FilterSettings, NoneOrPoints, ZeroSettings
+from compress.pruning.settings import Clusters, FilterSettings, NoneOrPoints, ZeroSettings
 from compress.training.settings import Engine, Schedule
 
 if TYPE_CHECKING:
     from compress.distillation.targets import Source
     from compress.pruning.filters import Removal
-    from compress.pruning.steps import Part
-    from compress.training.fit import Fitted
+    from compress.pruning.tuning import Part, Tuning
 
 FILTERS, ZEROS = set(FilterSettings.model_fields) - {"method"}, set(ZeroSettings.model_fields)  # settings of one alone
 
@@ -50,9 +49,8 @@ class Config(FilterSettings, ZeroSettings, FollowingSettings):
         "many by what is removed lose neither filters nor weights; none: no layer is tried alone.",
     )
 
-    clusters: Literal[0] | Annotated[int, Field(ge=3, le=256)] = Field(
-        0,
-        description="How many values each kernel has in the end, for a smaller compressed file; 0: any number.",
+    clusters: Clusters = Field(
+        0, description="How many values each kernel has in the end, for a smaller compressed file; 0: any number."
     )
     cluster_epochs: int = Field(
         2, ge=1, le=1000, description="Passes over the training images in which these values are learned."
@@ -65,8 +63,23 @@ class Config(FilterSettings, ZeroSettings, FollowingSettings):
 
     @property
     def unused(self) -> set[str]:
-        """The settings of what is not removed, which do not matter."""
-        return {"magnitude": FILTERS, "filters": ZEROS, "both": set[str]()}[self.method]
+        """The settings that do not matter with the others."""
+        found = set({"magnitude": FILTERS, "filters": ZEROS, "both": set[str]()}[self.method])
+        if self.pattern == "2:4":
+            found |= ZEROS - {"pattern", "dense_ends"}
+        if self.ramp_shape == "constant":
+            found.add("initial_sparsity")
+        if self.steps == 1:
+            found.add("step_epochs")
+        if not self.clusters:
+            found.add("cluster_epochs")
+        return found
+
+    @property
+    def passes(self) -> int:
+        """The most passes over the training images that all trainings together may take, but for those of a search."""
+        between = (self.steps - 1) * self.step_epochs if self.method != "magnitude" else 0
+        return between + self.epochs + (self.cluster_epochs if self.clusters else 0)
 
     def key_settings(self) -> dict[str, Any]:
         """Return the settings that the result depends on."""
@@ -81,46 +94,25 @@ def run(
 
     from compress import networks
     from compress.distillation.following import Following
-    from compress.pruning import masks
-    from compress.pruning.clustering import with_clusters, without_clusters
-    from compress.pruning.steps import as_before, in_steps, searched
+    from compress.pruning.tuning import Tuning
+    from compress.pruning.whole import named
     from compress.tensorflow import start_afresh
-    from compress.training.fit import ONLY
 
+    _check(config, train, context)
     start_afresh(context.seed)
-    for key in sorted(key for key in config.unused if getattr(config, key) != Config.model_fields[key].default):
-        context.note(f"{context.stage}.{key}: has no effect with method = {config.method!r}")
-    model, widths = networks.load(network), network.widths
-    whole = [*_layers_named(model, config.whole, context.stage), *_sensitive(model, config, balance, data, context)]
-    # after the first filters have been removed: what is refused is refused before logits are computed
-    followed = cache(partial(Following, _answers(model, train), config, balance, data, context, every_view=False))
-
-    def fit(trained: Any, settings: Config, name: str, part: Part, **options: Any) -> Fitted:
-        return followed().fit(trained, train, settings=settings, part=part, name=name, **options)
-
+    model, widths, predicted_ms = networks.load(network), network.widths, dict[str, float]()
+    whole = [*named(model, config.whole, context.stage), *_sensitive(model, config, balance, data, context)]
+    passes = config.passes if config.max_drop == "none" else sys.maxsize
+    follow = partial(Following, _answers(model, train), config, balance, data, context, passes=passes)
+    tuning, trials, rest = Tuning(follow, train), tuple[Any, ...](), (0.0, 0.9 if config.clusters else 1.0)
     name = context.product or f"{network.name}-pruned"
-    trainings, trials, rest = list[Any](), tuple[Any, ...](), (0.0, 1.0)
-    predicted_ms = dict[str, float]()
     if config.method != "magnitude":
         removal = _removal(network, model, config, whole, balance, data, context)
-        if config.max_drop == "none":
-            trainings, rest = in_steps(removal, config, fit)
-        else:
-            trainings, trials = searched(removal, config, balance.metric, fit)
+        trials, rest = _without_filters(removal, config, tuning, rest)
         model, widths, predicted_ms = removal.model, {**widths, **removal.widths}, removal.predicted_ms(name)
-    last = as_before(config) if config.steps > 1 else config
-    if config.method != "filters":
-        model, may_stop_from = _masked(model, last, followed().batches.steps, whole, context)
-        trainings.append(fit(model, last, ONLY, rest, callbacks=[masks.callback()], may_stop_from=may_stop_from))
-        model = masks.without_masks(model)
-    elif config.max_drop == "none":
-        trainings.append(fit(model, last, ONLY, rest))
+    model = _trained(model, config, tuning, whole, rest, context)
     if config.clusters:
-        exact = train.model_copy(update={"precision": "float32"})  # which the library computes in
-        clustered = with_clusters(model, config.clusters, context.seed, keeping_zeros=config.method != "filters")
-        learned = followed().fit(clustered, exact, settings=_of_clusters(config), part=(1.0, 1.0), name="clusters")
-        trainings.append(learned)
-        model = without_clusters(clustered)
+        model = _clustered(model, config, tuning, context)
     networks.save(model, out / "weights.npz")
     return dataclasses.replace(
         network,
@@ -128,24 +120,62 @@ def run(
         stage=context.stage,
         weights=out / "weights.npz",
         widths=widths,
-        history=tuple(epoch for fitted in trainings for epoch in fitted.history),
-        precision={fitted.name: fitted.precision for fitted in trainings},
-        limits={fitted.name: fitted.limit for fitted in trainings},
-        kept={fitted.name: fitted.kept for fitted in trainings},
         predicted_ms=predicted_ms,
         trials=trials,
+        **tuning.results,
     )
 
 
-def _of_clusters(config: Config) -> Config:
-    """Return the settings of the training of clusters: a few epochs at a tenth of the rate, which falls to zero."""
-    return config.model_copy(
-        update={
-            "epochs": config.cluster_epochs,
-            "learning_rate": config.learning_rate / 10,
-            "schedule": Schedule(shape="one_cycle", warmup=0.0),
-        }
-    )
+def _check(config: Config, train: Engine, context: Context) -> None:
+    """Tell settings that have no effect; raise `BadInputError` for those that several processes cannot train with."""
+    for key in sorted(key for key in config.unused if getattr(config, key) != Config.model_fields[key].default):
+        context.note(f"{context.stage}.{key}: has no effect with the other settings")
+    alone = {"clusters": (config.clusters > 0, "0"), "pattern": (config.pattern == "blocks", "any or 2:4")}
+    for key, (is_set, right) in alone.items():
+        if is_set and train.strategy != "none":
+            raise BadInputError(
+                f"{context.stage}.{key} = {getattr(config, key)!r} and train.strategy = {train.strategy!r}: that "
+                f"trains in one process alone; should be {right}, or the strategy none"
+            )
+
+
+def _without_filters(removal: Removal, config: Config, tuning: Tuning, part: Part) -> tuple[tuple[Trial, ...], Part]:
+    """Remove filters; return what was tried, and the part of the progress that is left for what follows."""
+    from compress.pruning.steps import in_steps, searched
+
+    begin, end = part
+    if config.max_drop != "none":
+        middle = end if config.method == "filters" else begin + 0.8 * (end - begin)
+        return searched(removal, config, tuning, (begin, middle)), (middle, end)
+    return (), in_steps(removal, config, tuning, part)
+
+
+def _trained(model: Any, config: Config, tuning: Tuning, whole: Sequence[str], part: Part, context: Context) -> Any:
+    """Return the model that was trained last, with zeros if these are asked for; a search has trained it already."""
+    from compress.pruning import masks
+    from compress.pruning.steps import at_its_peak
+
+    settings = at_its_peak(config) if tuning.trainings and config.max_drop == "none" else config
+    if config.method != "filters":
+        masked, may_stop_from = _masked(model, settings, tuning.following.batches.steps, whole, context)
+        tuning.train(masked, settings, part=part, callbacks=[masks.callback()], may_stop_from=may_stop_from)
+        return masks.without_masks(masked)
+    if config.max_drop == "none":
+        tuning.train(model, settings, part=part)
+    return model
+
+
+def _clustered(model: Any, config: Config, tuning: Tuning, context: Context) -> Any:
+    """Return the model with few values per kernel, learned in a few epochs at a tenth of the rate, which falls to 0."""
+    from compress.pruning.clustering import with_clusters, without_clusters
+
+    tuning.following  # noqa: B018  # computes logits of the model that came in, before its layers are clustered
+    schedule = Schedule(shape="one_cycle", warmup=0.0)
+    falling = {"epochs": config.cluster_epochs, "learning_rate": config.learning_rate / 10, "schedule": schedule}
+    clustered = with_clusters(model, config.clusters, context.seed, keeping_zeros=config.method != "filters")
+    exact = tuning.engine.model_copy(update={"precision": "float32"})  # which the library computes in
+    tuning.train(clustered, config.model_copy(update=falling), name="clusters", part=(0.9, 1.0), engine=exact)
+    return without_clusters(clustered)
 
 
 def _removal(
@@ -180,29 +210,21 @@ def _answers(model: Any, engine: Engine) -> Source:
     return answers
 
 
-def _layers_named(model: Any, patterns: Sequence[str], section: str) -> list[str]:
-    """Return the names of the layers that match patterns; raises `BadInputError` for one that matches none."""
-    names = [layer.name for layer in model.layers if hasattr(layer, "kernel")]
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            raise BadInputError(f"{section}.whole = {pattern!r}: no layer has this name; {nearest(pattern, names)}")
-    return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
-
-
 def _sensitive(model: Any, config: Config, balance: Balance, data: Dataset, context: Context) -> list[str]:
     """Return the names of the layers that lose too much alone, if that is asked."""
     from compress.pruning.sensitivity import write_sensitive
 
     if config.whole_above == "none":
         return []
-    gone: dict[Any, float] = {"filters": 1.0 - config.fraction, "weights": config.sparsity}
+    filters = 1.0 - math.sqrt(config.fraction)  # two layers multiply each other's filters
+    gone: dict[Any, float] = {"filters": filters, "weights": 0.5 if config.pattern == "2:4" else config.sparsity}
     if config.method != "both":
         gone.pop("weights" if config.method == "filters" else "filters")
     tell = partial(context.progress, 0.0)
     write = partial(write_sensitive, model, gone, config.whole_above, config, data, balance.metric, context.seed, tell)
     names = json.loads(context.made(context.checkpoint / "sensitive.json", write).read_bytes())
-    told = ", ".join(names) or "no layer"
-    context.note(f"{context.stage}: {told} loses more than {config.whole_above:g} points alone")
+    told = ", ".join(names) or "none"
+    context.note(f"{context.stage}: layers that alone lose more than {config.whole_above:g} points: {told}")
     return names
 
 
@@ -211,9 +233,11 @@ def _masked(model: Any, config: Config, steps: int, whole: Sequence[str], contex
     from compress.pruning import masks
     from compress.training.fall import shortest
 
+    if config.pattern == "2:4":  # all at once, in the first step
+        return masks.with_masks(model, config, 0, 1, whole), 0
     length = shortest(config.schedule, config.epochs, steps) * steps
-    begin, end = (round(length * share) for share in (config.ramp_begin, config.ramp))
-    end = max(end, begin + 1)
+    end = max(1, round(length * config.ramp))
+    begin = min(round(length * config.ramp_begin), end - 1)
     if config.spread == "global":
         shares = masks.shares_of(model, config, whole)
         told = ", ".join(f"{share:.0%} in {name}" for name, share in shares.items())

@@ -220,7 +220,7 @@ class Training:
 
     def _use_smaller_parts(self, error: Exception) -> None:
         """Process half as many images at a time from now on; raises `MachineError` if that is impossible."""
-        stage, size = self.context.stage, min(self.batches.batch_size, self.batches.size)
+        stage, size = self.context.stage, self.batches.sizes[0]
         at_once = math.ceil(size / self.state.parts)
         if self.shared.strategy:
             raise MachineError(

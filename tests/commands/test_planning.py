@@ -24,7 +24,8 @@ def minutes(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     minutes = {"epoch": 1.0}
 
     def forecast(pipeline: Any, config: Any, *_: Any, **__: Any) -> dict[str, Estimate]:
-        taken = {"teacher": minutes["epoch"] * config.teacher.epochs, "prune": minutes["epoch"] * config.prune.epochs}
+        taken = {name: minutes["epoch"] * getattr(config, name).epochs for name in ("teacher", "prune")}
+        taken["prune_student"] = 0.0
         return {stage.name: Estimate(60 * taken.get(stage.name, 1.0)) for stage in pipeline}
 
     for module in (course, deadline):

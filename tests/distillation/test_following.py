@@ -41,7 +41,7 @@ def test_each_image_comes_with_what_the_source_says_of_this_very_view_of_it(
     context = Context("prune", 0, 5, tmp_path, tmp_path, lambda fraction, words: None, lambda line: None)
     settings = FollowingSettings(views=3, epochs=9, batch_size=4)
 
-    following = Following(mirror, settings, Balance(method=balance), data, context, every_view=every_view)
+    following = Following(mirror, settings, Balance(method=balance), data, context, passes=None if every_view else 4)
 
     first = None
     for epoch in range(4):

@@ -121,3 +121,61 @@ def test_momentum_moves_no_weight_that_is_masked() -> None:
     for first, last, kernel in zip(zeros[0], zeros[-1], kernels, strict=True):
         np.testing.assert_array_equal(first, last)
         np.testing.assert_array_equal(kernel == 0, last)
+
+
+def trained(settings: ZeroSettings, begin: int, end: int, steps: int = 8) -> tuple[list[np.ndarray], list[float]]:
+    """Return the kernels, and the mean sparsity after each step."""
+    start_afresh(0)
+    model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), settings, begin, end)
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    images, targets = np.random.default_rng(0).random((4 * steps, 16, 16, 1)), np.eye(3)[np.arange(4 * steps) % 3]
+    shares: list[float] = []
+
+    def note(batch: int, logs: object) -> None:
+        kept = [layer.pruning_vars[0][1].numpy().mean() for layer in model.layers if hasattr(layer, "pruning_obj")]
+        shares.append(1.0 - float(np.mean(kept)))
+
+    after = keras.callbacks.LambdaCallback(on_train_batch_end=note)
+    model.fit(images, targets, batch_size=4, epochs=1, verbose=0, callbacks=[masks.callback(), after])
+    return [layer.kernel.numpy() for layer in masks.without_masks(model).layers if hasattr(layer, "kernel")], shares
+
+
+def test_four_filters_in_a_row_share_their_zeros_and_the_last_ones_are_not_the_first_to_go() -> None:
+    kernels, _ = trained(ZeroSettings(pattern="blocks", sparsity=0.5, updates=1), 0, 1)
+
+    ragged = 0
+    for kernel in kernels:
+        assert (kernel == 0).mean() == pytest.approx(0.5, abs=0.13)
+        for first in range(0, kernel.shape[-1], masks.BLOCK):
+            block = kernel[..., first : first + masks.BLOCK] == 0
+            assert (block.all(axis=-1) | ~block.any(axis=-1)).all()
+            ragged += bool(block.shape[-1] < masks.BLOCK and not block.all())
+    assert ragged
+
+
+def test_all_kernels_share_the_zeros_but_a_tenth_of_each_stays() -> None:
+    model = plain.build((16, 16, 1), 3, width=3)
+    model.get_layer("block1_conv1").kernel.assign(1e-6 * model.get_layer("block1_conv1").kernel)
+    sizes = {layer.name: int(np.size(layer.kernel)) for layer in model.layers if hasattr(layer, "kernel")}
+
+    shares = masks.shares_of(model, ZeroSettings(spread="global", sparsity=0.6))
+
+    assert shares.keys() == sizes.keys()
+    assert shares["block1_conv1"] == pytest.approx(0.9, abs=0.04)
+    assert max(shares.values()) <= 0.9
+    zeros = sum(share * sizes[name] for name, share in shares.items())
+    assert zeros == pytest.approx(0.6 * sum(sizes.values()), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "begin", "end", "first", "full"),
+    [("polynomial", 0, 4, 1, 4), ("polynomial", 3, 7, 3, 7), ("constant", 0, 4, 1, 1), ("constant", 3, 7, 3, 3)],
+)
+def test_the_ramp_begins_and_ends_where_it_should(shape: str, begin: int, end: int, first: int, full: int) -> None:
+    settings = ZeroSettings(ramp_shape=shape, sparsity=0.75, initial_sparsity=0.4, updates=4)
+
+    _, shares = trained(settings, begin, end)
+
+    assert all(share == 0 for share in shares[: first - 1])
+    assert shares[first - 1] > 0.3
+    assert [share >= 0.74 for share in shares] == [step >= full for step in range(1, 9)]

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from compress import networks, trained_weights
+from compress.arrays import save_arrays
 from compress.artifacts import Network, Split
 from compress.config import given_keys, load
 from compress.recipe.facts import Facts, facts_of, samples_of
@@ -240,11 +242,25 @@ def test_later_rules_see_the_size_that_is_given() -> None:
     assert decided(facts(sizes=((500, 500),)))["distill.student.options.blocks"] == 5
 
 
-def test_images_are_turned_and_zoomed_where_the_teacher_begins_with_weights_or_they_are_few() -> None:
+def test_images_are_turned_and_zoomed_where_the_teacher_begins_with_weights_of_others_or_they_are_few(
+    tmp_path: Path,
+) -> None:
     assert "teacher.augmentation.rotation" not in decided(facts(), "teacher.weights=imagenet")
     assert "teacher.augmentation.rotation" not in decided(facts(per_class=33))  # 20 of them to train on
     assert "teacher.augmentation.rotation" in decided(facts(per_class=36))
-    assert "prune.augmentation.rotation" in decided(replace(facts(), whole=True))
+    save_arrays(tmp_path / "whole.npz", {"0000": np.zeros((2, 3), np.float32)})
+    whole = f"teacher.weights={tmp_path / 'whole.npz'}"
+    assert "prune.augmentation.rotation" in decided(replace(facts(), whole=True), whole)
+
+
+def test_a_student_that_is_pruned_is_trained_by_the_same_rules() -> None:
+    usual, pruned = decided(facts()), decided(facts(), "prune_student.enabled=true")
+
+    assert not any(key.startswith("prune_student") for key in usual)
+    assert pruned["prune_student.method"] == "filters"
+    for key in ("schedule.shape", "patience", "batch_size", "epochs"):
+        assert f"prune_student.{key}" in pruned, key
+    assert "prune_student.method" not in decided(facts(), "prune_student={enabled=true, sparsity=0.5}")
 
 
 PHOTOS = facts(sizes=((320, 240),), channels=3)

@@ -17,17 +17,19 @@ from compress.artifacts import Dataset, Network
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.data.images import images_of
+from compress.distillation.following import Following
 from compress.errors import BadInputError
 from compress.graphs.costs import CostOf
 from compress.graphs.groups import coupling_of
 from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.convert import to_onnx
-from compress.pruning import masks, sensitivity, steps, widths
+from compress.pruning import masks, sensitivity, steps, tuning, widths
 from compress.quantization.static import quantize
-from compress.stages import prune
+from compress.stages import prune, prune_student
 from compress.training.evaluation import forward_of, logits_of
 from compress.training.settings import Engine, Schedule
+from compress.training.trainer import DivergedError
 
 Pruned = Callable[..., Network]
 
@@ -213,7 +215,7 @@ def test_layers_that_lose_too_much_alone_stay_whole(
 
     some = pruned(method=method, target=0.6, whole_above=30)
 
-    assert "here: block1_conv1 loses more than 30 points alone" in notes
+    assert "here: layers that alone lose more than 30 points: block1_conv1" in notes
     assert kernels(some)["block1_conv1"].shape == kernels(network)["block1_conv1"].shape
     assert np.all(kernels(some)["block1_conv1"])
     assert sum(map(np.count_nonzero, kernels(some).values())) < sum(map(np.size, kernels(network).values()))
@@ -225,7 +227,7 @@ def test_a_name_that_no_layer_has_is_refused_with_the_nearest(pruned: Pruned) ->
 
 
 def test_a_network_of_which_nothing_can_be_removed_is_refused(pruned: Pruned) -> None:
-    with pytest.raises(BadInputError, match=r"here\.method = 'filters': no filter can be removed; should be magnitude"):
+    with pytest.raises(BadInputError, match=r"here\.whole and whole_above keep all filters; should leave some"):
         pruned(method="filters", whole=["*"])
 
 
@@ -375,15 +377,20 @@ def test_by_sensitivity_filters_go_until_the_target_is_reached(network: Network,
 @pytest.mark.parametrize(
     ("settings", "lines"),
     [
-        ({"method": "magnitude", "target": 0.5}, ["here.target: has no effect with method = 'magnitude'"]),
-        ({"method": "filters", "sparsity": 0.9}, ["here.sparsity: has no effect with method = 'filters'"]),
+        ({"method": "magnitude", "target": 0.5}, ["here.target: has no effect with the other settings"]),
+        ({"method": "filters", "sparsity": 0.9}, ["here.sparsity: has no effect with the other settings"]),
         ({"method": "both", "sparsity": 0.9, "target": 0.5}, []),
+        ({"pattern": "2:4", "ramp": 0.5, "dense_ends": True}, ["here.ramp: has no effect with the other settings"]),
+        ({"cluster_epochs": 1}, ["here.cluster_epochs: has no effect with the other settings"]),
+        ({"method": "filters", "step_epochs": 3}, ["here.step_epochs: has no effect with the other settings"]),
     ],
 )
 def test_a_setting_without_effect_is_told(
     pruned: Pruned, notes: list[str], settings: dict[str, Any], lines: list[str]
 ) -> None:
-    pruned(**settings)
+    usual = {"sparsity": 0.8} if settings.get("pattern") == "2:4" else {}
+
+    pruned(**usual, **settings)
 
     assert [note for note in notes if "no effect" in note] == lines
 
@@ -398,9 +405,142 @@ def test_a_setting_without_effect_is_told(
         ({"target": True}, "should be auto, or a number between 0 and 1"),
         ({"max_drop": -1}, "should be none, or points between 0 and 100"),
         ({"sparsity": 1.0}, "should be less than 1"),
+        ({"sparsity": 0.95, "spread": "global"}, "sparsity = 0.95 and spread = 'global': should be 0.9 at most"),
+        ({"clusters": 2}, "should be 0, or 3 to 256"),
+        ({"clusters": True}, "should be 0, or 3 to 256"),
         ({"ramp": 0.2, "ramp_begin": 0.3}, r"ramp = 0.2: should be more than ramp_begin = 0.3"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         prune.Config(**settings)
+
+
+WAYS: list[dict[str, Any]] = [
+    {"method": "filters", "target": 0.4, "steps": 3},
+    {"method": "both", "max_drop": 50},
+    {"method": "both", "target": 0.5, "sparsity": 0.5, "clusters": 8, "steps": 2},
+]
+
+
+@pytest.mark.parametrize("settings", WAYS)
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_run_that_is_broken_off_before_any_training_goes_on_to_the_same_bytes(
+    network: Network,
+    data: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    last: int,
+) -> None:
+    def run(name: str) -> bytes:
+        folder = tmp_path / name
+        (folder / "checkpoint").mkdir(parents=True, exist_ok=True)
+        context = Context("here", 0, 0, folder / "checkpoint", folder / "logs", lambda *_: None, lambda _: None)
+        config = prune.Config(**{"epochs": 2, "batch_size": 4, "multiple": 1, **settings})
+        return prune.run(
+            config, Balance(), Engine(precision="float32"), network, data, folder, context
+        ).weights.read_bytes()
+
+    expected = run("whole")
+    fit, calls = Following.fit, 0
+
+    def broken(self: Following, *given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > last:
+            raise KeyboardInterrupt
+        return fit(self, *given, **named)
+
+    with monkeypatch.context() as while_broken:
+        while_broken.setattr(Following, "fit", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run("broken")
+
+    assert run("broken") == expected
+
+
+def test_each_training_goes_on_with_the_views_after_those_of_the_last(
+    pruned: Pruned, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[tuple[str, int]] = []
+    fit = Following.fit
+
+    def noted(self: Following, *given: Any, **named: Any) -> Any:
+        seen.append((named["name"], named["after"]))
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(Following, "fit", noted)
+
+    pruned(method="filters", target=0.4, steps=3, step_epochs=2, epochs=3, views=6, clusters=8)
+
+    assert seen == [("step1", 0), ("step2", 2), ("training", 4), ("clusters", 7)]
+    assert len(list(tmp_path.glob("logits*"))) == 6
+
+
+def test_a_search_that_diverges_ends_there(network: Network, pruned: Pruned, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverges(*given: Any, **named: Any) -> Any:
+        raise DivergedError("the loss is inf")
+
+    monkeypatch.setattr(tuning.Tuning, "train", diverges)
+
+    narrow = pruned(method="filters", max_drop=5)
+
+    assert [trial.score for trial in narrow.trials] == [0.0, 0.0]
+    assert narrow.widths == {}
+
+
+def test_with_balanced_classes_the_mean_recall_decides(
+    network: Network, data: Dataset, context: Context, tmp_path: Path, notes: list[str]
+) -> None:
+    config = prune.Config(epochs=1, batch_size=4, method="filters", multiple=1, max_drop=99)
+
+    narrow = prune.run(
+        config, Balance(method="class_weights"), Engine(precision="float32"), network, data, tmp_path, context
+    )
+
+    assert narrow.trials
+    assert any("validation recall" in note for note in notes)
+
+
+def test_steps_towards_a_time_are_steps_of_predicted_time(
+    network: Network, pruned: Pruned, notes: list[str], tmp_path: Path
+) -> None:
+    layers = dict.fromkeys((*kernels(network), ""), ((0, 1000000000.0), (0.0, 1.0)))
+    layers["block1_conv1"] = ((0, 1e9), (0.0, 1e5))
+    (tmp_path / "latency.json").write_text(json.dumps(layers))
+
+    narrow = pruned(method="filters", target=0.5, target_of="latency", steps=2, rates="uniform")
+
+    told = narrow.predicted_ms
+    assert told[narrow.name] <= 0.5 * told[network.name]
+    assert [note.split("keeps filters: ")[1][:22] for note in notes if "keeps filters" in note] == [
+        "2 of 3 in block1_conv1"[:22],
+        "1 of 3 in block1_conv1"[:22],
+    ]
+
+
+@pytest.mark.parametrize("settings", [{"clusters": 8}, {"pattern": "blocks"}])
+def test_what_trains_in_one_process_alone_is_refused_with_several(
+    network: Network, data: Dataset, context: Context, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    engine = Engine.model_construct(**{**dict(Engine(precision="float32")), "strategy": "mirrored"})
+    config = prune.Config(epochs=1, batch_size=4, method="magnitude", **settings)
+
+    with pytest.raises(BadInputError, match=f"here.{next(iter(settings))} = .* and train.strategy = 'mirrored'"):
+        prune.run(config, Balance(), engine, network, data, tmp_path, context)
+
+
+def test_the_student_is_pruned_by_its_own_settings_or_stays_as_it_is(
+    network: Network, data: Dataset, context: Context, tmp_path: Path
+) -> None:
+    def run(**settings: Any) -> Network:
+        config = prune_student.Config(epochs=1, batch_size=4, multiple=1, **settings)
+        return prune_student.run(config, Balance(), Engine(precision="float32"), network, data, tmp_path, context)
+
+    same = run(target=0.4)
+    assert same.weights.read_bytes() == network.weights.read_bytes()
+    assert (same.name, same.stage) == (network.name, network.stage)
+    narrow = run(enabled=True, method="filters", target=0.4)
+    assert narrow.name == "net-pruned"
+    assert cost_of(narrow) <= 0.4 * cost_of(network)

@@ -30,6 +30,6 @@ def importance(model: Any, coupling: Coupling, sample: Sample) -> np.ndarray:
     for group in coupling.groups:
         if not has_scale[group.channels].all():
             raise BadInputError(
-                f"prune.importance = bn_scale: {group.name} has no batch normalization; should be another criterion"
+                f"importance = bn_scale: {group.name} has no batch normalization; should be another criterion"
             )
     return total
