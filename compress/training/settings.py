@@ -63,7 +63,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(6, ge=1, le=10_000, description="Passes over the training images, at most.")
-    batch_size: int = Field(32, ge=1, le=65_536, description="Images per step.")
+    batch_size: int = Field(32, ge=1, le=65_536, description="Images per step, at most.")
     optimizer: OptimizerName = Field(
         "nesterov", description="sgd, momentum (heavy ball), nesterov, adam, adamw, rmsprop or adagrad."
     )

@@ -178,4 +178,5 @@ def test_the_ramp_begins_and_ends_where_it_should(shape: str, begin: int, end: i
 
     assert all(share == 0 for share in shares[: first - 1])
     assert shares[first - 1] > 0.3
-    assert [share >= 0.74 for share in shares] == [step >= full for step in range(1, 9)]
+    assert shares[-1] >= 0.75
+    assert [share == shares[-1] for share in shares] == [step >= full for step in range(1, 9)]

@@ -63,7 +63,7 @@ MAX_SECONDS = 300
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Images of two classes, bright on the left or on the right; the last training batch holds one for two replicas."""
+    """Images of two classes, bright on the left or on the right; the batches of training are of uneven sizes."""
     random = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
     for split, n in (("train", 97), ("val", 30), ("test", 30)):
