@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from compress.tensorflow import keras, tf
 
 import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
@@ -19,13 +21,18 @@ CLUSTERED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
 def with_clusters(model: Any, clusters: int, seed: int, *, keeping_zeros: bool) -> Any:
     """Return a copy of a model in which each kernel has `clusters` values, drawn from its weights (k-means++).
 
-    With `keeping_zeros`, one of them is 0, and what is 0 stays so. Kernels of no more weights than that stay as they
-    are.
+    With `keeping_zeros`, one of them is 0, and what is 0 stays so. Kernels with too few weights to draw from stay as
+    they are, and their layers learn nothing then if they have zeros to keep.
     """
     tf.random.set_seed(seed)  # the values that are drawn do not depend on what was computed before
 
     def clustered(layer: Any) -> Any:
-        if not isinstance(layer, CLUSTERED_LAYERS) or tf.size(layer.kernel) <= clusters:
+        if not isinstance(layer, CLUSTERED_LAYERS):
+            return layer
+        kernel = layer.kernel.numpy()
+        drawn_from = [kernel < 0, kernel > 0] if keeping_zeros else [np.ones_like(kernel, bool)]
+        if min(int(part.sum()) for part in drawn_from) <= clusters:
+            layer.trainable = not keeping_zeros  # whose zeros nothing else would keep
             return layer
         return cluster.cluster_weights(
             layer,

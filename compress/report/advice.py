@@ -68,6 +68,8 @@ def _too_short(report: Report) -> Iterator[str]:
     balanced = report.balance.method != "none"
     for model in (report.teacher, *(model for model in _networks(report) if _differs(model) < 0)):
         for training in _trainings(report, model):
+            if model is not report.teacher and training.name != ONLY:  # whose length is another setting
+                continue
             epochs = training.history
             if not epochs or len(epochs) != training.limit or _mistakes(training, model.validation.n) < MISTAKES:
                 continue
