@@ -32,7 +32,7 @@ def test_a_run_is_that_of_the_command_and_its_bundle_an_object(
     bundle = compress.run("digits", config=TINY, settings={"deploy.max_drop": 0.5})
 
     printed = capsys.readouterr().out
-    assert "10 stages, 10 of them finished before" in printed
+    assert "11 stages, 11 of them finished before" in printed
     assert f"report: {Path('exported', 'digits', 'report.html')}" in printed
     assert bundle.folder == folder / "exported" / "digits"
     assert bundle.report.run.data == "digits"
@@ -92,7 +92,7 @@ def test_the_notebook_goes_from_images_to_a_served_model(folder: Path, capsys: p
             exec(compile(ast.Module([last], []), NOTEBOOK.name, "exec"), names)
 
     bundle, labels, (label, probability) = (value for value in shown if value is not None)
-    assert "10 stages, 10 of them finished before" in capsys.readouterr().out  # its settings are those of tiny.toml
+    assert "11 stages, 11 of them finished before" in capsys.readouterr().out  # its settings are those of tiny.toml
     assert "<table>" in bundle._repr_html_()
     assert len(labels) == 16
     assert label == labels[0]
