@@ -13,7 +13,6 @@ from compress.data.images import images_of
 from compress.errors import BadInputError
 from compress.graphs.coupling import Coupling
 from compress.pruning.settings import FilterSettings
-from compress.training import memory
 
 BATCH = 32  # images whose contributions are summed before they are squared
 
@@ -38,6 +37,8 @@ def judged(model: Any, coupling: Coupling, settings: FilterSettings, sample: Sam
 
     Raises `BadInputError` if the criterion gives anything else; `section` is that of the settings.
     """
+    from compress.training import memory
+
     with memory.named(section):
         values = np.asarray(settings.importance.function(model, coupling, sample), np.float64)
     if values.shape != (coupling.count,) or not (np.isfinite(values).all() and (values >= 0).all()):

@@ -54,7 +54,7 @@ def run(
 
     held_out = images_of(data, "validation")[: config.images]
     exported: list[OnnxModel] = []
-    different = list({network.name: network for network in networks}.values())  # a stage may have changed nothing
+    different = list({(network.name, network.stage): network for network in networks}.values())  # some change nothing
     for i, network in enumerate(different):
         context.progress(i / len(different), f"converting {network.name}, and comparing it with Keras")
         variants = [model for models in quantized if models.network == network.name for model in models.models]
