@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +43,17 @@ def test_two_networks_of_one_name_are_refused(
     network: Network, data: Dataset, context: Context, tmp_path: Path
 ) -> None:
     with pytest.raises(CompressError, match=rf"{network.name}-fp32: two stages make it; .* should state a product"):
-        export.run(export.Config(), (network, network), (), data, tmp_path, context)
+        export.run(export.Config(), (network, replace(network, stage="other")), (), data, tmp_path, context)
+
+
+def test_a_network_that_a_later_stage_passes_on_is_exported_once(
+    network: Network, data: Dataset, context: Context, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copy(network.weights, tmp_path / "weights.npz"))
+
+    exported = export.run(export.Config(), (network, replace(network, weights=copied)), (), data, tmp_path, context)
+
+    assert [model.id for model in exported.models] == [f"{network.name}-fp32"]
 
 
 def test_an_onnx_model_that_is_not_its_network_is_refused(
