@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from compress import machine
 from compress.data.balance import Method, epoch_size
-from compress.pruning.effort import SCORED, other_passes, tries_of_layers
+from compress.pruning.effort import SCORED, SECONDS, WIDTHS, other_passes, tries_of_layers
 from compress.rehearsal import Cost
 from compress.stages import bench, data, distill, prune, prune_student, quantize, report, teacher
 from compress.stages import export as export_stage
@@ -28,7 +28,6 @@ INT8 = 0.35  # of the time that a model takes in float
 PREPARATION = 8.0  # seconds for a network to be built and its first step to be traced
 CONVERSION = 2.0, 0.8e-6  # seconds for a network to become ONNX, and more for each weight
 WARM_UP = 1.0  # seconds to open a model and call it until it is warm
-MEASURING, MEASURED = 12.0, 8  # seconds to time all layers of a network, and at how many widths
 WRITING = 5.0  # seconds to draw and write what is in a bundle beside the models
 
 
@@ -156,7 +155,7 @@ def of_prune(config: prune.Config, facts: Facts, network: Network | None, inputs
             faster = {name: config.fraction * getattr(whole, name) for name in ("training", "inference")}
             left = replace(whole, macs=round(config.fraction * whole.macs), **faster)
         elif config.target_of == "latency":
-            judging += MEASURING + MEASURED * _conversion(whole)
+            judging += SECONDS + len(WIDTHS) * _conversion(whole)
     training = of_training(left, config, facts, facts.n_balanced)
     cost = _following(training, facts, min(config.views, config.epochs), whole.inference)
     others = other_passes(config) * facts.n_balanced * whole.training

@@ -1,4 +1,4 @@
-"""What pruning costs besides training what is left at the end, for estimates; TensorFlow is not needed for these."""
+"""How much pruning measures, and what it costs besides training what is left: for estimates, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 
 from compress.pruning.settings import SMALLER
 
-LAYERS, SHARES, SCORED = 14, 4, 1000  # that are tried alone, VGG16's; how much of each; images that it is scored on
+WIDTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)  # of each layer's channels, at which it is timed
+SECONDS = 12.0  # in which networks of all these widths are timed
+REMOVED = (0.25, 0.5, 0.75, 0.9)  # of a layer's filters, or of its kernel's weights, without which it is tried alone
+SCORED = 1000  # images, at most, on which a network is scored without them
+LAYERS = 14  # that are tried alone: VGG16's
 
 
 def other_passes(config: Any) -> float:
@@ -31,4 +35,4 @@ def tries_of_layers(config: Any) -> int:
     kinds = int(config.method != "magnitude" and config.rates == "sensitivity")
     if config.whole_above != "none":
         kinds += 2 if config.method == "both" else 1
-    return kinds * LAYERS * SHARES
+    return kinds * LAYERS * len(REMOVED)

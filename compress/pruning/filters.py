@@ -58,6 +58,7 @@ class Removal:
         _tell_what_stays(self.coupling, context)
         self.cost_of = CostOf(model, self.coupling)
         self.kept = np.ones(self.coupling.count, bool)
+        self.first_cost = self.cost_of(self.kept)
         self.price = self._price()
         self.all = self.price(self.kept)
         self.least = self._fraction(at_floors(self.coupling, settings.multiple))
@@ -86,7 +87,7 @@ class Removal:
     @property
     def told(self) -> str:
         """What is left, in words."""
-        cost, whole = self.cost_of(self.kept), self.cost_of(np.ones(self.coupling.count, bool))
+        cost, whole = self.cost_of(self.kept), self.first_cost
         return f"{cost.macs / whole.macs:.1%} of the MACs, {cost.weights / whole.weights:.1%} of the weights"
 
     def predicted_ms(self, name: str) -> dict[str, float]:
@@ -147,7 +148,7 @@ class Removal:
             self.coupling,
             importance,
             self.validation,
-            self.cost_of(np.ones(self.coupling.count, bool)).macs,
+            self.first_cost.macs,
             partial(context.progress, 0.0),
         )
         file = context.made(context.checkpoint / "sensitivity.npy", measure)

@@ -32,11 +32,11 @@ from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools.convert import to_onnx
 from compress.onnx_tools.sessions import open_session
 from compress.onnx_tools.signature import INPUT
+from compress.pruning.effort import SECONDS, WIDTHS
 from compress.pruning.widths import rounded
 
-WIDTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)  # of each layer's channels
 THREADS = 1
-SECONDS, MOST_CALLS = 12.0, 400  # for all networks together, and of each: a profile grows with every call
+MOST_CALLS = 400  # of each network: a profile grows with every call
 CALLS = 10  # of one network after the other, in turns, so that other load affects all of them
 PRODUCTS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")  # in ONNX Runtime's profile
 REST = ""  # in place of a layer's name: everything that multiplies nothing

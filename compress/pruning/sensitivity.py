@@ -21,12 +21,12 @@ from compress.data.balance import Metric
 from compress.data.images import Images, images_of
 from compress.files import write_file
 from compress.graphs.coupling import Coupling, Group
+from compress.pruning.effort import REMOVED, SCORED
 from compress.pruning.sample import judged, sample_of
 from compress.pruning.settings import FilterSettings
 from compress.training.evaluation import evaluate, forward_of
 
-REMOVED = (0.25, 0.5, 0.75, 0.9)  # of a layer's filters, or of its kernel's weights
-MOST, FEWEST = 1000, 200  # images that accuracy is told on
+FEWEST = 200  # images that accuracy is told on
 MACS = 1e14  # of all images together, which decide how many of them there are: minutes
 
 Tell = Callable[[str], None]
@@ -155,7 +155,7 @@ def _scores(
     model: Any, tries: Mapping[str, Callable[[float], Any]], validation: Validation, macs: int, tell: Tell
 ) -> Scores:
     affordable = MACS / (macs * (1 + len(tries) * len(REMOVED)))
-    few = validation.first(int(min(MOST, max(FEWEST, affordable))))
+    few = validation.first(int(min(SCORED, max(FEWEST, affordable))))
     forward, layers = forward_of(model), []
     whole = few.score(forward)
     for what, pruned_by in tries.items():

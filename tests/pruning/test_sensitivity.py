@@ -72,7 +72,7 @@ def test_the_smallest_weights_of_one_kernel_at_a_time_are_zero(monkeypatch: pyte
 
 
 def test_of_large_networks_fewer_images_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensitivity, "MOST", 30)
+    monkeypatch.setattr(sensitivity, "SCORED", 30)
     monkeypatch.setattr(sensitivity, "FEWEST", 10)
     monkeypatch.setattr(sensitivity, "MACS", 5 * 20 * 100)
     model = model_of_noise()
