@@ -176,7 +176,10 @@ class Deadline:
 
     def _open(self, to_run: Collection[str]) -> list[str]:
         """Return the trainings to run whose length is not decided."""
-        return [stage for stage in KEYS if stage in to_run and stage not in self.decided]
+        return [stage for stage in KEYS if stage in to_run and stage not in self.decided and self._trains(stage)]
+
+    def _trains(self, stage: str) -> bool:
+        return getattr(getattr(self.unbounded.config, stage), "trains", True)
 
     def _digest(self, what: str, config: Any) -> str:
         """Return what is remembered under: the budget, the data, and all settings up to those of a training.

@@ -45,6 +45,8 @@ def seconds(config: Any) -> dict[str, float]:
         "prune": 20 * area * width * config.prune.epochs,
         "distill": area * views * (4 + config.distill.epochs),
     }
+    if config.prune_student.enabled:
+        trained["prune_student"] = 10 * area * config.prune_student.epochs
     return {name: trained.get(name, 10.0) for name in ALL}
 
 
@@ -64,13 +66,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Run:
     """A run with a budget, of which no stage is really run: on each the made clock goes on."""
 
-    def __init__(self, folder: Path, clock: Clock, budget: str, *given: str, slower: float = 1.0) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, budget: str, *given: str, slower: float = 1.0, settings: Any = None
+    ) -> None:
         self.store, self.clock, self.budget, self.given = Store(folder), clock, budget, given
+        self.settings = settings or USUAL
         self.slower, self.notes, self.changes = slower, list[str](), list[Mapping[str, Any]]()
 
     def usual(self, changes: Mapping[str, Any]) -> Plan:
         self.changes.append(changes)
-        config = updated(USUAL, changes, "the test")
+        config = updated(self.settings, changes, "the test")
         return Plan(config, (), {}, runner.plan(PIPELINE, config, self.store))
 
     def deadline(self) -> Deadline:
@@ -123,6 +128,19 @@ def test_a_budget_that_is_long_enough_changes_nothing(tmp_path: Path, clock: Clo
 
     assert run.go().config == USUAL
     assert run.notes == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_pruning_the_student_gets_shorter_too_if_it_takes_place(enabled: bool, tmp_path: Path, clock: Clock) -> None:
+    settings = updated(USUAL, {"prune_student.enabled": enabled, "prune_student.epochs": 20}, "the test")
+    began = clock.now
+    run = Run(tmp_path, clock, "10m", settings=settings)
+
+    plan = run.go()
+
+    assert clock.now - began <= 1.15 * seconds_of("10m")
+    assert (plan.config.prune_student.epochs < 20) == enabled
+    assert any("prune_student.epochs" in line for line in run.notes) == enabled
 
 
 def test_what_a_training_leaves_by_stopping_early_goes_to_those_after_it(tmp_path: Path, clock: Clock) -> None:

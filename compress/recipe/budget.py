@@ -18,10 +18,15 @@ from compress.estimate import Facts
 from compress.recipe.training_rules import HALF, WIDTH, may_be_narrower
 
 SIZE = "image.size"
-KEYS = {"teacher": ("teacher.epochs",), "prune": ("prune.epochs",), "distill": ("distill.epochs", "distill.views")}
+KEYS = {
+    "teacher": ("teacher.epochs",),
+    "prune": ("prune.epochs",),
+    "distill": ("distill.epochs", "distill.views"),
+    "prune_student": ("prune_student.epochs",),
+}
 ALL_KEYS = (WIDTH, SIZE, *(key for keys in KEYS.values() for key in keys))  # that a budget may change
 LEAST_STEPS = 100  # of a training, without which it learns hardly anything
-FAIR_STEPS = {"teacher": 1000, "prune": 500}  # with fewer, all trainings become shorter
+FAIR_STEPS = {"teacher": 1000, "prune": 500, "prune_student": 500}  # with fewer, all trainings become shorter
 FAIR = 1.0  # a length, see `Fit`: below it, a teacher of half the filters, trained for longer, is as accurate
 USEFUL = 1 / 3  # below it, fewer views, a still narrower teacher or smaller images cost less accuracy
 LEAST_VIEWS = 2  # the image itself, and one that is changed
