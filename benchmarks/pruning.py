@@ -1,9 +1,9 @@
 """What pruning costs in accuracy and gains in time, on a data set with a teacher that is trained already.
 
-    python -m benchmarks.pruning FOLDER [ROW...] --data SPEC --weights FILE
+    python -m benchmarks.pruning FOLDER [ROW...] --data SPEC --weights FILE [--set KEY=VALUE...]
 
 FOLDER is where the runs are kept: one that is finished is not run again. FILE is the weights.npz of an earlier run's
-teacher. First a table of the criteria: accuracy on validation without tuning, where each layer loses a quarter, half
+teacher, the settings are those that the data need. First a table of the criteria: accuracy on validation without tuning, where each layer loses a quarter, half
 and three quarters of its filters, and with batch normalization's statistics estimated anew on training images. Then for
 each ROW (default: all) `python -m compress prune` with its settings, what is left of weights and MACs, the drop in
 accuracy on test images, and how much faster the ONNX file is, in float with one thread, at the size of the images and
@@ -71,8 +71,10 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", choices=[*ROWS, []], metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--data", required=True)
     parser.add_argument("--weights", required=True, type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     given = {"teacher.weights": arguments.weights.resolve(), "teacher.epochs": 0}
+    given |= dict(assignment.split("=", 1) for assignment in arguments.set)
     done = {
         name: pruned(arguments.folder / name, arguments.data, {**given, **ROWS[name]})
         for name in arguments.rows or ROWS

@@ -16,6 +16,9 @@ from compress.pruning.settings import MOST, Pattern, ZeroSettings
 from compress.tensorflow import keras, tf
 
 import tensorflow_model_optimization as tfmot  # isort: skip  # after Keras 2 is chosen
+from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import (  # isort: skip
+    PruneLowMagnitude,  # which the public function wraps layers in, but does not name
+)
 
 PRUNED_LAYERS = (keras.layers.Conv2D, keras.layers.Dense)
 TWO_OF_FOUR = (2, 4)  # zeros, of so many weights in a row
@@ -46,14 +49,29 @@ def with_masks(model: Any, settings: ZeroSettings, begin_step: int, end_step: in
         else:
             initial = min(settings.initial_sparsity, final)
             schedule = tfmot.sparsity.keras.PolynomialDecay(initial, final, **steps)
-        m_by_n = TWO_OF_FOUR if settings.pattern == "2:4" else None
-        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule, sparsity_m_by_n=m_by_n)
+        return _Masked(layer, settings.pattern, pruning_schedule=schedule)
 
-    cloned = keras.models.clone_model(model, clone_function=masked)
-    for layer in cloned.layers:
-        if hasattr(layer, "pruning_obj"):
-            layer.pruning_obj._update_mask = partial(_mask_of_largest, layer.pruning_obj, settings.pattern)
-    return cloned
+    return keras.models.clone_model(model, clone_function=masked)
+
+
+class _Masked(PruneLowMagnitude):
+    """A layer whose kernel has a mask of a pattern, and so has a clone of it, which trains on another device.
+
+    The library's own layer loses 2:4 when it is cloned.
+    """
+
+    def __init__(self, layer: Any, pattern: Pattern, **options: Any) -> None:
+        super().__init__(layer, sparsity_m_by_n=TWO_OF_FOUR if pattern == "2:4" else None, **options)
+        self.pattern = pattern
+
+    def build(self, input_shape: Any) -> None:
+        """Create mask and counter."""
+        super().build(input_shape)
+        self.pruning_obj._update_mask = partial(_mask_of_largest, self.pruning_obj, self.pattern)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the layer is made of."""
+        return {**super().get_config(), "pattern": self.pattern}
 
 
 def shares_of(model: Any, settings: ZeroSettings, whole: Collection[str] = ()) -> dict[str, float]:

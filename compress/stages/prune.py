@@ -127,16 +127,14 @@ def run(
 
 
 def _check(config: Config, train: Engine, context: Context) -> None:
-    """Tell settings that have no effect; raise `BadInputError` for those that several processes cannot train with."""
+    """Tell settings that have no effect; raise `BadInputError` for clusters that several processes would learn."""
     for key in sorted(key for key in config.unused if getattr(config, key) != Config.model_fields[key].default):
         context.note(f"{context.stage}.{key}: has no effect with the other settings")
-    alone = {"clusters": (config.clusters > 0, "0"), "pattern": (config.pattern == "blocks", "any or 2:4")}
-    for key, (is_set, right) in alone.items():
-        if is_set and train.strategy != "none":
-            raise BadInputError(
-                f"{context.stage}.{key} = {getattr(config, key)!r} and train.strategy = {train.strategy!r}: that "
-                f"trains in one process alone; should be {right}, or the strategy none"
-            )
+    if config.clusters and train.strategy != "none":
+        raise BadInputError(
+            f"{context.stage}.clusters = {config.clusters} and train.strategy = {train.strategy!r}: clusters are learned "
+            "in one process alone; should be 0, or the strategy none"
+        )
 
 
 def _without_filters(removal: Removal, config: Config, tuning: Tuning, part: Part) -> tuple[tuple[Trial, ...], Part]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compress.pruning import masks
-from compress.pruning.settings import ZeroSettings
+from compress.pruning.settings import Pattern, ZeroSettings
 from compress.tensorflow import keras, start_afresh
 from students import plain
 
@@ -123,10 +123,16 @@ def test_momentum_moves_no_weight_that_is_masked() -> None:
         np.testing.assert_array_equal(kernel == 0, last)
 
 
-def trained(settings: ZeroSettings, begin: int, end: int, steps: int = 8) -> tuple[list[np.ndarray], list[float]]:
+def trained(
+    settings: ZeroSettings, begin: int, end: int, steps: int = 8, cloned: bool = False
+) -> tuple[list[np.ndarray], list[float]]:
     """Return the kernels, and the mean sparsity after each step."""
     start_afresh(0)
     model = masks.with_masks(plain.build((16, 16, 1), 3, width=3), settings, begin, end)
+    if cloned:
+        weights = model.get_weights()
+        model = keras.models.clone_model(model)
+        model.set_weights(weights)
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     images, targets = np.random.default_rng(0).random((4 * steps, 16, 16, 1)), np.eye(3)[np.arange(4 * steps) % 3]
     shares: list[float] = []
@@ -151,6 +157,17 @@ def test_four_filters_in_a_row_share_their_zeros_and_the_last_ones_are_not_the_f
             assert (block.all(axis=-1) | ~block.any(axis=-1)).all()
             ragged += bool(block.shape[-1] < masks.BLOCK and not block.all())
     assert ragged
+
+
+@pytest.mark.parametrize("pattern", ["any", "2:4", "blocks"])
+def test_a_clone_as_other_devices_train_it_has_the_same_masks(pattern: Pattern) -> None:
+    settings = ZeroSettings(pattern=pattern, sparsity=0.6, updates=2)
+
+    kernels, cloned = (trained(settings, 0, 4, cloned=cloned)[0] for cloned in (False, True))
+
+    for kernel, same in zip(kernels, cloned, strict=True):
+        np.testing.assert_array_equal(kernel, same)
+    assert all((kernel == 0).any() for kernel in kernels)
 
 
 def test_all_kernels_share_the_zeros_but_a_tenth_of_each_stays() -> None:
