@@ -3,13 +3,13 @@
     python -m benchmarks.pruning FOLDER [ROW...] --data SPEC --weights FILE [--set KEY=VALUE...]
 
 FOLDER is where the runs are kept: one that is finished is not run again. FILE is the weights.npz of an earlier run's
-teacher, the settings are those that the data need. First a table of the criteria: accuracy on validation without tuning, where each layer loses a quarter, half
-and three quarters of its filters, and with batch normalization's statistics estimated anew on training images. Then for
-each ROW (default: all) `python -m compress prune` with its settings, what is left of weights and MACs, the drop in
-accuracy on test images, and how much faster the ONNX file is, in float with one thread, at the size of the images and
-at 224 pixels, in proportion to the MACs. Last, the times that the table of latencies predicts for the teacher and for
-networks of random widths, and the measured ones, each also as a fraction of the teacher's. On 2 cores and Fashion-
-MNIST, an hour.
+teacher, the settings are those that the data need. First a table of the criteria: accuracy on validation without
+tuning, where each layer loses a quarter, half and three quarters of its filters, and with batch normalization's
+statistics estimated anew on training images. Then for each ROW (default: all) `python -m compress prune` with its
+settings, what is left of weights and MACs, the drop in accuracy on test images, and how much faster the ONNX file is,
+in float with one thread, at the size of the images and at 224 pixels, in proportion to the MACs. Last, the times that
+the table of latencies predicts for the teacher and for networks of random widths, and the measured ones, each also as a
+fraction of the teacher's. On 2 cores and Fashion-MNIST, an hour.
 """
 
 from __future__ import annotations

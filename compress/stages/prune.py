@@ -132,8 +132,8 @@ def _check(config: Config, train: Engine, context: Context) -> None:
         context.note(f"{context.stage}.{key}: has no effect with the other settings")
     if config.clusters and train.strategy != "none":
         raise BadInputError(
-            f"{context.stage}.clusters = {config.clusters} and train.strategy = {train.strategy!r}: clusters are learned "
-            "in one process alone; should be 0, or the strategy none"
+            f"{context.stage}.clusters = {config.clusters} and train.strategy = {train.strategy!r}: clusters are "
+            "learned in one process alone; should be 0, or the strategy none"
         )
 
 
