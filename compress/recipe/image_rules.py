@@ -16,6 +16,8 @@ from compress.recipe.trials import area_of, default_size
 
 TRAININGS = ("teacher", "prune", "distill")  # sections, with one more if the student is pruned
 SIDES = (32, 48, 64, 96, 128)  # pixels; a training takes about twice as long at each as at the one before
+PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
+FEW = 16_000  # training images, below which published weights are worth it
 LONGEST = 8  # times as long as wide, at most
 MEASURED = 4_000  # held-out images that measure an accuracy of 0.9 to half a point, one standard error
 
@@ -43,7 +45,7 @@ def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
     width, height = typical_size(facts)
     alike = len(set(facts.sizes)) == 1
     stored = f"images are stored at {width}x{height}" if alike else f"{width}x{height} is typical"
-    sizes = sizes_to_choose_from(facts)
+    sizes = sizes_to_choose_from(facts, config)
     size, reason = default_size(sizes), stored
     if facts.learned and len(sizes) > 1:
         size, reason = facts.learned.size, f"{stored}; {facts.learned.size_reason}"
@@ -57,11 +59,30 @@ def flips(facts: Facts, config: Any) -> Iterator[Decision]:
             yield Decision(f"{section}.augmentation.flip", facts.learned.flip, facts.learned.flip_reason)
 
 
-def sizes_to_choose_from(facts: Facts) -> list[Size]:
+def begins_published(facts: Facts, config: Any) -> bool:
+    """Tell whether a teacher begins with published weights, if images are large enough."""
+    if config.teacher.weights == "none":
+        return (
+            facts.published == ""
+            and facts.n_train(config.data) < FEW
+            and "weights" not in config.teacher.model_fields_set
+        )
+    return not facts.whole
+
+
+def sizes_to_choose_from(facts: Facts, config: Any) -> list[Size]:
     """Return sizes of the images' shape, small to large: none larger than images are stored, but one at least.
 
-    They are squares, or rectangles of about their areas where nearly all images are long alike.
+    A teacher that begins with published weights sees images at `PHOTO_SIDE` or more, if they are stored so large: its
+    filters know larger things, of which a network that is trained anew, as the short ones are, can tell nothing.
     """
+    sizes = _of_their_shape(facts)
+    large = [size for size in sizes if min(height_and_width(size)) >= PHOTO_SIDE]
+    return (large or sizes[-1:]) if begins_published(facts, config) else sizes
+
+
+def _of_their_shape(facts: Facts) -> list[Size]:
+    """Return squares, or rectangles of about their areas where nearly all images are long alike."""
     width, height = typical_size(facts)
     aspect = median(w / h for w, h in facts.sizes)
     alike = sum(0.8 < w / h / aspect < 1.25 for w, h in facts.sizes) / len(facts.sizes)
@@ -84,7 +105,7 @@ def sizes_to_try(facts: Facts, config: Any, given: Collection[str]) -> list[Size
     """
     if not facts.sizes or len(facts.undivided) < 2 or min(facts.undivided) == 0:
         return []  # the data stage tells what is wrong with such data
-    sizes = sizes_to_choose_from(facts)
+    sizes = sizes_to_choose_from(facts, config)
     if facts.trained_size or "image.size" in given:
         sizes = [min(facts.trained_size or config.image.size, default_size(sizes), key=area_of)]
     flips_given = all(f"{section}.augmentation.flip" in given for section in TRAININGS)

@@ -9,12 +9,10 @@ from typing import Any
 from compress.context import Decision
 from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
-from compress.recipe.image_rules import typical_size
+from compress.recipe.image_rules import FEW, PHOTO_SIDE, typical_size
 from compress.recipe.trials import in_words
 from compress.stages.prune import FILTERS, ZEROS
 
-FEW = 16_000  # training images, below which published weights are worth it
-PHOTO_SIDE = 64  # pixels, from which features of photographs at 224 are of use
 HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it can; epochs at least and at most
 MORE_STEPS, MORE_EPOCHS = 600, (4, 12)  # of the last block, and of all layers
 RATES = (0.02, 0.003, 0.001)  # of the head, with the last block, and of all layers: features have a scale of 1
@@ -67,6 +65,7 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     else:
         yield Decision("teacher.phases", [head, block], "a new head learns first, on features that stay")
         yield Decision("teacher.epochs", more, "then all layers, in small steps")
+        yield Decision("teacher.patience", more, "the gain shows once the rate has fallen")
     yield Decision("teacher.learning_rate", RATES[2], "small steps for layers that are trained already")
     yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
     if not config.prune.model_fields_set & FILTERS:

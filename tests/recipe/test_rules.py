@@ -116,6 +116,26 @@ def test_no_size_is_tried_that_is_larger_than_images_are_stored(
     assert sizes_to_try(facts(sizes=sizes), load(), ()) == tried
 
 
+@pytest.mark.parametrize(
+    ("known", "assignments", "tried"),
+    [
+        (facts(sizes=((72, 72),)), ("teacher.weights=imagenet",), [64]),
+        (facts(sizes=((640, 480),)), ("teacher.weights=imagenet",), [64, 96, 128]),
+        (facts(sizes=((40, 40),)), ("teacher.weights=imagenet",), [32]),
+        (facts(sizes=((200, 100),)), ("teacher.weights=imagenet",), [(64, 128), (96, 192)]),
+        (facts(sizes=((320, 40),)), ("teacher.weights=imagenet",), [(32, 256)]),
+        (replace(facts(sizes=((640, 480),)), published=""), (), [64, 96, 128]),
+        (replace(facts(sizes=((640, 480),)), published=""), ("teacher.weights=none",), [32, 48, 64, 96, 128]),
+        (replace(facts(sizes=((640, 480),)), published="no answer"), (), [32, 48, 64, 96, 128]),
+        (replace(facts(per_class=5_000, sizes=((640, 480),)), published=""), (), [32, 48, 64, 96, 128]),
+    ],
+)
+def test_published_weights_see_images_at_64_pixels_or_more_if_they_are_stored_so_large(
+    known: Facts, assignments: tuple[str, ...], tried: list[Size]
+) -> None:
+    assert sizes_to_try(known, load(assignments=assignments), ()) == tried
+
+
 def test_nothing_is_tried_where_the_data_stage_will_refuse_the_data() -> None:
     assert sizes_to_try(facts(classes=1), load(), ()) == []
     assert sizes_to_try(facts(per_class=0), load(), ()) == []
@@ -272,7 +292,7 @@ def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> N
     head, block = made["teacher.phases"]
     assert head == {"epochs": 18, "learning_rate": 0.02}  # 600 steps of 34 per epoch
     assert block == {"blocks": 1, "epochs": 12, "learning_rate": 0.003}
-    assert (made["teacher.epochs"], made["teacher.learning_rate"]) == (12, 0.001)
+    assert (made["teacher.epochs"], made["teacher.patience"], made["teacher.learning_rate"]) == (12, 12, 0.001)
     assert (made["prune.sparsity"], made["prune.method"]) == (0.5, "magnitude")
     assert "prune.method" not in decided(replace(PHOTOS, published=""), "prune.target=0.5")
     absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
