@@ -34,6 +34,7 @@ from compress.artifacts import Dataset, Network, from_json
 from compress.data.augmentation import Augmentation
 from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
+from compress.errors import BadInputError
 from compress.graphs.costs import Cost, CostOf
 from compress.graphs.groups import coupling_of
 from compress.graphs.surgery import narrowed
@@ -83,7 +84,10 @@ def main() -> None:
     print_row("criterion", *(f"{share:.0%} left{how}" for share in SHARES for how in ("", ", new statistics")))
     print_row(*["---"] * (1 + 2 * len(SHARES)))
     for name in CRITERIA:
-        print_row(name, *untuned(name, teacher, data))
+        try:
+            print_row(name, *untuned(name, teacher, data))
+        except BadInputError:  # bn_scale, of a network without batch normalization
+            print_row(name, *["" for _ in SHARES for _ in range(2)])
     print()
     sides = (teacher.image_shape[0], LARGE)
     print_row(
