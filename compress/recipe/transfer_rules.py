@@ -11,7 +11,7 @@ from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
 from compress.recipe.image_rules import FEW, PHOTO_SIDE, typical_size
 from compress.recipe.trials import in_words
-from compress.stages.prune import FILTERS, ZEROS
+from compress.stages.prune import FILTERS
 
 HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it can; epochs at least and at most
 MORE_STEPS, MORE_EPOCHS = 600, (4, 12)  # of the last block, and of all layers
@@ -43,8 +43,7 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
 
     A random head's first gradients distort good features (Kumar et al., "Fine-Tuning Can Distort Pretrained Features",
     2022). With few images for each class frozen features do as well as fine-tuned ones (Kornblith et al., "Do Better
-    ImageNet Models Transfer Better?", 2019, section 4.6). Without batch normalization the network bears neither high
-    rates nor as much sparsity.
+    ImageNet Models Transfer Better?", 2019, section 4.6).
     """
     if config.teacher.weights == "none":
         return
@@ -68,11 +67,19 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
         yield Decision("teacher.patience", more, "the gain shows once the rate has fallen")
     yield Decision("teacher.learning_rate", RATES[2], "small steps for layers that are trained already")
     yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
-    if not config.prune.model_fields_set & FILTERS:
-        yield Decision("prune.method", "magnitude", "removing filters from published weights has not been tried")
-    for key, value in PRUNING.items():
-        if key in ZEROS and config.prune.method == "filters":
-            continue
+    yield from _pruning(facts, config)
+
+
+def _pruning(facts: Facts, config: Any) -> Iterator[Decision]:
+    """Set half of the weights to zero where images are too few to make up for filters, and such zeros in small steps.
+
+    What loses its filters learns at the usual rates, without batch normalization too: that was measured.
+    """
+    is_asked_for = config.prune.method == "magnitude"
+    if facts.has_few(config.data) and not config.prune.model_fields_set & {"method", *FILTERS}:
+        is_asked_for = True
+        yield Decision("prune.method", "magnitude", "so few images cannot make up for filters")
+    for key, value in PRUNING.items() if is_asked_for else ():
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")
 
 

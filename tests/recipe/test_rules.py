@@ -293,8 +293,10 @@ def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> N
     assert head == {"epochs": 18, "learning_rate": 0.02}  # 600 steps of 34 per epoch
     assert block == {"blocks": 1, "epochs": 12, "learning_rate": 0.003}
     assert (made["teacher.epochs"], made["teacher.patience"], made["teacher.learning_rate"]) == (12, 12, 0.001)
-    assert (made["prune.sparsity"], made["prune.method"]) == (0.5, "magnitude")
-    assert "prune.method" not in decided(replace(PHOTOS, published=""), "prune.target=0.5")
+    assert made["prune.method"] == "filters"
+    assert not {"prune.sparsity", "prune.learning_rate", "prune.optimizer"} & made.keys()
+    zeros = decided(replace(PHOTOS, published=""), "prune.method=magnitude")
+    assert (zeros["prune.sparsity"], zeros["prune.learning_rate"]) == (0.5, 1e-4)
     absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
     assert absent["teacher.weights"].value == "none"
     assert "no answer" in absent["teacher.weights"].reason
@@ -319,6 +321,11 @@ def test_others_begin_with_random_weights(known: Facts, assignments: tuple[str, 
 def test_of_few_images_per_class_the_head_alone_learns() -> None:
     made = decided(facts(per_class=33), "teacher.weights=imagenet")  # 19.8 of them are left to train on
     assert (made["teacher.phases"], made["teacher.epochs"]) == ([{"epochs": 60, "learning_rate": 0.02}], 0)
+    assert (made["prune.method"], made["prune.sparsity"]) == ("magnitude", 0.5)
+    for setting in ("prune.target=0.5", "prune.method=filters"):
+        made = decided(facts(per_class=33), "teacher.weights=imagenet", setting)
+        assert made.get("prune.method", "filters") == "filters"
+        assert "prune.sparsity" not in made
     assert decided(facts(per_class=34), "teacher.weights=imagenet")["teacher.epochs"] == 12
 
 
