@@ -48,7 +48,10 @@ def image_size(facts: Facts, config: Any) -> Iterator[Decision]:
     sizes = sizes_to_choose_from(facts, config)
     size, reason = default_size(sizes), stored
     if facts.learned and len(sizes) > 1:
-        size, reason = facts.learned.size, f"{stored}; {facts.learned.size_reason}"
+        reason = f"{stored}; {facts.learned.size_reason}"
+        size = facts.learned.size if facts.learned.size in sizes else sizes[0]  # learned before weights were there
+    if sizes != _of_their_shape(facts):
+        reason += f"; weights of others need {PHOTO_SIDE} at least"
     yield Decision("image.size", _in_settings(size), reason)
 
 
@@ -59,26 +62,23 @@ def flips(facts: Facts, config: Any) -> Iterator[Decision]:
             yield Decision(f"{section}.augmentation.flip", facts.learned.flip, facts.learned.flip_reason)
 
 
-def begins_published(facts: Facts, config: Any) -> bool:
-    """Tell whether a teacher begins with published weights, if images are large enough."""
-    if config.teacher.weights == "none":
-        return (
-            facts.published == ""
-            and facts.n_train(config.data) < FEW
-            and "weights" not in config.teacher.model_fields_set
-        )
-    return not facts.whole
+def are_few(facts: Facts, config: Any) -> bool:
+    """Tell whether there are so few training images that weights of others are worth it."""
+    return facts.n_train(config.data) < FEW
 
 
 def sizes_to_choose_from(facts: Facts, config: Any) -> list[Size]:
     """Return sizes of the images' shape, small to large: none larger than images are stored, but one at least.
 
-    A teacher that begins with published weights sees images at `PHOTO_SIDE` or more, if they are stored so large: its
-    filters know larger things, of which a network that is trained anew, as the short ones are, can tell nothing.
+    A teacher that begins with a trunk of others sees images at `PHOTO_SIDE` or more, if they are stored so large: what
+    it was trained on was larger, and short trainings from random weights cannot tell what such a trunk needs.
     """
-    sizes = _of_their_shape(facts)
+    sizes, weights = _of_their_shape(facts), config.teacher.weights
     large = [size for size in sizes if min(height_and_width(size)) >= PHOTO_SIDE]
-    return (large or sizes[-1:]) if begins_published(facts, config) else sizes
+    if weights != "none" and not facts.whole:
+        return large or sizes[-1:]
+    will_begin = facts.published == "" and "weights" not in config.teacher.model_fields_set and are_few(facts, config)
+    return large if large and will_begin else sizes
 
 
 def _of_their_shape(facts: Facts) -> list[Size]:

@@ -77,10 +77,10 @@ def look(config: Any, memo: Path, status: Callable[[str], None]) -> Facts:
     facts, given = facts_of(samples, config), given_keys(config)
     if asks_for_published(facts, config, given):
         facts = dataclasses.replace(facts, published=why_not(config.teacher.architecture.module))
-    sizes = sizes_to_try(facts, config, given)
+    divided = with_decisions(config, decide(facts, config, (splits,)))
+    sizes = sizes_to_try(facts, divided, given)
     if not sizes:
         return facts
-    divided = with_decisions(config, decide(facts, config, (splits,)))
     try:
         sample = sample_of(samples, divided, facts.channels, sizes, memo)
     except BadInputError:  # the data stage tells what is wrong, and first of all which images cannot be read

@@ -21,6 +21,7 @@ MOST_EPOCHS = {"teacher": 200, "prune": 40, "prune_student": 40}
 WIDTH, HALF = "teacher.architecture.options.width", 0.5  # of VGG16, as a fraction of its filters
 RATE = 0.03  # of the teacher, at 32 images per step
 PATIENCE, PATIENCE_STEPS = 2, 600  # without gain before the rate falls: epochs, and steps
+FALLING = ("exponential", "polynomial", "cosine", "one_cycle")  # schedules that end at a low rate, at a set epoch
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
 
 
@@ -119,7 +120,10 @@ def lengths(facts: Facts, config: Any) -> Iterator[Decision]:
 
 
 def patience(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Wait for as many steps without gain, however many epochs these are, before the rate falls."""
+    """Wait for as many steps without gain, however many epochs these are, before the rate falls.
+
+    A schedule that falls to its end whatever is learned has to come to it: what it gains shows when the rate is low.
+    """
     n = facts.n_train(config.data)
     for section in trainings(config):
         settings = getattr(config, section)
@@ -127,6 +131,9 @@ def patience(facts: Facts, config: Any) -> Iterator[Decision]:
             steps = _steps(n * settings.views if section == "distill" else n, settings)
             epochs = max(PATIENCE, min(settings.epochs, math.ceil(PATIENCE_STEPS / steps)))
             yield Decision(f"{section}.patience", epochs, "epochs without gain before the rate falls")
+        elif settings.schedule.shape in FALLING:
+            epochs = max(settings.epochs, *(phase.epochs for phase in getattr(settings, "phases", ())), 1)
+            yield Decision(f"{section}.patience", epochs, "the gain shows once the rate has fallen")
 
 
 def _cost_of_a_step(section: str, settings: Any) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 from compress.context import Decision
 from compress.data.preparation import height_and_width
 from compress.recipe.facts import Facts
-from compress.recipe.image_rules import FEW, PHOTO_SIDE, typical_size
+from compress.recipe.image_rules import PHOTO_SIDE, are_few, typical_size
 from compress.recipe.trials import in_words
-from compress.stages.prune import FILTERS
+from compress.stages.prune import FILTERS, ZEROS
 
 HEAD_STEPS, HEAD_EPOCHS = 600, (15, 60)  # in which a head has learned what it can; epochs at least and at most
 MORE_STEPS, MORE_EPOCHS = 600, (4, 12)  # of the last block, and of all layers
@@ -29,13 +29,16 @@ PRUNING: dict[str, Any] = {
 
 def weights(facts: Facts, config: Any) -> Iterator[Decision]:
     """Begin with published weights where photographs are few: Yosinski et al., 2014; Kornblith et al., 2019."""
-    n, shape = facts.n_train(config.data), f"{in_words(config.image.size)} pixels"
-    if facts.published is None or min(height_and_width(config.image.size)) < PHOTO_SIDE or n >= FEW:
+    if config.teacher.weights != "none" or facts.published is None or not are_few(facts, config):
         return
+    n, shape = facts.n_train(config.data), f"{in_words(config.image.size)} pixels"
     if facts.published:
         yield Decision("teacher.weights", "none", f"published weights cannot be had: {facts.published}")
-    else:
+    elif min(height_and_width(config.image.size)) >= PHOTO_SIDE:
         yield Decision("teacher.weights", "imagenet", f"about {n:,} training images, in colour, {shape}")
+    else:
+        why = f"{shape} are too few for published weights, which know images of {PHOTO_SIDE} and more a side"
+        yield Decision("teacher.weights", "none", why)
 
 
 def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
@@ -64,22 +67,24 @@ def transfer(facts: Facts, config: Any) -> Iterator[Decision]:
     else:
         yield Decision("teacher.phases", [head, block], "a new head learns first, on features that stay")
         yield Decision("teacher.epochs", more, "then all layers, in small steps")
-        yield Decision("teacher.patience", more, "the gain shows once the rate has fallen")
     yield Decision("teacher.learning_rate", RATES[2], "small steps for layers that are trained already")
     yield Decision("teacher.schedule.shape", "one_cycle", "so few epochs need no search for their number")
     yield from _pruning(facts, config)
 
 
 def _pruning(facts: Facts, config: Any) -> Iterator[Decision]:
-    """Set half of the weights to zero where images are too few to make up for filters, and such zeros in small steps.
+    """Set weights to zero in small steps; in place of filters, where so few images are there that none was tried.
 
     What loses its filters learns at the usual rates, without batch normalization too: that was measured.
     """
-    is_asked_for = config.prune.method == "magnitude"
-    if facts.has_few(config.data) and not config.prune.model_fields_set & {"method", *FILTERS}:
-        is_asked_for = True
-        yield Decision("prune.method", "magnitude", "so few images cannot make up for filters")
-    for key, value in PRUNING.items() if is_asked_for else ():
+    given = config.prune.model_fields_set
+    zeros_alone = config.prune.method == "magnitude" or bool(given & ZEROS and not given & {"method", *FILTERS})
+    if not zeros_alone and facts.has_few(config.data) and not given & {"method", *FILTERS}:
+        zeros_alone = True
+        yield Decision("prune.method", "magnitude", "removing filters has not been tried with so few images")
+    elif zeros_alone and "method" not in given:
+        yield Decision("prune.method", "magnitude", "zeros are asked for, and of a network without batch normalization")
+    for key, value in PRUNING.items() if zeros_alone else ():
         yield Decision(f"prune.{key}", value, "without batch normalization a network bears less")
 
 

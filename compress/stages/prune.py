@@ -169,7 +169,8 @@ def _clustered(model: Any, config: Config, tuning: Tuning, context: Context) -> 
 
     tuning.following  # noqa: B018  # computes logits of the model that came in, before its layers are clustered
     schedule = Schedule(shape="one_cycle", warmup=0.0)
-    falling = {"epochs": config.cluster_epochs, "learning_rate": config.learning_rate / 10, "schedule": schedule}
+    falling = {"epochs": config.cluster_epochs, "patience": config.cluster_epochs, "schedule": schedule}
+    falling |= {"learning_rate": config.learning_rate / 10}
     clustered = with_clusters(model, config.clusters, context.seed, keeping_zeros=config.method != "filters")
     exact = tuning.engine.model_copy(update={"precision": "float32"})  # which the library computes in
     tuning.train(clustered, config.model_copy(update=falling), name="clusters", part=(0.9, 1.0), engine=exact)

@@ -226,7 +226,7 @@ def test_few_images_train_half_of_vgg16_where_all_of_it_is_not_asked_for() -> No
 def test_a_schedule_that_takes_all_epochs_gets_no_more_than_it_needs() -> None:
     made = decided(facts(), "teacher.schedule.shape=cosine")
     assert made["teacher.epochs"] == 6
-    assert "teacher.patience" not in made
+    assert made["teacher.patience"] == 6
     assert made["distill.patience"] == 5
 
 
@@ -292,11 +292,15 @@ def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> N
     head, block = made["teacher.phases"]
     assert head == {"epochs": 18, "learning_rate": 0.02}  # 600 steps of 34 per epoch
     assert block == {"blocks": 1, "epochs": 12, "learning_rate": 0.003}
-    assert (made["teacher.epochs"], made["teacher.patience"], made["teacher.learning_rate"]) == (12, 12, 0.001)
+    assert (made["teacher.epochs"], made["teacher.patience"], made["teacher.learning_rate"]) == (12, 18, 0.001)
     assert made["prune.method"] == "filters"
     assert not {"prune.sparsity", "prune.learning_rate", "prune.optimizer"} & made.keys()
-    zeros = decided(replace(PHOTOS, published=""), "prune.method=magnitude")
-    assert (zeros["prune.sparsity"], zeros["prune.learning_rate"]) == (0.5, 1e-4)
+    for asked in ("prune.method=magnitude", "prune.updates=3"):
+        zeros = decided(replace(PHOTOS, published=""), asked)
+        assert zeros.get("prune.method", "magnitude") == "magnitude"
+        assert (zeros["prune.sparsity"], zeros["prune.learning_rate"]) == (0.5, 1e-4)
+    both = decided(replace(PHOTOS, published=""), "prune.sparsity=0.5", "prune.target=0.5")
+    assert not {"prune.method", "prune.learning_rate"} & both.keys()
     absent = {made.key: made for made in decide(replace(PHOTOS, published="no answer"), load())}
     assert absent["teacher.weights"].value == "none"
     assert "no answer" in absent["teacher.weights"].reason
@@ -314,8 +318,34 @@ def test_few_photographs_begin_with_published_weights_if_these_can_be_had() -> N
 )
 def test_others_begin_with_random_weights(known: Facts, assignments: tuple[str, ...]) -> None:
     made = decided(known, *assignments)
-    assert "teacher.weights" not in made
+    assert made.get("teacher.weights", "none") == "none"
     assert "teacher.phases" not in made
+
+
+def test_images_that_are_too_small_for_published_weights_are_named_as_the_reason() -> None:
+    for known in (replace(PHOTOS, published=""), replace(PHOTOS, published="", sizes=((100, 64),))):
+        assignments = ("image.size=48",) if known.sizes == PHOTOS.sizes else ()
+        [made] = [made for made in decide(known, load(assignments=assignments)) if made.key == "teacher.weights"]
+        assert made.value == "none"
+        assert "too few for published weights" in made.reason
+
+
+def test_a_size_that_was_learned_before_weights_were_there_is_not_taken() -> None:
+    learned = Learned(48, "48 is enough", "none", "")
+    with_weights = decided(replace(PHOTOS, published="", learned=learned))
+    assert (with_weights["image.size"], with_weights["teacher.weights"]) == (64, "imagenet")
+    assert decided(replace(PHOTOS, published="no answer", learned=learned))["image.size"] == 48
+
+
+@pytest.mark.parametrize("shape", ["one_cycle", "cosine"])
+def test_a_schedule_that_falls_to_its_end_is_not_broken_off(shape: str) -> None:
+    made = decided(facts(), f"teacher.schedule.shape={shape}", "teacher.epochs=40")
+    assert made["teacher.patience"] == 40
+    phases = "teacher.phases=[{epochs=5}, {blocks=1, epochs=30}]"
+    assert decided(facts(), "teacher.weights=imagenet", phases)["teacher.patience"] == 30
+    assert "teacher.patience" not in decided(facts(), "teacher.schedule.shape=constant")
+    waits = decided(facts(), "teacher.weights=imagenet", "teacher.schedule.shape=wsd", "teacher.epochs=400")
+    assert waits["teacher.patience"] == 18
 
 
 def test_of_few_images_per_class_the_head_alone_learns() -> None:
