@@ -15,15 +15,15 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from compress import networks
-from compress.artifacts import Network
+from compress import networks, plugins
+from compress.artifacts import Network, OnnxModel
 from compress.onnx_tools.convert import to_onnx
-from compress.quantization.calibration import Method
-from compress.quantization.static import quantize
+from compress.quantization.static import observing, quantize
+from compress.stages.quantize import Calibrator
 from compress.tensorflow import start_afresh
 from compress.usage import measured
 
@@ -55,9 +55,16 @@ def measure(name: str, shape: tuple[int, int, int], options: dict[str, Any], ima
     size = weights.stat().st_size
     start_afresh(0)
     converted = row(name, "to_onnx", size, folder, partial(to_onnx, network, folder / "fp32.onnx"))
-    for method in get_args(Method):
-        int8 = partial(quantize, converted, noise, folder / "int8.onnx", calibration=method, activations="uint8")
-        row(name, f"quantize, {method}", size, folder, int8)
+    for method in plugins.names(Calibrator.package):
+        calibrator = Calibrator(name=method)
+        row(name, f"quantize, {method}", size, folder, partial(int8_of, converted, noise, calibrator, folder))
+
+
+def int8_of(model: OnnxModel, images: np.ndarray, calibrator: Calibrator, folder: Path) -> OnnxModel:
+    """Write the int8 version of a float model, with ranges as a calibrator finds them."""
+    with observing(model, images) as observed:
+        ranges = calibrator.function(observed)
+    return quantize(model, ranges, folder / "int8.onnx", activations="uint8")
 
 
 def row(name: str, step: str, size: int, folder: Path, run: Callable[[], Any]) -> Any:

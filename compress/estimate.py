@@ -173,9 +173,11 @@ def of_prune_student(config: prune_student.Config, facts: Facts, network: Networ
 
 
 def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
-    """Return the cost of converting a network and running it on the images that it is calibrated on."""
+    """Return the cost of converting a network, running it on the images that it is calibrated on, and comparing."""
     [source] = inputs["network"]
     seconds = _conversion(source.networks[0]) + min(config.images, facts.n_train) * source.inference
+    if (several := len(config.calibration)) > 1:
+        seconds += min(quantize.JUDGED, facts.n_validation) * (1 + several * INT8) * source.inference
     return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 

@@ -30,48 +30,33 @@ from compress.onnx_tools.precisions import INT8
 from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import QUIET
 from compress.onnx_tools.signature import INPUT, LOGITS
-from compress.quantization.calibration import Method, Range, ranges
+from compress.quantization.observation import Observed, Range
 
 PRODUCTS = ["Gemm", "MatMul"]
 QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "MaxPool", "Relu"]
 ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 
 
-def quantize(
-    model: OnnxModel,
-    images: np.ndarray,
-    file: Path,
-    *,
-    calibration: Method,
-    activations: Literal["uint8", "int8"],
-) -> OnnxModel:
-    """Write the int8 version of a float model, with activations calibrated on images `(n, h, w, c) uint8`.
+@contextmanager
+def observing(model: OnnxModel, images: np.ndarray) -> Iterator[Observed]:
+    """Give what a float model's activations are on images `(n, h, w, c) uint8`, one image after the other.
 
-    Returns the quantized model.
+    These are the inputs and outputs of all operators to quantize.
     """
+    with tempfile.TemporaryDirectory(dir=model.file.parent) as temporary:
+        file = Path(temporary) / "observed.onnx"  # given as bytes, the model would be kept as long as the session
+        names = _write_observable(model, file)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(file, options, providers=[CPU])
+        yield Observed(partial(_activations, session, images, names))
+
+
+def _write_observable(model: OnnxModel, file: Path) -> list[str]:
+    """Write a model that gives its activations too, and return their names."""
     with _without_advice():
         network = load_model_with_shape_infer(model.file)
-        found = _ranges(network, images, calibration, file.parent)
-        quantizer = QDQQuantizer(
-            network,
-            per_channel=True,
-            reduce_range=False,
-            weight_qType=QuantType.QInt8,
-            activation_qType=ACTIVATIONS[activations],
-            tensors_range=_as_tensors_data(found),
-            nodes_to_quantize=[],
-            nodes_to_exclude=[],
-            op_types_to_quantize=QUANTIZED_OPERATORS,
-            extra_options={},
-        )
-        quantizer.quantize_model()
-    _leave_logits_in_float(network.graph)
-    write(network, file)
-    return dataclasses.replace(model, precision=INT8.name, file=file)
-
-
-def _ranges(network: onnx.ModelProto, images: np.ndarray, method: Method, folder: Path) -> dict[str, Range]:
-    """Return the ranges of all activations that are inputs or outputs of operators to quantize."""
     values = {value.name: value for value in (*network.graph.value_info, *network.graph.input, *network.graph.output)}
     touched = {
         name
@@ -81,17 +66,36 @@ def _ranges(network: onnx.ModelProto, images: np.ndarray, method: Method, folder
     }
     names = sorted(name for name in touched & set(values) if _is_float(values[name]))
     outputs = {output.name for output in network.graph.output}
-    added = [values[name] for name in names if name not in outputs]
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        network.graph.output.extend(added)
-        observed = Path(temporary) / "observed.onnx"  # given as bytes, the model would be kept as long as the session
-        onnx.save(network, observed)
-        del network.graph.output[len(outputs) :]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = QUIET
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(observed, options, providers=[CPU])
-        return ranges(partial(_activations, session, images, names), method)
+    network.graph.output.extend(values[name] for name in names if name not in outputs)
+    onnx.save(network, file)
+    return names
+
+
+def quantize(
+    model: OnnxModel, ranges: Mapping[str, Range], file: Path, *, activations: Literal["uint8", "int8"]
+) -> OnnxModel:
+    """Write the int8 version of a float model, whose activations, by name, have these ranges.
+
+    Returns the quantized model.
+    """
+    with _without_advice():
+        network = load_model_with_shape_infer(model.file)
+        quantizer = QDQQuantizer(
+            network,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=ACTIVATIONS[activations],
+            tensors_range=_as_tensors_data(ranges),
+            nodes_to_quantize=[],
+            nodes_to_exclude=[],
+            op_types_to_quantize=QUANTIZED_OPERATORS,
+            extra_options={},
+        )
+        quantizer.quantize_model()
+    _leave_logits_in_float(network.graph)
+    write(network, file)
+    return dataclasses.replace(model, precision=INT8.name, file=file)
 
 
 def _is_float(value: onnx.ValueInfoProto) -> bool:

@@ -7,17 +7,17 @@ import onnx
 import onnxruntime
 import pytest
 
-from compress import networks
+from compress import networks, plugins
 from compress.artifacts import Network, OnnxModel
 from compress.errors import BadInputError
 from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.canonical import canonicalize, write
 from compress.onnx_tools.convert import to_onnx
-from compress.quantization.static import quantize
 from compress.tensorflow import keras, start_afresh
 from compress.training.evaluation import forward_of, logits_of
 from students import plain
+from tests.quantization.int8 import int8_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 1), np.uint8)  # more than one batch
 
@@ -91,7 +91,7 @@ def test_canonical_form_does_not_depend_on_the_order_of_nodes_and_names(exported
 
 
 def test_int8_weights_have_a_scale_a_channel_and_activations_one(exported: OnnxModel, tmp_path: Path) -> None:
-    int8 = quantize(exported, IMAGES, tmp_path / "int8.onnx", calibration="minmax", activations="uint8")
+    int8 = int8_of(exported, IMAGES, tmp_path / "int8.onnx")
     graph = onnx.load(int8.file).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     makers = {node.output[0]: node for node in graph.node}
@@ -108,17 +108,17 @@ def test_int8_weights_have_a_scale_a_channel_and_activations_one(exported: OnnxM
     assert (int8.id, int8.precision) == ("student-int8", "int8")
 
 
-@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+@pytest.mark.parametrize("calibration", plugins.names("compress.quantization.calibrators"))
 @pytest.mark.parametrize("activations", ["uint8", "int8"])
 def test_int8_logits_stay_near_the_float_ones(
     exported: OnnxModel, tmp_path: Path, calibration: str, activations: str
 ) -> None:
-    int8 = quantize(
+    int8 = int8_of(
         exported,
         IMAGES,
         tmp_path / "int8.onnx",
-        calibration=calibration,  # type: ignore[arg-type]
-        activations=activations,  # type: ignore[arg-type]
+        calibration,
+        activations,
     )
     expected = scoring.run(sessions.open_session(exported.file), IMAGES)
     # node by node, as the file says: fused kernels saturate on a processor without VNNI, which is not the file's doing
@@ -131,9 +131,7 @@ def test_int8_logits_stay_near_the_float_ones(
 
 
 def test_quantizing_twice_gives_the_same_bytes(exported: OnnxModel, tmp_path: Path) -> None:
-    one, two = (
-        quantize(exported, IMAGES, tmp_path / name, calibration="minmax", activations="uint8") for name in ("a", "b")
-    )
+    one, two = (int8_of(exported, IMAGES, tmp_path / name) for name in ("a", "b"))
 
     assert one.file.read_bytes() == two.file.read_bytes()
 

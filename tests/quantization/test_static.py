@@ -12,9 +12,10 @@ from onnx import numpy_helper
 from onnx.helper import make_node
 
 from benchmarks.small_models import write_model
+from compress import plugins
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.sessions import open_session
-from compress.quantization.static import quantize
+from tests.quantization.int8 import int8_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
 IMAGES[0, 0, :2, 0] = 0, 255  # the whole range is seen
@@ -36,12 +37,11 @@ def model(tmp_path: Path) -> OnnxModel:
 
 def constants_of(model: OnnxModel, activations: str = "uint8") -> tuple[dict[str, np.ndarray], onnx.GraphProto]:
     """Return the int8 version's constants by name, and its graph."""
-    int8 = quantize(
+    int8 = int8_of(
         model,
         IMAGES,
         model.file.with_name("int8.onnx"),
-        calibration="minmax",
-        activations=activations,  # type: ignore[arg-type]
+        activations=activations,
     )
     graph = onnx.load(int8.file).graph
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}, graph
@@ -89,7 +89,7 @@ def test_pixels_from_0_to_255_have_a_scale_of_1(activations: str, zero_point: in
 
 def test_the_converters_advice_is_silenced_only_while_it_works(model: OnnxModel) -> None:
     def reads(images: np.ndarray) -> None:
-        quantize(model, images, model.file.with_name("int8.onnx"), calibration="minmax", activations="uint8")
+        int8_of(model, images, model.file.with_name("int8.onnx"))
 
     reads(IMAGES)
     assert logging.root.isEnabledFor(logging.WARNING)
@@ -152,16 +152,15 @@ def test_the_sums_that_logits_are_made_of_are_not_rounded(kind: str, tmp_path: P
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-3 * np.abs(expected).max() * (kind == "hidden"))
 
 
-@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+@pytest.mark.parametrize("calibration", plugins.names("compress.quantization.calibrators"))
 def test_an_activation_that_is_always_0_or_constant_gives_finite_scales_and_logits(
     calibration: str, model: OnnxModel
 ) -> None:
-    int8 = quantize(
+    int8 = int8_of(
         model,
         np.zeros_like(IMAGES),
         model.file.with_name("int8.onnx"),
-        calibration=calibration,  # type: ignore[arg-type]
-        activations="uint8",
+        calibration,
     )
     graph = onnx.load(int8.file).graph
 

@@ -25,11 +25,11 @@ from compress.metrics.cost import cost_of_onnx
 from compress.onnx_tools import scoring, sessions
 from compress.onnx_tools.convert import to_onnx
 from compress.pruning import masks, sensitivity, steps, tuning, widths
-from compress.quantization.static import quantize
 from compress.stages import prune, prune_student
 from compress.training.evaluation import forward_of, logits_of
 from compress.training.settings import Engine, Schedule
 from compress.training.trainer import DivergedError
+from tests.quantization.int8 import int8_of
 
 Pruned = Callable[..., Network]
 
@@ -149,7 +149,7 @@ def test_two_of_each_four_weights_are_zero_in_the_exported_file_and_in_int8(
 
     fp32 = to_onnx(sparse, tmp_path / "fp32.onnx")
     images = images_of(data, "train")[:]
-    int8 = quantize(fp32, images, tmp_path / "int8.onnx", calibration="minmax", activations="uint8")
+    int8 = int8_of(fp32, images, tmp_path / "int8.onnx")
     for model in (fp32, int8):
         checked = 0
         for array in map(numpy_helper.to_array, onnx.load(model.file).graph.initializer):
@@ -165,7 +165,7 @@ def test_no_later_stage_loses_a_zero(network: Network, data: Dataset, pruned: Pr
 
     fp32 = to_onnx(sparse, tmp_path / "fp32.onnx")
     images = images_of(data, "train")[:]
-    int8 = quantize(fp32, images, tmp_path / "int8.onnx", calibration="minmax", activations="uint8")
+    int8 = int8_of(fp32, images, tmp_path / "int8.onnx")
     zeros = sum(int((kernel == 0).sum()) for kernel in kernels(sparse).values())
     assert zeros > 0
     assert sum(layer.zeros for layer in cost_of_onnx(fp32.file).layers) == zeros
