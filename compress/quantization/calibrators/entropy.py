@@ -1,6 +1,7 @@
 """The range that keeps most of what the distribution of values tells.
 
-Migacz, "8-bit Inference with TensorRT" (2017): the least Kullback-Leibler divergence between values and levels.
+Migacz, "8-bit Inference with TensorRT" (2017): the least Kullback-Leibler divergence between values and levels. The
+zeros that ReLU makes are not counted: most values are, and against them no clipping of others would show.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ LEAST = 1e-9  # in place of a probability of 0, whose logarithm is not finite
 
 def ranges(observed: Observed) -> dict[str, Range]:
     """Return for each activation the part of its span with the least divergence."""
-    return {name: narrowest(histogram, _divergence) for name, histogram in observed.histograms.items()}
+    return {name: narrowest(_without_zeros(histogram), _divergence) for name, histogram in observed.histograms.items()}
+
+
+def _without_zeros(histogram: Histogram) -> Histogram:
+    """Return the histogram with as many values in the first part as in the second, if the span begins at 0."""
+    if histogram.span[0] != 0.0:
+        return histogram
+    counts = histogram.counts.copy()
+    counts[0] = counts[1]
+    return Histogram(counts, histogram.span)
 
 
 def _divergence(histogram: Histogram, part: Range) -> float:
