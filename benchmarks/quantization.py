@@ -5,7 +5,7 @@
 RUN is a folder in which `python -m compress all` has been run once. For each network that was quantized there, and each
 calibrator: accuracy on the test images, how many points it is below the float model's, the share of answers that
 change, the mean divergence from the float model's probabilities in nats, on test and on the validation images by which
-one of several is taken, and the seconds that the ranges took. On 2 cores, a minute per network of VGG16's size at 32x32.
+one of several is taken, and the seconds that the ranges took. On 2 cores, a minute per VGG16 at 32x32.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
         for stage in STAGES:
             models = made(run, stage, Models)
             for cells in rows(models.of("fp32"), data):
-                print_row(run.name, models.network, *cells)
+                print_row("/".join(run.resolve().parts[-2:]), models.network, *cells)
 
 
 def rows(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:

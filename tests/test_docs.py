@@ -24,6 +24,7 @@ import compress.data.sources
 import compress.distillation.losses
 import compress.packaging.formats
 import compress.pruning.importance
+import compress.quantization.calibrators
 import compress.stages
 import students
 from compress import cli, config, pipeline, plugins, weight_files
@@ -40,6 +41,7 @@ from compress.training.cluster import cluster_of
 from tests import test_contracts
 from tests.conftest import REPOSITORY, TINY, run_main
 from tests.pruning import test_importance
+from tests.quantization import test_calibrators
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -248,6 +250,7 @@ PACKAGES = (  # that the examples in docs/extending.md belong to
     compress.distillation.losses,
     compress.data.sources,
     compress.pruning.importance,
+    compress.quantization.calibrators,
     compress.packaging.formats,
     compress.stages,
 )
@@ -301,6 +304,13 @@ def test_the_student_of_the_examples_keeps_the_contract(examples: dict[str, str]
 
 def test_the_criterion_of_the_examples_keeps_the_contract(examples: dict[str, str]) -> None:
     test_importance.test_a_criterion_tells_the_same_twice_and_what_is_worth_nothing("largest", batch_norm=True)
+
+
+def test_the_calibrator_of_the_examples_keeps_the_contract(examples: dict[str, str]) -> None:
+    test_calibrators.test_ranges_do_not_depend_on_how_images_are_batched_nor_but_for_the_moving_average_on_their_order(
+        "deviations"
+    )
+    test_calibrators.test_an_activation_that_never_changes_is_the_end_of_its_range("deviations", 5)
 
 
 def test_the_loss_of_the_examples_keeps_the_contract_and_has_values_worked_by_hand(examples: dict[str, str]) -> None:
