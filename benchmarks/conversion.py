@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.int8 import int8_of
 from compress import networks, plugins
-from compress.artifacts import Network, OnnxModel
+from compress.artifacts import Network
 from compress.onnx_tools.convert import to_onnx
-from compress.quantization.static import observing, quantize
 from compress.stages.quantize import Calibrator
 from compress.tensorflow import start_afresh
 from compress.usage import measured
@@ -56,15 +56,7 @@ def measure(name: str, shape: tuple[int, int, int], options: dict[str, Any], ima
     start_afresh(0)
     converted = row(name, "to_onnx", size, folder, partial(to_onnx, network, folder / "fp32.onnx"))
     for method in plugins.names(Calibrator.package):
-        calibrator = Calibrator(name=method)
-        row(name, f"quantize, {method}", size, folder, partial(int8_of, converted, noise, calibrator, folder))
-
-
-def int8_of(model: OnnxModel, images: np.ndarray, calibrator: Calibrator, folder: Path) -> OnnxModel:
-    """Write the int8 version of a float model, with ranges as a calibrator finds them."""
-    with observing(model, images) as observed:
-        ranges = calibrator.function(observed)
-    return quantize(model, ranges, folder / "int8.onnx", activations="uint8")
+        row(name, f"quantize, {method}", size, folder, partial(int8_of, converted, noise, folder / "int8.onnx", method))
 
 
 def row(name: str, step: str, size: int, folder: Path, run: Callable[[], Any]) -> Any:

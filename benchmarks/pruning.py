@@ -1,6 +1,6 @@
 """What pruning costs in accuracy and gains in time, on a data set with a teacher that is trained already.
 
-    python -m benchmarks.pruning FOLDER [ROW...] --data SPEC --weights FILE [--set KEY=VALUE...]
+    python -m benchmarks.pruning FOLDER [ROW...] --data SPEC --weights FILE [--set KEY=VALUE]...
 
 FOLDER is where the runs are kept: one that is finished is not run again. FILE is the weights.npz of an earlier run's
 teacher, the settings are those that the data need. First a table of the criteria: accuracy on validation without
@@ -86,8 +86,8 @@ def main() -> None:
     for name in CRITERIA:
         try:
             print_row(name, *untuned(name, teacher, data))
-        except BadInputError:  # bn_scale, of a network without batch normalization
-            print_row(name, *["" for _ in SHARES for _ in range(2)])
+        except BadInputError as error:  # bn_scale does not apply to a network without batch normalization
+            print_row(name, str(error))
     print()
     sides = (teacher.image_shape[0], LARGE)
     print_row(

@@ -27,6 +27,8 @@ ACTIVATION_COPIES = 3  # values, their gradients, and a convolution's rearranged
 INT8 = 0.35  # of the time that a model takes in float
 PREPARATION = 8.0  # seconds for a network to be built and its first step to be traced
 CONVERSION = 2.0, 0.8e-6  # seconds for a network to become ONNX, and more for each weight
+QUANTIZATION = 0.4  # of a conversion's time, for a network's integers to be written
+PASSES = 2  # over the images that a network is calibrated on, at most
 WARM_UP = 1.0  # seconds to open a model and call it until it is warm
 WRITING = 5.0  # seconds to draw and write what is in a bundle beside the models
 
@@ -173,11 +175,16 @@ def of_prune_student(config: prune_student.Config, facts: Facts, network: Networ
 
 
 def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
-    """Return the cost of converting a network, running it on the images that it is calibrated on, and comparing."""
+    """Return the cost of converting a network, of passes over the images that it is calibrated on, and of int8 models.
+
+    Several of these are run on validation images too, node by node, where integers save no time.
+    """
     [source] = inputs["network"]
-    seconds = _conversion(source.networks[0]) + min(config.images, facts.n_train) * source.inference
-    if (several := len(config.calibration)) > 1:
-        seconds += min(quantize.JUDGED, facts.n_validation) * (1 + several * INT8) * source.inference
+    several = len(config.calibration)
+    seconds = (1 + QUANTIZATION * several) * _conversion(source.networks[0])
+    seconds += PASSES * min(config.images, facts.n_train) * source.inference
+    if several > 1:
+        seconds += min(quantize.JUDGED, facts.n_validation) * (1 + several) * source.inference
     return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 

@@ -1,4 +1,4 @@
-"""Plug-ins that a config chooses by name: teachers, students, data sources and losses, one module each.
+"""Plug-ins that a config chooses by name, such as teachers, students, losses and calibrators, one module each.
 
 A plug-in is found by its file name in the package of its kind, so that adding one means adding one file.
 """

@@ -307,9 +307,7 @@ def test_the_criterion_of_the_examples_keeps_the_contract(examples: dict[str, st
 
 
 def test_the_calibrator_of_the_examples_keeps_the_contract(examples: dict[str, str]) -> None:
-    test_calibrators.test_ranges_do_not_depend_on_how_images_are_batched_nor_but_for_the_moving_average_on_their_order(
-        "deviations"
-    )
+    test_calibrators.test_ranges_do_not_depend_on_how_images_are_batched("deviations")
     test_calibrators.test_an_activation_that_never_changes_is_the_end_of_its_range("deviations", 5)
 
 

@@ -29,6 +29,7 @@ def session_of(
     threads: int = 0,
     provider: str = CPU,
     spinning: bool = True,
+    as_written: bool = False,
     provider_options: Mapping[str, str] | None = None,
     profile: Path | None = None,
 ) -> Any:
@@ -36,8 +37,10 @@ def session_of(
 
     `model` is the bytes of its file or, for external data, its path. `threads` 0 means one per core. On a provider
     other than the CPU, onnxruntime raises an error if any node would fall back to the CPU. Without `spinning`, idle
-    threads sleep, so that several sessions in one process do not disturb each other. With `profile`, the beginning of a
-    path, the session logs each node's runs to a file, whose name `end_profiling` returns.
+    threads sleep, so that several sessions in one process do not disturb each other. `as_written` runs node by node
+    what the file says: integers are then multiplied in float, which gives the same on every processor, and takes
+    longer. With `profile`, the beginning of a path, the session logs each node's runs to a file, whose name
+    `end_profiling` returns.
     """
     onnxruntime.set_default_logger_severity(QUIET)  # the providers' libraries use the default logger
     load_libraries(provider)
@@ -45,6 +48,8 @@ def session_of(
     options.intra_op_num_threads = threads
     options.log_severity_level = QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if profile:

@@ -1,12 +1,13 @@
 """What images make of a network's activations, of which calibrators find the ranges that integers have to represent.
 
 Activations are looked at and forgotten: a first pass over the images finds the least and the greatest value of each
-tensor, and a second, if a calibrator asks for it, counts the values in bins that span exactly these. So memory does not
-depend on the number of images, nor do results on how they are batched.
+tensor on each image, and a second, if a calibrator asks for it, counts the values in bins that span exactly these. So
+memory grows by two numbers per image and tensor alone, and results do not depend on how images are batched.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,38 +48,36 @@ class Observed:
 
         Raises `CompressError` for values that are not finite.
         """
-        found: dict[str, list[np.ndarray]] = {}
+        found: dict[str, array[float]] = {}
         for batch in self._activations():
             for name, values in batch.items():
                 flat = values.reshape(len(values), -1)
                 both = np.stack([flat.min(axis=1), flat.max(axis=1)], axis=1).astype(np.float64)
                 if not np.isfinite(both).all():
                     raise CompressError(f"{name}: has values on the calibration images that are not finite")
-                found.setdefault(name, []).append(both)
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+                found.setdefault(name, array("d")).extend(both.ravel().tolist())
+        return {name: np.array(values).reshape(-1, 2) for name, values in found.items()}
 
     @cached_property
     def spans(self) -> dict[str, Range]:
-        """The least and the greatest value on all images."""
-        return {name: (float(low.min()), float(high.max())) for name, (low, high) in self._columns()}
+        """The least and the greatest value on all images; raises `CompressError` as `extremes` does."""
+        return {name: (float(both[:, 0].min()), float(both[:, 1].max())) for name, both in self.extremes.items()}
 
     @cached_property
     def histograms(self) -> dict[str, Histogram]:
-        """How values are distributed between the least and the greatest one."""
+        """How values are distributed between the least and the greatest one; raises as `extremes` does."""
         counts = {name: np.zeros(BINS, np.int64) for name in self.spans}
         for batch in self._activations():
             for name, values in batch.items():
-                counts[name] += np.histogram(values, BINS, range=self.spans[name])[0]
+                exact = values.astype(np.float64)  # in float32, a narrow span has fewer numbers than bins
+                counts[name] += np.histogram(exact, BINS, range=self.spans[name])[0]
         return {name: Histogram(counts[name], self.spans[name]) for name in counts}
-
-    def _columns(self) -> Iterable[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-        for name, both in self.extremes.items():
-            yield name, (both[:, 0], both[:, 1])
 
 
 def narrowest(histogram: Histogram, error: Callable[[Histogram, Range], float]) -> Range:
-    """Return the span, or the part of it around 0 whose error is least, of parts that differ by a hundredth.
+    """Return the span, or the part of it around 0 whose `error` is least, of parts that differ by a hundredth.
 
+    `error` tells how much is lost where integers represent no more than a part; of equal ones, the widest is returned.
     The range that integers represent always has 0 in it, so that both ends are moved towards 0.
     """
     low, high = min(0.0, histogram.span[0]), max(0.0, histogram.span[1])
@@ -86,3 +85,14 @@ def narrowest(histogram: Histogram, error: Callable[[Histogram, Range], float]) 
     if not high > low:
         return histogram.span
     return min(parts, key=lambda part: error(histogram, part))
+
+
+def checked(ranges: Mapping[str, Range], observed: Observed, calibrator: str) -> dict[str, Range]:
+    """Return the ranges that a calibrator gives; raises `CompressError` unless there is a valid one per activation."""
+    found = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
+    for name in observed.spans:
+        low, high = found.get(name, (np.nan, np.nan))
+        if not (np.isfinite([low, high]).all() and low <= high):
+            said = f"{low:g} to {high:g}" if name in found else "nothing"
+            raise CompressError(f"calibrator {calibrator}: gives {said} for {name}; should give finite ends, in order")
+    return found

@@ -10,7 +10,7 @@ LEVELS = 256
 
 
 def rounded(values: np.ndarray, span: Range) -> np.ndarray:
-    """Return the numbers that integers stand for which represent this range, 0 among them, in place of values."""
+    """Return values as 8-bit integers over this range, which is extended to 0, would represent them."""
     low, high = min(0.0, span[0]), max(0.0, span[1])
     scale = (high - low) / (LEVELS - 1) or 1.0
     zero_point = np.rint(-low / scale)

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
@@ -27,8 +26,7 @@ from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.canonical import write
 from compress.onnx_tools.precisions import INT8
-from compress.onnx_tools.providers import CPU
-from compress.onnx_tools.sessions import QUIET
+from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.observation import Observed, Range
 
@@ -38,18 +36,15 @@ ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 
 
 @contextmanager
-def observing(model: OnnxModel, images: np.ndarray) -> Iterator[Observed]:
+def observing(model: OnnxModel, images: np.ndarray, folder: Path) -> Iterator[Observed]:
     """Give what a float model's activations are on images `(n, h, w, c) uint8`, one image after the other.
 
-    These are the inputs and outputs of all operators to quantize.
+    These are the inputs and outputs of all operators to quantize. Meanwhile a copy of the model lies in a folder.
     """
-    with tempfile.TemporaryDirectory(dir=model.file.parent) as temporary:
-        file = Path(temporary) / "observed.onnx"  # given as bytes, the model would be kept as long as the session
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        file = Path(temporary) / "observed.onnx"
         names = _write_observable(model, file)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = QUIET
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(file, options, providers=[CPU])
+        session = session_of(str(file), as_written=True)  # given as bytes, the model would be kept as long as it
         yield Observed(partial(_activations, session, images, names))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from compress import plugins
-from compress.artifacts import Dataset, Models, Network, OnnxModel
+from compress.artifacts import Dataset, Models, Network, OnnxModel, Trial
 from compress.context import Context
-from compress.data.images import Images
 from compress.plugins import Choice
 
-JUDGED = 1000  # validation images, at most, on which calibrators are compared
+JUDGED = 500  # validation images, at most, on which calibrators are compared
 
 
 class Calibrator(Choice):
@@ -24,11 +24,22 @@ class Calibrator(Choice):
     package, entry = "compress.quantization.calibrators", "ranges"
     name: str = "minmax"
 
+    @property
+    def told(self) -> str:
+        """The name, with the options that are set."""
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name} ({options})" if options else self.name
+
 
 def _several(value: Any) -> Any:
     if value == "auto":
         return plugins.names(Calibrator.package)
-    return [value] if isinstance(value, str | dict) else value
+    several = [value] if isinstance(value, str | dict | Calibrator) else value
+    if not isinstance(several, list | tuple) or not several:
+        raise ValueError("should be auto, a calibrator, or a list of them")
+    if any(each in several[:i] for i, each in enumerate(several)):
+        raise ValueError("names a calibrator twice; should name each once")
+    return several
 
 
 class Config(BaseModel):
@@ -36,10 +47,10 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    calibration: Annotated[tuple[Calibrator, ...], BeforeValidator(_several), Field(min_length=1)] = Field(
+    calibration: Annotated[tuple[Calibrator, ...], BeforeValidator(_several)] = Field(
         (Calibrator(),),
-        description="Files in compress/quantization/calibrators/: how the range of activations is found that integers "
-        "represent; of several, and with auto of all, the one whose int8 model answers most like the float one on "
+        description="Files in compress/quantization/calibrators/, or auto for all: how the range of activations that "
+        "integers represent is found. Of several, the one is taken whose int8 model answers most like the float one on "
         "validation images.",
     )
     images: int = Field(256, ge=1, le=100_000, description="Training images to calibrate on, at most.")
@@ -50,42 +61,50 @@ class Config(BaseModel):
 
 def run(config: Config, network: Network, data: Dataset, out: Path, context: Context) -> Models:
     """Write the network as ONNX, float and int8."""
-    import dataclasses
-
-    from compress.data.images import images_of
     from compress.onnx_tools.convert import to_onnx
-    from compress.quantization.static import observing, quantize
 
     context.progress(0.0, "converting")
     fp32 = to_onnx(network, out / "fp32.onnx")
-    train = images_of(data, "train")[: config.images]  # the splits are shuffled, so any part is a random sample
     with tempfile.TemporaryDirectory(dir=out) as temporary:
-        made = []
-        with observing(fp32, train) as observed:
-            for i, calibrator in enumerate(config.calibration):
-                context.progress(0.4 + 0.4 * i / len(config.calibration), f"calibrating, {calibrator.name}")
-                file = Path(temporary) / f"{i}.onnx"
-                made.append(quantize(fp32, calibrator.function(observed), file, activations=config.activations))
-        context.progress(0.8, "comparing")
-        taken = made[_closest(fp32, made, config.calibration, images_of(data, "validation")[:JUDGED], context)]
-        file = taken.file.rename(out / "int8.onnx")
-    name = context.product or network.name
-    return Models(network.name, (fp32, dataclasses.replace(taken, name=name, stage=context.stage, file=file)))
+        made = _quantized(config, fp32, data, Path(temporary), context)
+        trials = _compared(config, fp32, made, data, context) if len(made) > 1 else ()
+        best = next((i for i, trial in enumerate(trials) if trial.taken), 0)
+        file = made[best].file.rename(out / "int8.onnx")
+    int8 = dataclasses.replace(made[best], name=context.product or network.name, stage=context.stage, file=file)
+    return Models(network.name, (fp32, int8), trials)
 
 
-def _closest(
-    fp32: OnnxModel, made: Sequence[OnnxModel], calibrators: Sequence[Calibrator], images: Images, context: Context
-) -> int:
-    """Return the number of the int8 model that answers most like the float one; of equal ones, the first."""
+def _quantized(config: Config, fp32: OnnxModel, data: Dataset, folder: Path, context: Context) -> list[OnnxModel]:
+    """Return the int8 model of each calibrator."""
+    from compress.data.images import images_of
+    from compress.quantization.observation import checked
+    from compress.quantization.static import observing, quantize
+
+    images = images_of(data, "train")[: config.images]  # the splits are shuffled, so any part is a random sample
+    made = []
+    with observing(fp32, images, folder) as observed:
+        for i, calibrator in enumerate(config.calibration):
+            context.progress(0.4 + 0.4 * i / len(config.calibration), f"calibrating, {calibrator.told}")
+            ranges = checked(calibrator.function(observed), observed, calibrator.name)
+            made.append(quantize(fp32, ranges, folder / f"{i}.onnx", activations=config.activations))
+    return made
+
+
+def _compared(
+    config: Config, fp32: OnnxModel, made: Sequence[OnnxModel], data: Dataset, context: Context
+) -> tuple[Trial, ...]:
+    """Return how much each int8 model diverges; the one that does least is taken, of equal ones the first."""
+    from compress.data.images import images_of
     from compress.quantization.choice import divergences
 
-    if len(made) == 1:
-        return 0
+    context.progress(0.8, "comparing calibrators")
+    images = images_of(data, "validation")[:JUDGED]
     found = divergences(fp32, made, images)
     best = found.index(min(found))
-    told = ", ".join(f"{each.name} {nats:.2g}" for each, nats in zip(calibrators, found, strict=True))
+    told = [calibrator.told for calibrator in config.calibration]
+    figures = ", ".join(f"{name} {nats:.2g}" for name, nats in zip(told, found, strict=True))
     context.note(
-        f"{context.stage}: calibration {calibrators[best].name}: of {told}, the least divergence in nats from the "
-        f"float model's probabilities on {len(images):,} validation images"
+        f"{context.stage}: calibration {told[best]}: of {figures}, the least divergence in nats from the float model's "
+        f"probabilities on {len(images):,} validation images"
     )
-    return best
+    return tuple(Trial(f"calibration {told[i]}", -nats, 0.0, i == best) for i, nats in enumerate(found))

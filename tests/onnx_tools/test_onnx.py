@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from benchmarks.int8 import int8_of
 from compress import networks, plugins
 from compress.artifacts import Network, OnnxModel
 from compress.errors import BadInputError
@@ -17,7 +18,6 @@ from compress.onnx_tools.convert import to_onnx
 from compress.tensorflow import keras, start_afresh
 from compress.training.evaluation import forward_of, logits_of
 from students import plain
-from tests.quantization.int8 import int8_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 1), np.uint8)  # more than one batch
 

@@ -11,11 +11,11 @@ import pytest
 from onnx import numpy_helper
 from onnx.helper import make_node
 
+from benchmarks.int8 import int8_of
 from benchmarks.small_models import write_model
 from compress import plugins
 from compress.artifacts import OnnxModel
 from compress.onnx_tools.sessions import open_session
-from tests.quantization.int8 import int8_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
 IMAGES[0, 0, :2, 0] = 0, 255  # the whole range is seen

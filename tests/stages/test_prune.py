@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 from pydantic import ValidationError
 
+from benchmarks.int8 import int8_of
 from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
@@ -29,7 +30,6 @@ from compress.stages import prune, prune_student
 from compress.training.evaluation import forward_of, logits_of
 from compress.training.settings import Engine, Schedule
 from compress.training.trainer import DivergedError
-from tests.quantization.int8 import int8_of
 
 Pruned = Callable[..., Network]
 

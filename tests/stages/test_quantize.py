@@ -12,6 +12,8 @@ from compress.config import load
 from compress.context import Context
 from compress.data.images import images_of
 from compress.errors import BadInputError
+from compress.onnx_tools import scoring
+from compress.onnx_tools.sessions import open_session
 from compress.quantization import choice, static
 from compress.stages import quantize
 
@@ -22,9 +24,9 @@ def test_it_calibrates_on_training_images_alone_and_on_no_more_than_are_set(
     seen: list[np.ndarray] = []
     real = static.observing
 
-    def recorded(model: OnnxModel, images: np.ndarray) -> Any:
+    def recorded(model: OnnxModel, images: np.ndarray, folder: Path) -> Any:
         seen.append(images)
-        return real(model, images)
+        return real(model, images, folder)
 
     monkeypatch.setattr(static, "observing", recorded)
 
@@ -50,15 +52,21 @@ def test_of_several_calibrators_the_one_whose_answers_differ_least_is_taken_and_
         for name, value in zip(names, (several, "minmax", several[0]), strict=True)
     }
 
-    files = {name: models.of("int8").file.read_bytes() for name, models in made.items()}
-    assert files["several"] == files["minmax"] != files["percentile"]
+    images = images_of(data, "validation")[:]
+    logits = {name: scoring.run(open_session(models.of("int8").file), images) for name, models in made.items()}
+    np.testing.assert_array_equal(logits["several"], logits["minmax"])
+    assert (logits["several"] != logits["percentile"]).any()
     assert sorted(path.name for path in folders["several"].iterdir()) == ["fp32.onnx", "int8.onnx"]
     [note] = notes
-    assert note.startswith("here: calibration minmax: of percentile ")
-    images = images_of(data, "validation")[:]
+    assert note.startswith("here: calibration minmax: of percentile (percent=1.0) ")
+    assert [(trial.what, trial.taken) for trial in made["several"].trials] == [
+        ("calibration percentile (percent=1.0)", False),
+        ("calibration minmax", True),
+    ]
+    assert made["minmax"].trials == ()
     found = choice.divergences(made["minmax"].of("fp32"), [made[name].of("int8") for name in names[1:]], images)
     assert 0 <= found[0] < found[1]
-    assert f"percentile {found[1]:.2g}, minmax {found[0]:.2g}" in note
+    assert f"percentile (percent=1.0) {found[1]:.2g}, minmax {found[0]:.2g}" in note
 
 
 def test_a_model_diverges_from_itself_by_nothing(
@@ -87,10 +95,11 @@ def test_one_calibrator_several_or_all_can_be_named(written: str, names: list[st
     ("written", "right"),
     [
         ("minmux", "did you mean minmax"),
-        ("[]", "at least 1"),
+        ("[]", "should be auto, a calibrator, or a list of them"),
+        ("7", "should be auto, a calibrator, or a list of them"),
+        ('["mse", "mse"]', "names a calibrator twice"),
         ('{name = "percentile", options = {percent = 0}}', "greater than 0"),
         ('{name = "moving_average", options = {momentum = 1.0}}', "less than 1"),
-        ("7", "calibration"),
     ],
 )
 def test_what_is_no_calibrator_is_refused_in_a_line(written: str, right: str) -> None:

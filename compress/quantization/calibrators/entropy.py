@@ -1,7 +1,8 @@
 """The range that keeps most of what the distribution of values tells.
 
-Migacz, "8-bit Inference with TensorRT" (2017): the least Kullback-Leibler divergence between values and levels. The
-zeros that ReLU makes are not counted: most values are, and against them no clipping of others would show.
+Migacz, "8-bit Inference with TensorRT" (2017): the least Kullback-Leibler divergence between values and levels. Where a
+span begins at 0, its first part holds the zeros that ReLU makes. They are left out: beside so many, clipping the few
+large values would seem to cost nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ LEAST = 1e-9  # in place of a probability of 0, whose logarithm is not finite
 
 
 def ranges(observed: Observed) -> dict[str, Range]:
-    """Return for each activation the part of its span with the least divergence."""
+    """Return for each activation the part of its span with the least divergence; raises as `Observed` does."""
     return {name: narrowest(_without_zeros(histogram), _divergence) for name, histogram in observed.histograms.items()}
 
 

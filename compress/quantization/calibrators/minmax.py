@@ -6,5 +6,5 @@ from compress.quantization.observation import Observed, Range
 
 
 def ranges(observed: Observed) -> dict[str, Range]:
-    """Return the least and the greatest value of each activation."""
+    """Return the least and the greatest value of each activation; raises as `Observed` does."""
     return dict(observed.spans)

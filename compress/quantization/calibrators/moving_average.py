@@ -15,7 +15,7 @@ from compress.quantization.observation import Observed, Range
 
 
 def ranges(observed: Observed, *, momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99) -> dict[str, Range]:
-    """Return averages in which each image weighs `momentum` times as much as the next."""
+    """Return averages in which each image weighs `momentum` times as much as the next; raises as `Observed` does."""
     found = {}
     for name, extremes in observed.extremes.items():
         weights = momentum ** np.arange(len(extremes) - 1, -1, -1, dtype=np.float64)

@@ -10,7 +10,7 @@ from compress.quantization.rounding import rounded
 
 
 def ranges(observed: Observed) -> dict[str, Range]:
-    """Return for each activation the part of its span with the least mean squared error."""
+    """Return for each activation the part of its span with the least mean squared error; raises as `Observed` does."""
     return {name: narrowest(histogram, _error) for name, histogram in observed.histograms.items()}
 
 

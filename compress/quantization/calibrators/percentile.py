@@ -14,7 +14,10 @@ from compress.quantization.observation import Histogram, Observed, Range
 
 
 def ranges(observed: Observed, *, percent: Annotated[float, Field(gt=0, le=100)] = 99.999) -> dict[str, Range]:
-    """Return bounds, to a bin, between which `percent` of the values lie, and as many below as above."""
+    """Return bounds, to a bin, between which `percent` of the values lie, and as many below as above.
+
+    Raises as `Observed` does.
+    """
     return {name: _range(histogram, percent) for name, histogram in observed.histograms.items()}
 
 
