@@ -24,6 +24,7 @@ from compress.report.table import comparison_lines, prediction_lines
 from compress.templates import render
 
 CLASSES_SHOWN = 100  # in tables
+SHARED = {"quantize_student": "quantize"}  # stages with the section of another
 TITLES = {
     "deployed": "What is deployed",
     "front": "Accuracy and cost",
@@ -113,8 +114,8 @@ def _shared(report: Report, html: bool) -> dict[str, Any]:
 
 
 def _asked(report: Report, stage: str) -> dict[str, Any]:
-    """Return the settings of a stage's section that were given or decided; quantize_student has those of quantize."""
-    section = f"{stage.partition('_')[0]}."
+    """Return the settings of a stage's section that were given or decided."""
+    section = f"{SHARED.get(stage, stage)}."
     known = {**report.settings, **{made.key: made.value for made in report.recipe}}
     return {key.removeprefix(section): value for key, value in known.items() if key.startswith(section)}
 

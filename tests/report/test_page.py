@@ -356,13 +356,16 @@ def test_a_class_without_test_images_has_dashes() -> None:
 
 def test_a_stage_is_shown_with_what_was_asked_of_it() -> None:
     report = made()
-    decided = making.Decision(key="quantize.images", value=64, reason="few")
-    html = html_of(report.model_copy(update={"recipe": (*report.recipe, decided)}))
+    decided = [making.Decision(key=key, value=64, reason="few") for key in ("quantize.images", "prune.epochs")]
+    prune_student = report.stages[0].model_copy(update={"name": "prune_student"})
+    changes = {"recipe": (*report.recipe, *decided), "stages": (*report.stages, prune_student)}
+    html = html_of(report.model_copy(update=changes))
 
     rows = dict(re.findall(r'<th scope="row">(\w+)</th>\n<td>.*?<td class="text wrap">\n(.*?)</td>', html, re.DOTALL))
     assert rows["distill"].strip() == "<code>views = 3</code>"
     assert rows["quantize_student"].strip() == "<code>images = 64</code>"
     assert rows["teacher"].strip() == ""
+    assert rows["prune_student"].strip() == ""  # which has a section of its own
 
 
 def test_what_was_tried_is_drawn_and_what_was_taken_marked() -> None:
