@@ -16,6 +16,7 @@ from compress.config import updated
 from compress.context import Decision
 from compress.course import Plan
 from compress.durations import duration, rounded_up, seconds_of
+from compress.engines import trains
 from compress.errors import BadInputError
 from compress.estimate import Facts
 from compress.files import sha256_json
@@ -176,10 +177,11 @@ class Deadline:
 
     def _open(self, to_run: Collection[str]) -> list[str]:
         """Return the trainings to run whose length is not decided."""
-        return [stage for stage in KEYS if stage in to_run and stage not in self.decided and self._trains(stage)]
-
-    def _trains(self, stage: str) -> bool:
-        return getattr(getattr(self.unbounded.config, stage), "trains", True)
+        return [
+            stage
+            for stage in KEYS
+            if stage in to_run and stage not in self.decided and trains(getattr(self.unbounded.config, stage))
+        ]
 
     def _digest(self, what: str, config: Any) -> str:
         """Return what is remembered under: the budget, the data, and all settings up to those of a training.

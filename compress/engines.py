@@ -38,7 +38,7 @@ def settle(
     replicas = replicas_of(config.train, cluster)
     trained = [stage.name for stage in pipeline if stage.trains]
     chosen = dict.fromkeys(trained, "float32") | dict(told or _precisions(pipeline, config, memory, note))
-    untrained = [stage.name for stage in pipeline if stage.trains and not _trains(_settings(stage, config))]
+    untrained = [stage.name for stage in pipeline if stage.trains and not trains(_settings(stage, config))]
     chosen |= dict.fromkeys(untrained, "float32")  # whatever the others choose: it is the same result
     settled: dict[str, dict[str, Engine]] = {}
     for name in trained:
@@ -84,7 +84,7 @@ def _settings(stage: Any, config: Any) -> BaseModel | None:
     return stage.settings(config, {}).get("config")
 
 
-def _trains(settings: BaseModel | None) -> bool:
+def trains(settings: BaseModel | None) -> bool:
     """Whether anything is trained with these settings: a teacher that begins with all weights may stay as it is."""
     return getattr(settings, "trains", True)
 
@@ -101,7 +101,7 @@ def _precisions(
     """Return the precision of each stage that has a rehearsal; measure where there is a choice."""
     if len(_candidates(config.train)) == 1:
         return dict.fromkeys((stage.name for stage in pipeline), _candidates(config.train)[0])
-    rehearsals = {name: each for name, each in rehearsals_of(pipeline, config).items() if _trains(each.settings)}
+    rehearsals = {name: each for name, each in rehearsals_of(pipeline, config).items() if trains(each.settings)}
     costs, measured = costs_of(list(rehearsals.values()), memory)
     chosen: dict[str, Precision] = {}
     alike: dict[str, list[str]] = {}
