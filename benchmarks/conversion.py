@@ -23,7 +23,7 @@ from benchmarks.int8 import int8_of
 from compress import networks, plugins
 from compress.artifacts import Network
 from compress.onnx_tools.convert import to_onnx
-from compress.stages.quantize import Calibrator
+from compress.quantization.settings import Calibrator
 from compress.tensorflow import start_afresh
 from compress.usage import measured
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts import OnnxModel
-from compress.quantization.static import observing, quantize
-from compress.stages.quantize import Calibrator
+from compress.quantization.settings import Calibrator
+from compress.quantization.static import observed, quantize
 
 
 def int8_of(
     model: OnnxModel, images: np.ndarray, file: Path, calibration: str = "minmax", activations: Any = "uint8"
 ) -> OnnxModel:
     """Write the int8 version of a float model, calibrated on images `(n, h, w, c) uint8`; return it."""
-    with tempfile.TemporaryDirectory() as folder, observing(model, images, Path(folder)) as observed:
-        ranges = Calibrator(name=calibration).function(observed)
+    with tempfile.TemporaryDirectory() as folder:
+        ranges = Calibrator(name=calibration).function(observed(model, images, Path(folder)))
     return quantize(model, ranges, file, activations=activations)

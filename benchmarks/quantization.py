@@ -26,8 +26,9 @@ from compress.artifacts import Dataset, Models, OnnxModel
 from compress.data.images import images_of
 from compress.onnx_tools import scoring
 from compress.onnx_tools.sessions import open_session
-from compress.quantization.choice import divergences
-from compress.stages.quantize import JUDGED, Calibrator, Config
+from compress.quantization.choice import divergence, logits_of
+from compress.quantization.settings import Calibrator
+from compress.stages.quantize import JUDGED, Config
 
 STAGES = ("quantize", "quantize_student")
 
@@ -51,17 +52,19 @@ def rows(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
     """Yield the cells of one network."""
     train = images_of(data, "train")[: Config().images]
     test, labels = images_of(data, "test"), data.labels("test")
-    wanted = scoring.run(open_session(fp32.file), test).argmax(axis=1)
-    before = np.mean(wanted == labels)
+    validation = images_of(data, "validation")[:JUDGED]
+    wanted = {split: logits_of(fp32, images) for split, images in (("test", test), ("validation", validation))}
+    answers = wanted["test"].argmax(axis=1)
+    before = np.mean(answers == labels)
     with tempfile.TemporaryDirectory() as folder:
         for name in plugins.names(Calibrator.package):
             start = time.perf_counter()
             int8 = int8_of(fp32, train, Path(folder) / "int8.onnx", name)
             seconds = time.perf_counter() - start
             given = scoring.run(open_session(int8.file), test).argmax(axis=1)
-            accuracy, changed = np.mean(given == labels), np.mean(given != wanted)
-            [on_test] = divergences(fp32, [int8], test)
-            [on_validation] = divergences(fp32, [int8], images_of(data, "validation")[:JUDGED])
+            accuracy, changed = np.mean(given == labels), np.mean(given != answers)
+            on_test = divergence(wanted["test"], logits_of(int8, test))
+            on_validation = divergence(wanted["validation"], logits_of(int8, validation))
             yield (
                 name,
                 f"{accuracy:.4f}",

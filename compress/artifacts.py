@@ -126,12 +126,28 @@ class OnnxModel:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """What quantizing one layer alone, named by its node, does to a network's answers on validation images.
+
+    `signal_to_noise` is that of the logits, in decibels, `lost` the percentage points of the score.
+    """
+
+    layer: str
+    signal_to_noise: float
+    lost: float
+
+
+@dataclass(frozen=True)
 class Models:
-    """A network as ONNX, in one or more precisions; `network` is the network's name."""
+    """A network as ONNX, in one or more precisions; `network` is the network's name.
+
+    `trials` are ways to quantize it, `damages` its layers, the worst first, if they were tried alone.
+    """
 
     network: str
     models: tuple[OnnxModel, ...]
     trials: tuple[Trial, ...] = ()
+    damages: tuple[Damage, ...] = ()
 
     def of(self, precision: str) -> OnnxModel:
         """Return the model in a precision, such as `int8`; raises `KeyError`."""

@@ -177,7 +177,8 @@ def of_prune_student(config: prune_student.Config, facts: Facts, network: Networ
 def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
     """Return the cost of converting a network, of passes over the images that it is calibrated on, and of int8 models.
 
-    Several of these are run on validation images too, node by node, where integers save no time.
+    Several of these are run on validation images too, or one if it may lose so much and no more: node by node, where
+    integers save no time. What a search would cost is not known: that the first model loses little is taken.
     """
     [source] = inputs["network"]
     several = len(config.calibration)
@@ -185,6 +186,8 @@ def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: In
     seconds += PASSES * min(config.images, facts.n_train) * source.inference
     if several > 1:
         seconds += min(quantize.JUDGED, facts.n_validation) * (1 + several) * source.inference
+    if config.max_drop != "none":
+        seconds += 2 * facts.n_validation * source.inference
     return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 

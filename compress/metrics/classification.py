@@ -5,9 +5,37 @@ Throughout, `labels` is `(n,) int64`, indices of classes, and `probabilities` `(
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 BINS = 15  # of the calibration error, as in Guo et al. (2017)
+
+
+class Result(NamedTuple):
+    """How good logits are: accuracy and the mean of the classes' recalls, fractions, and mean cross-entropy, nats."""
+
+    accuracy: float
+    recall: float
+    cross_entropy: float
+
+
+def result_of(logits: np.ndarray, labels: np.ndarray) -> Result:
+    """Return how good logits `(n, classes)` are."""
+    log_probabilities = log_softmax(logits)
+    right = logits.argmax(axis=1) == labels
+    return Result(
+        accuracy=float(right.mean()),
+        recall=float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+        cross_entropy=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+    )
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the probabilities that logits `(n, classes)` stand for, computed in float64."""
+    exact = logits.astype(np.float64)
+    shifted = exact - exact.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def accuracy_counts(labels: np.ndarray, probabilities: np.ndarray) -> tuple[int, int]:

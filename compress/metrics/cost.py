@@ -73,7 +73,7 @@ def cost_of_onnx(file: Path) -> Cost:
             biases |= {name: weights[name] for name in names[2:3] if name in weights}
             macs += math.prod(shapes[node.output[0]]) * _macs_each(node, kernel)
             zeros = kernel.size - int(np.count_nonzero(kernel))
-            layers.append(Layer(_layer_name(node.name), _width(node, kernel), kernel.size, zeros))
+            layers.append(Layer(layer_name(node.name), _width(node, kernel), kernel.size, zeros))
     params = sum(array.size for group in (kernels, biases) for array in group.values())
     nonzero = sum(int(np.count_nonzero(array)) for group in (kernels, biases) for array in group.values())
     kernel_params = sum(array.size for array in kernels.values())
@@ -109,7 +109,7 @@ def _width(node: onnx.NodeProto, kernel: np.ndarray) -> int:
     return kernel.shape[0] if _is_transposed(node) else kernel.shape[-1]
 
 
-def _layer_name(node: str) -> str:
+def layer_name(node: str) -> str:
     """Return the name of a Keras layer from that of its node, network/layer/operation; that of others as it is."""
     parts = node.split("/")
     return parts[-2] if len(parts) > 2 else node

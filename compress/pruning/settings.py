@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from compress.plugins import Choice
+from compress.word_or_number import NoneOrPoints, word_or_number
 
 Rates = Literal["uniform", "global", "sensitivity"]
 Method = Literal["filters", "magnitude", "both"]
@@ -24,19 +25,9 @@ class Importance(Choice):
     name: str = "taylor"
 
 
-def _number_or(word: str, least: float, most: float, right: str) -> BeforeValidator:
-    """Return the validator of a word, or a number above `least` and below `most`; `right` says what it should be."""
-
-    def checked(value: Any) -> Any:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value == word or (is_number and least < value < most):
-            return value
-        raise ValueError(f"should be {word}, or {right}")
-
-    return BeforeValidator(checked)
-
-
-AutoOrFraction = Annotated[float | Literal["auto"], _number_or("auto", 0, 1, "a number between 0 and 1")]
+AutoOrFraction = Annotated[
+    float | Literal["auto"], word_or_number("auto", lambda fraction: 0 < fraction < 1, "a number between 0 and 1")
+]
 
 
 def _clusters(value: Any) -> Any:
@@ -46,7 +37,6 @@ def _clusters(value: Any) -> Any:
 
 
 Clusters = Annotated[int, BeforeValidator(_clusters)]
-NoneOrPoints = Annotated[float | Literal["none"], _number_or("none", 0, 100, "points between 0 and 100")]
 
 
 class FilterSettings(BaseModel):

@@ -36,6 +36,14 @@ class Histogram:
         return low + (np.arange(len(self.counts)) + 0.5) * ((high - low) / len(self.counts))
 
 
+@dataclass(frozen=True)
+class Channels:
+    """The largest magnitude in each channel of a tensor, and its mean, `(channels,) float64`."""
+
+    peaks: np.ndarray
+    means: np.ndarray
+
+
 class Observed:
     """Facts about activations, by the names of the tensors; each pass over the images is made when it is asked for."""
 
@@ -62,6 +70,21 @@ class Observed:
     def spans(self) -> dict[str, Range]:
         """The least and the greatest value on all images; raises `CompressError` as `extremes` does."""
         return {name: (float(both[:, 0].min()), float(both[:, 1].max())) for name, both in self.extremes.items()}
+
+    @cached_property
+    def channels(self) -> dict[str, Channels]:
+        """What each channel holds: of images and their features the second dimension, of other tensors the last."""
+        peaks: dict[str, np.ndarray] = {}
+        sums: dict[str, np.ndarray] = {}
+        images = 0
+        for batch in self._activations():
+            images += len(next(iter(batch.values())))
+            for name, values in batch.items():
+                channels = np.moveaxis(values.astype(np.float64), 1 if values.ndim == 4 else -1, 0)
+                flat = channels.reshape(len(channels), -1)
+                peaks[name] = np.maximum(peaks.get(name, 0.0), np.abs(flat).max(axis=1))
+                sums[name] = sums.get(name, 0.0) + len(values) * flat.mean(axis=1)
+        return {name: Channels(peaks[name], sums[name] / images) for name in peaks}
 
     @cached_property
     def histograms(self) -> dict[str, Histogram]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -35,17 +35,16 @@ QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "MaxPool", "Relu"]
 ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 
 
-@contextmanager
-def observing(model: OnnxModel, images: np.ndarray, folder: Path) -> Iterator[Observed]:
-    """Give what a float model's activations are on images `(n, h, w, c) uint8`, one image after the other.
+def observed(model: OnnxModel, images: np.ndarray, folder: Path) -> Observed:
+    """Return what a float model's activations are on images `(n, h, w, c) uint8`, one image after the other.
 
-    These are the inputs and outputs of all operators to quantize. Meanwhile a copy of the model lies in a folder.
+    These are the inputs and outputs of all operators to quantize. A copy of the model lies in a folder for a moment.
     """
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         file = Path(temporary) / "observed.onnx"
         names = _write_observable(model, file)
         session = session_of(str(file), as_written=True)  # given as bytes, the model would be kept as long as it
-        yield Observed(partial(_activations, session, images, names))
+    return Observed(partial(_activations, session, images, names))
 
 
 def _write_observable(model: OnnxModel, file: Path) -> list[str]:
@@ -67,11 +66,16 @@ def _write_observable(model: OnnxModel, file: Path) -> list[str]:
 
 
 def quantize(
-    model: OnnxModel, ranges: Mapping[str, Range], file: Path, *, activations: Literal["uint8", "int8"]
+    model: OnnxModel,
+    ranges: Mapping[str, Range],
+    file: Path,
+    *,
+    activations: Literal["uint8", "int8"],
+    in_float: Collection[str] = (),
 ) -> OnnxModel:
     """Write the int8 version of a float model, whose activations, by name, have these ranges.
 
-    Returns the quantized model.
+    The nodes named by `in_float` stay as they are. Returns the quantized model.
     """
     with _without_advice():
         network = load_model_with_shape_infer(model.file)
@@ -83,7 +87,7 @@ def quantize(
             activation_qType=ACTIVATIONS[activations],
             tensors_range=_as_tensors_data(ranges),
             nodes_to_quantize=[],
-            nodes_to_exclude=[],
+            nodes_to_exclude=list(in_float),
             op_types_to_quantize=QUANTIZED_OPERATORS,
             extra_options={},
         )

@@ -11,12 +11,13 @@ import numpy as np
 import zstandard
 
 from compress import fingerprint
-from compress.artifacts import Dataset, Latencies, Network, OnnxModel, Split, Timings, Unbalanced
+from compress.artifacts import Dataset, Latencies, Models, Network, OnnxModel, Split, Timings, Unbalanced
 from compress.context import Context
 from compress.data.describe import warnings
 from compress.latency.statistics import percentile_ms, throughput_per_s
 from compress.metrics.cost import cost_of_onnx
 from compress.metrics.training import warnings as training_warnings
+from compress.onnx_tools.precisions import INT8
 from compress.report import making, schema
 from compress.report.advice import advice
 from compress.report.scores import rounded, split_metrics, versus_teacher
@@ -87,12 +88,23 @@ def trainings_of(networks: Sequence[Network]) -> dict[str, tuple[making.Training
     }
 
 
-def trials_of(networks: Sequence[Network]) -> dict[str, tuple[making.Trial, ...]]:
-    """Return what was tried for each network for which anything was, by name."""
+def trials_of(networks: Sequence[Network], quantized: Sequence[Models]) -> dict[str, tuple[making.Trial, ...]]:
+    """Return what was tried for each network and each int8 model for which anything was, by name."""
+    tried = {network.name: network.trials for network in networks}
+    tried |= {models.of(INT8.name).id: models.trials for models in quantized}
     return {
-        network.name: tuple(making.Trial(**dataclasses.asdict(trial)) for trial in network.trials)
-        for network in networks
-        if network.trials
+        name: tuple(making.Trial(**dataclasses.asdict(trial)) for trial in trials)
+        for name, trials in tried.items()
+        if trials
+    }
+
+
+def damages_of(quantized: Sequence[Models]) -> dict[str, tuple[making.Damage, ...]]:
+    """Return what each layer does to the int8 models whose layers were tried alone, by the models' ids."""
+    return {
+        models.of(INT8.name).id: tuple(making.Damage(**dataclasses.asdict(damage)) for damage in models.damages)
+        for models in quantized
+        if models.damages
     }
 
 
@@ -102,6 +114,7 @@ def build_report(
     deployed: str,
     balance: schema.Balance,
     networks: Sequence[Network],
+    quantized: Sequence[Models],
     timings: Timings,
     description: Mapping[str, Any],
     context: Context,
@@ -117,7 +130,8 @@ def build_report(
         skipped=tuple(making.Skip(what=skip.what, why=skip.why) for skip in timings.skipped),
         stages=tuple(making.Stage(**dataclasses.asdict(record)) for record in context.finished),
         training=trainings_of(networks),
-        trials=trials_of(networks),
+        trials=trials_of(networks, quantized),
+        damages=damages_of(quantized),
         predicted_ms={name: ms for network in networks for name, ms in network.predicted_ms.items()},
         recipe=tuple(making.Decision(**dataclasses.asdict(made)) for made in context.settings.decisions),
         settings=dict(context.settings.given),

@@ -62,12 +62,20 @@ class Training(Part):
 
 
 class Trial(Part):
-    """Something that was tried for a network, such as widths: higher scores are better, lower costs cheaper to run."""
+    """Something that was tried for a network or an int8 model: higher scores are better, lower costs cheaper to run."""
 
     what: str
     score: float
     cost: float
     taken: bool
+
+
+class Damage(Part):
+    """What quantizing a layer alone does: the logits' ratio of signal to noise, decibels, and the points lost by it."""
+
+    layer: str
+    signal_to_noise: float
+    lost: float
 
 
 class Decision(Part):

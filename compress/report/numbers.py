@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from compress.durations import duration
 from compress.report.schema import Report
 
-Kind = Literal["count", "percent", "points", "ms", "bytes", "seconds", "times", "signed"]
+Kind = Literal["count", "percent", "points", "ms", "bytes", "seconds", "times", "signed", "short"]
 
 
 def percent(value: float, decimals: int = 1) -> str:
@@ -43,6 +43,7 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "bytes": decimal,
     "seconds": duration,
     "times": times,
+    "short": lambda value: f"{value:,.4g}",
     "signed": lambda value: f"{round(value, 1) + 0.0:.1f}",  # not -0.0
 }
 

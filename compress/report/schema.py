@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from compress.onnx_tools.providers import CPU
-from compress.report.making import Decision, Host, Skip, Stage, Training, Trial
+from compress.report.making import Damage, Decision, Host, Skip, Stage, Training, Trial
 from compress.report.part import Count, Fraction, Interval, Part, Positive
 
 SCHEMA: Final = 1
@@ -199,10 +199,11 @@ class Model(Measured):
 class Report(Part):
     """The whole report. The teacher is the first of `models`.
 
-    `training` is by network name, each in order of time, `trials` are what was tried for a network. `predicted_ms` is
-    how long networks were predicted to take per image, in float with one thread, where widths were chosen by that.
-    `settings` are those that were given and differ from their defaults, but for paths. `advice` has a line for each
-    thing that would probably have helped.
+    `training` is by network name, each in order of time, `trials` are what was tried for a network or an int8 model,
+    `damages` what int8 does to each layer alone, by model, the worst first. `predicted_ms` is how long networks were
+    predicted to take per image, in float with one thread, where widths were chosen by that. `settings` are those that
+    were given and differ from their defaults, but for paths. `advice` has a line for each thing that would probably
+    have helped.
     """
 
     schema_: Literal[1] = Field(alias="schema")
@@ -215,6 +216,7 @@ class Report(Part):
     stages: tuple[Stage, ...]
     training: dict[str, tuple[Training, ...]] = Field(default_factory=dict)
     trials: dict[str, tuple[Trial, ...]] = Field(default_factory=dict)
+    damages: dict[str, tuple[Damage, ...]] = Field(default_factory=dict)
     predicted_ms: dict[str, Positive] = Field(default_factory=dict)
     recipe: tuple[Decision, ...] = ()
     settings: dict[str, JsonValue] = Field(default_factory=dict)

@@ -6,29 +6,22 @@ import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from compress import plugins
-from compress.artifacts import Dataset, Models, Network, OnnxModel, Trial
+from compress.artifacts import Damage, Dataset, Models, Network, OnnxModel, Trial
 from compress.context import Context
-from compress.plugins import Choice
+from compress.data.balance import Balance, Metric
+from compress.plural import counted
+from compress.quantization.settings import Calibrator
+from compress.word_or_number import NoneOrPoints
+
+if TYPE_CHECKING:
+    from compress.quantization.candidates import Candidate, Workbench
 
 JUDGED = 500  # validation images, at most, on which calibrators are compared
-
-
-class Calibrator(Choice):
-    """A way to find the range of activations."""
-
-    package, entry = "compress.quantization.calibrators", "ranges"
-    name: str = "minmax"
-
-    @property
-    def told(self) -> str:
-        """The name, with the options that are set."""
-        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
-        return f"{self.name} ({options})" if options else self.name
 
 
 def _several(value: Any) -> Any:
@@ -58,53 +51,77 @@ class Config(BaseModel):
         "uint8", description="uint8 is faster on processors with VNNI, int8 is safe without it."
     )
 
+    max_drop: NoneOrPoints = Field(
+        "none",
+        description="Percentage points of validation accuracy, of mean recall if classes are balanced, that int8 may "
+        "lose against float; if it loses more, other calibrators, equalized channels, corrected biases and layers left "
+        "in float are tried, until it does not.",
+    )
 
-def run(config: Config, network: Network, data: Dataset, out: Path, context: Context) -> Models:
+
+def run(config: Config, balance: Balance, network: Network, data: Dataset, out: Path, context: Context) -> Models:
     """Write the network as ONNX, float and int8."""
     from compress.onnx_tools.convert import to_onnx
+    from compress.quantization.candidates import Candidate
 
     context.progress(0.0, "converting")
     fp32 = to_onnx(network, out / "fp32.onnx")
     with tempfile.TemporaryDirectory(dir=out) as temporary:
-        made = _quantized(config, fp32, data, Path(temporary), context)
-        trials = _compared(config, fp32, made, data, context) if len(made) > 1 else ()
-        best = next((i for i, trial in enumerate(trials) if trial.taken), 0)
-        file = made[best].file.rename(out / "int8.onnx")
-    int8 = dataclasses.replace(made[best], name=context.product or network.name, stage=context.stage, file=file)
-    return Models(network.name, (fp32, int8), trials)
+        workbench = _workbench(config, balance, fp32, data, Path(temporary))
+        candidates = [Candidate(fp32, calibrator) for calibrator in config.calibration]
+        best, trials, damages = candidates[0], tuple[Trial, ...](), tuple[Damage, ...]()
+        if len(candidates) > 1:
+            best, trials = _compared(candidates, workbench, context)
+        if config.max_drop != "none":
+            best, trials, damages = _within(best, workbench, config.max_drop, balance.metric, context)
+        context.progress(0.9, "writing")
+        made = workbench.int8(best)
+        file = made.file.rename(out / "int8.onnx")
+    int8 = dataclasses.replace(made, name=context.product or network.name, stage=context.stage, file=file)
+    return Models(network.name, (fp32, int8), trials, damages)
 
 
-def _quantized(config: Config, fp32: OnnxModel, data: Dataset, folder: Path, context: Context) -> list[OnnxModel]:
-    """Return the int8 model of each calibrator."""
+def _workbench(config: Config, balance: Balance, fp32: OnnxModel, data: Dataset, folder: Path) -> Workbench:
     from compress.data.images import images_of
-    from compress.quantization.observation import checked
-    from compress.quantization.static import observing, quantize
+    from compress.quantization.candidates import Workbench
 
     images = images_of(data, "train")[: config.images]  # the splits are shuffled, so any part is a random sample
-    made = []
-    with observing(fp32, images, folder) as observed:
-        for i, calibrator in enumerate(config.calibration):
-            context.progress(0.4 + 0.4 * i / len(config.calibration), f"calibrating, {calibrator.told}")
-            ranges = checked(calibrator.function(observed), observed, calibrator.name)
-            made.append(quantize(fp32, ranges, folder / f"{i}.onnx", activations=config.activations))
-    return made
+    labels = data.labels("validation")
+    return Workbench(fp32, images, images_of(data, "validation"), labels, balance.metric, config.activations, folder)
 
 
 def _compared(
-    config: Config, fp32: OnnxModel, made: Sequence[OnnxModel], data: Dataset, context: Context
-) -> tuple[Trial, ...]:
-    """Return how much each int8 model diverges; the one that does least is taken, of equal ones the first."""
-    from compress.data.images import images_of
-    from compress.quantization.choice import divergences
+    candidates: Sequence[Candidate], workbench: Workbench, context: Context
+) -> tuple[Candidate, tuple[Trial, ...]]:
+    """Return the candidate whose answers diverge least, of equal ones the first, and how much each does."""
+    from compress.quantization.choice import divergence, logits_of
 
-    context.progress(0.8, "comparing calibrators")
-    images = images_of(data, "validation")[:JUDGED]
-    found = divergences(fp32, made, images)
+    images = workbench.images[:JUDGED]
+    wanted, found = logits_of(workbench.fp32, images), []
+    for i, candidate in enumerate(candidates):
+        context.progress(0.3 + 0.3 * i / len(candidates), candidate.told)
+        found.append(divergence(wanted, logits_of(workbench.int8(candidate), images)))
     best = found.index(min(found))
-    told = [calibrator.told for calibrator in config.calibration]
+    told = [candidate.calibrator.told for candidate in candidates]
     figures = ", ".join(f"{name} {nats:.2g}" for name, nats in zip(told, found, strict=True))
     context.note(
         f"{context.stage}: calibration {told[best]}: of {figures}, the least divergence in nats from the float model's "
         f"probabilities on {len(images):,} validation images"
     )
-    return tuple(Trial(f"calibration {told[i]}", -nats, 0.0, i == best) for i, nats in enumerate(found))
+    trials = (Trial(candidates[i].told, -nats, 0.0, i == best) for i, nats in enumerate(found))
+    return candidates[best], tuple(trials)
+
+
+def _within(
+    start: Candidate, workbench: Workbench, max_drop: float, metric: Metric, context: Context
+) -> tuple[Candidate, tuple[Trial, ...], tuple[Damage, ...]]:
+    """Return the candidate that loses no more than is allowed, or the best one, which is said; and what was tried."""
+    from compress.quantization.budget import search
+
+    found = search(start, workbench, max_drop, lambda words: context.progress(0.6, words))
+    tried = f", the best of {counted(len(found.trials), 'way', 'ways')} tried" if len(found.trials) > 1 else ""
+    missed = "" if found.lost <= max_drop else f": max_drop = {max_drop:g} is missed"
+    context.note(
+        f"{context.stage}: {found.candidate.told}: {found.lost:+.2f} points of validation {metric} lost{tried}{missed}"
+    )
+    return found.candidate, found.trials, found.damages

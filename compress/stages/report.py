@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.artifacts import Bundle, Dataset, Exported, Network, OnnxModel, Split, Timings, Unbalanced
+from compress.artifacts import Bundle, Dataset, Exported, Models, Network, OnnxModel, Split, Timings, Unbalanced
 from compress.context import Context
 from compress.data.balance import Balance
 
@@ -64,6 +64,7 @@ def run(
     config: Config,
     balance: Balance,
     networks: tuple[Network, ...],
+    quantized: tuple[Models, ...],
     export: Exported,
     bench: Timings,
     unbalanced: Unbalanced,
@@ -99,7 +100,7 @@ def run(
     description = description_of(data) if config.golden == "images" else without_names(description_of(data))
     balanced = balance_report(balance.method, measured[0], unbalanced, data)
     report = build_report(
-        facts, with_sizes(measured, folder), deployed, balanced, networks, bench, description, context
+        facts, with_sizes(measured, folder), deployed, balanced, networks, quantized, bench, description, context
     )
     write_answers(folder / ANSWERS, data.labels("test"), [probabilities[model.id]["test"] for model in measured])
     context.progress(1.0, "drawing the page")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from compress.data.images import Images, in_batches
 from compress.errors import MachineError
+from compress.metrics.classification import Result, result_of
 from compress.tensorflow import tf
 from compress.training import memory
 
@@ -47,22 +48,6 @@ def logits_of(forward: Forward, images: Images) -> np.ndarray:
     return np.concatenate([forward(batch) for batch in in_batches(images)])
 
 
-class Result(NamedTuple):
-    """How good outputs are: accuracy and the mean of the classes' recalls, fractions, and mean cross-entropy, nats."""
-
-    accuracy: float
-    recall: float
-    cross_entropy: float
-
-
 def evaluate(forward: Forward, images: Images, labels: np.ndarray) -> Result:
     """Return how good a function that returns logits is on images of these labels, `(n,) int64`."""
-    logits = logits_of(forward, images).astype(np.float64)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    right = logits.argmax(axis=1) == labels
-    return Result(
-        accuracy=float(right.mean()),
-        recall=float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
-        cross_entropy=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-    )
+    return result_of(logits_of(forward, images), labels)

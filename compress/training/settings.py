@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compress import machine
 from compress.data.augmentation import Augmentation, Mixing
+from compress.word_or_number import word_or_number
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 Shape = Literal["constant", "step", "exponential", "polynomial", "cosine", "one_cycle", "plateau", "wsd"]
@@ -48,13 +49,9 @@ class Schedule(BaseModel):
     fall: float = Field(0.3, gt=0, lt=1, description="wsd: fraction of all steps in which the rate falls.")
 
 
-def _number(value: Any) -> Any:
-    if value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise ValueError("should be auto, or a number of 0 or more")
-
-
-AutoOrNumber = Annotated[float | Literal["auto"], BeforeValidator(_number)]
+AutoOrNumber = Annotated[
+    float | Literal["auto"], word_or_number("auto", lambda number: number >= 0, "a number of 0 or more")
+]
 
 
 class TrainingSettings(BaseModel):

@@ -16,12 +16,13 @@ from compress.data.balance import Metric
 from compress.data.batches import Batches
 from compress.data.images import Images
 from compress.errors import CompressError, MachineError
+from compress.metrics.classification import Result
 from compress.tensorflow import seed_random_layers, tf
 from compress.training import checkpoint, history, memory, precision
 from compress.training.checkpoint import START, Groups, State, groups_of, restore
 from compress.training.distribution import Distribution
 from compress.training.epoch_progress import EpochProgress, Length
-from compress.training.evaluation import Result, evaluate, forward_of
+from compress.training.evaluation import evaluate, forward_of
 from compress.training.fall import begins
 from compress.training.normalization import estimator_of
 from compress.training.schedules import Rate, after_epoch

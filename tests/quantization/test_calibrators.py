@@ -13,7 +13,7 @@ from compress import plugins
 from compress.errors import CompressError
 from compress.quantization.observation import BINS, Observed, checked
 from compress.quantization.rounding import rounded
-from compress.stages.quantize import Calibrator
+from compress.quantization.settings import Calibrator
 
 METHODS = plugins.names(Calibrator.package)
 VALUES = np.random.default_rng(0).normal(1, 2, (9, 50)).astype(np.float32)

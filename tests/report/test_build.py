@@ -56,7 +56,7 @@ def test_what_the_recipe_decided_stands_in_the_report_with_its_reason_and_so_doe
     nothing_found: dict[str, Any] = {"left_out": [], "leaks": {}, "group_leaks": {}, "classes": {}}
     nothing_found["split_sha256"] = {"test": "0" * 64}
     made = build_report(
-        example.run, example.models, example.deployed, example.balance, (), Timings({}, ()), nothing_found, context
+        example.run, example.models, example.deployed, example.balance, (), (), Timings({}, ()), nothing_found, context
     )
     (tmp_path / "report.json").write_text(to_text(made))
 

@@ -372,5 +372,21 @@ def test_what_was_tried_is_drawn_and_what_was_taken_marked() -> None:
     tried = tuple(making.Trial(what=f"width {i}", score=i / 10, cost=i, taken=i == 3) for i in range(1, 6))
     report = made().model_copy(update={"trials": {"pruned": tried}})
 
-    assert "pruned: what was tried" in html_of(report)
+    html = html_of(report)
+    assert "pruned: what was tried; up and to the left is better" in html
+    assert '<th scope="row" class="wrap">width 3 (taken)</th>' in html
+    assert '<th scope="row" class="wrap">width 4</th>' in html
     assert "no stage of this run tries several ways" in html_of(made())
+
+
+def test_what_costs_the_same_stands_in_a_table_without_a_figure() -> None:
+    tried = tuple(making.Trial(what=f"calibration {i}", score=-i / 10, cost=0.0, taken=i == 1) for i in range(1, 4))
+    damage = making.Damage(layer="block2_conv1", signal_to_noise=7.06, lost=12.3)
+    changes = {"trials": {"pruned-int8": tried}, "damages": {"pruned-int8": (damage,)}}
+    html = html_of(made().model_copy(update=changes))
+
+    assert "what was tried; up and to the left is better" not in html
+    assert "calibration 1 (taken)" in html
+    row = re.search(r'<th scope="row" class="wrap">block2_conv1</th>(.*?)</tr>', html, re.DOTALL)
+    assert row
+    assert re.findall(r">(-?[\d.]+)<", row[1]) == ["7.1", "12.3"]

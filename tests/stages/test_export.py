@@ -9,6 +9,7 @@ import pytest
 from compress import networks
 from compress.artifacts import Dataset, Network
 from compress.context import Context
+from compress.data.balance import Balance
 from compress.errors import CompressError
 from compress.stages import export, quantize
 from compress.tensorflow import start_afresh
@@ -24,7 +25,12 @@ def test_a_network_is_exported_in_fp32_and_as_whatever_was_made_of_it_each_under
 ) -> None:
     made = [
         quantize.run(
-            quantize.Config(images=5), network, data, folder(tmp_path / f"of{name}"), replace(context, product=name)
+            quantize.Config(images=5),
+            Balance(),
+            network,
+            data,
+            folder(tmp_path / f"of{name}"),
+            replace(context, product=name),
         )
         for name in ("", "other")
     ]
@@ -62,7 +68,7 @@ def test_an_onnx_model_that_is_not_its_network_is_refused(
     start_afresh(1)
     other = replace(network, weights=tmp_path / "weights.npz")
     networks.save(networks.build("students", "plain", network.options, network.image_shape, 3), other.weights)
-    made = quantize.run(quantize.Config(images=5), other, data, folder(tmp_path / "of"), context)
+    made = quantize.run(quantize.Config(images=5), Balance(), other, data, folder(tmp_path / "of"), context)
 
     with pytest.raises(CompressError, match=rf"{network.name}-fp32: logits differ from Keras by "):
         export.run(export.Config(), (network,), (made,), data, folder(tmp_path / "out"), context)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from compress import plugins
 from compress.artifacts import Dataset, Network, OnnxModel
 from compress.config import load
 from compress.context import Context
+from compress.data.balance import Balance
 from compress.data.images import images_of
 from compress.errors import BadInputError
 from compress.onnx_tools import scoring
+from compress.onnx_tools.convert import to_onnx
 from compress.onnx_tools.sessions import open_session
-from compress.quantization import choice, static
+from compress.quantization import blame, candidates, choice
 from compress.stages import quantize
 
 
@@ -22,16 +25,16 @@ def test_it_calibrates_on_training_images_alone_and_on_no_more_than_are_set(
     network: Network, data: Dataset, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
-    real = static.observing
+    real = candidates.observed
 
     def recorded(model: OnnxModel, images: np.ndarray, folder: Path) -> Any:
         seen.append(images)
         return real(model, images, folder)
 
-    monkeypatch.setattr(static, "observing", recorded)
+    monkeypatch.setattr(candidates, "observed", recorded)
 
-    quantize.run(quantize.Config(images=5), network, data, tmp_path, context)
-    quantize.run(quantize.Config(images=500), network, data, tmp_path, context)
+    quantize.run(quantize.Config(images=5), Balance(), network, data, tmp_path, context)
+    quantize.run(quantize.Config(images=500), Balance(), network, data, tmp_path, context)
 
     train = images_of(data, "train")[:]
     np.testing.assert_array_equal(seen[0], train[:5])
@@ -48,7 +51,7 @@ def test_of_several_calibrators_the_one_whose_answers_differ_least_is_taken_and_
         folder.mkdir()
 
     made = {
-        name: quantize.run(quantize.Config(calibration=value), network, data, folders[name], context)
+        name: quantize.run(quantize.Config(calibration=value), Balance(), network, data, folders[name], context)
         for name, value in zip(names, (several, "minmax", several[0]), strict=True)
     }
 
@@ -64,17 +67,77 @@ def test_of_several_calibrators_the_one_whose_answers_differ_least_is_taken_and_
         ("calibration minmax", True),
     ]
     assert made["minmax"].trials == ()
-    found = choice.divergences(made["minmax"].of("fp32"), [made[name].of("int8") for name in names[1:]], images)
+    wanted = choice.logits_of(made["minmax"].of("fp32"), images)
+    given = [choice.logits_of(made[name].of("int8"), images) for name in names[1:]]
+    found = [choice.divergence(wanted, logits) for logits in given]
     assert 0 <= found[0] < found[1]
     assert f"percentile (percent=1.0) {found[1]:.2g}, minmax {found[0]:.2g}" in note
 
 
-def test_a_model_diverges_from_itself_by_nothing(
-    network: Network, data: Dataset, context: Context, tmp_path: Path
+@pytest.mark.parametrize(
+    ("wanted", "given", "nats", "decibels"),
+    [
+        ([[3.0, -1.0], [0.0, 2.0]], [[3.0, -1.0], [0.0, 2.0]], 0.0, 150.0),
+        ([[0.0, 0.0]], [[np.log(3.0), 0.0]], np.log(4 / 3) / 2, 0.0),
+        ([[7.0, 7.0]], [[7.0, 6.9]], np.log((1 + np.exp(-0.1)) / 2) + 0.05, 10 * np.log10(98 / 0.01)),
+    ],
+)
+def test_how_far_logits_are_from_those_that_were_wanted(
+    wanted: list[list[float]], given: list[list[float]], nats: float, decibels: float
 ) -> None:
-    fp32 = quantize.run(quantize.Config(images=5), network, data, tmp_path, context).of("fp32")
+    assert choice.divergence(np.array(wanted), np.array(given)) == pytest.approx(nats)
+    assert choice.signal_to_noise(np.array(wanted), np.array(given)) == pytest.approx(decibels)
 
-    assert choice.divergences(fp32, [fp32], images_of(data, "validation")) == [0.0]
+
+def test_int8_that_loses_too_much_is_said_and_all_that_was_tried_kept(
+    network: Network,
+    data: Dataset,
+    context: Context,
+    notes: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where int8 takes every class for another, no calibrator helps, and only layers in float can."""
+    real = candidates.logits_of
+
+    def wrong(model: OnnxModel, images: np.ndarray) -> np.ndarray:
+        logits = real(model, images)
+        return -logits if model.precision == "int8" else logits
+
+    for module in (candidates, blame):
+        monkeypatch.setattr(module, "logits_of", wrong)
+    fp32 = to_onnx(network, tmp_path / "float.onnx")
+    told = scoring.run(open_session(fp32.file), images_of(data, "validation")).argmax(axis=1)
+    monkeypatch.setattr(Dataset, "labels", lambda self, split: told)
+
+    made = quantize.run(quantize.Config(images=5, max_drop=0.5), Balance(), network, data, tmp_path, context)
+
+    [note] = notes
+    assert re.fullmatch(
+        r"here: calibration .*: \+100.00 points of validation accuracy lost, the best of \d+ ways tried: "
+        r"max_drop = 0.5 is missed",
+        note,
+    )
+    assert sum(trial.taken for trial in made.trials) == 1
+    assert [trial.score for trial in made.trials] == [0.0] * len(made.trials)
+    assert {"block1_conv1", "logits"} <= {damage.layer for damage in made.damages}
+    assert sorted(path.name for path in tmp_path.glob("*.onnx")) == ["float.onnx", "fp32.onnx", "int8.onnx"]
+
+
+def test_int8_that_loses_nothing_is_taken_as_it_is(
+    network: Network, data: Dataset, context: Context, notes: list[str], tmp_path: Path
+) -> None:
+    plain, kept = tmp_path / "plain", tmp_path / "kept"
+    for folder in (plain, kept):
+        folder.mkdir()
+    quantize.run(quantize.Config(images=5), Balance(), network, data, plain, context)
+    quantize.run(quantize.Config(images=5, max_drop=99), Balance(), network, data, kept, context)
+
+    images = images_of(data, "validation")[:]
+    first, second = (scoring.run(open_session(folder / "int8.onnx"), images) for folder in (plain, kept))
+    np.testing.assert_array_equal(first, second)
+    [note] = notes
+    assert re.fullmatch(r"here: calibration minmax: [+-]\d+\.\d\d points of validation accuracy lost", note)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +152,15 @@ def test_one_calibrator_several_or_all_can_be_named(written: str, names: list[st
     config: Any = load(assignments=["recipe=none", f"quantize.calibration={written}"])
 
     assert [each.name for each in config.quantize.calibration] == names
+
+
+@pytest.mark.parametrize("written", ["-1", "0", "100", "some", "true"])
+def test_a_budget_that_is_none_is_refused_in_a_line(written: str) -> None:
+    with pytest.raises(BadInputError, match="should be none, or points between 0 and 100") as refused:
+        load(assignments=["recipe=none", f"quantize.max_drop={written}"])
+
+    assert "quantize.max_drop" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

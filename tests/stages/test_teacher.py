@@ -17,10 +17,10 @@ from compress.config import load
 from compress.context import Context
 from compress.data.balance import Balance
 from compress.errors import BadInputError
+from compress.metrics.classification import Result
 from compress.stages import teacher
 from compress.tensorflow import start_afresh
 from compress.training import supervised
-from compress.training.evaluation import Result
 from compress.training.settings import Engine
 from teachers import vgg11
 

@@ -14,9 +14,10 @@ import pytest
 from compress.context import Context
 from compress.data.batches import Batches, Epoch
 from compress.errors import CompressError, MachineError
+from compress.metrics.classification import Result
 from compress.tensorflow import keras, start_afresh, tf
 from compress.training.checkpoint import START
-from compress.training.evaluation import Result, evaluate, forward_of, logits_of
+from compress.training.evaluation import evaluate, forward_of, logits_of
 from compress.training.fit import fit
 from compress.training.history import FILE
 from compress.training.settings import Engine, Schedule, TrainingSettings

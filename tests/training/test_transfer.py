@@ -16,10 +16,10 @@ from compress.context import Context
 from compress.data.balance import Balance
 from compress.data.batches import Batches, Epoch
 from compress.data.images import images_of
+from compress.metrics.classification import Result
 from compress.stages import data, teacher
 from compress.tensorflow import keras, start_afresh
 from compress.training import beginning, transfer
-from compress.training.evaluation import Result
 from compress.training.history import FILE
 from compress.training.settings import Engine, Phase, Schedule
 from compress.training.transfer import Views

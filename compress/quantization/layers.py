@@ -1,0 +1,146 @@
+"""The layers of a float ONNX network: products with stored weights, and what is computed on their sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+
+from compress.artifacts import OnnxModel
+
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+ALONG = ("Relu", "MaxPool")  # quantized together with the product before them
+USUAL = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of Gemm
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A product by the name of its node, the nodes that are quantized with it, and its multiply-accumulates."""
+
+    name: str
+    nodes: tuple[str, ...]
+    macs: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product whose second factor, its weights, is stored; the outputs are along the given axis of these.
+
+    The bias is what `adder` takes as its input of that number: the product's node, or an Add behind a MatMul. -1 stands
+    for none.
+    """
+
+    node: onnx.NodeProto
+    output_axis: int
+    adder: onnx.NodeProto
+    bias: int
+
+    @property
+    def groups(self) -> int:
+        """In how many parts a Conv's channels are computed apart."""
+        return int(_attributes(self.node).get("group", 1))
+
+    def outputs_first(self, weights: np.ndarray) -> np.ndarray:
+        """Return weights as `(outputs, inputs of a group, ...)`."""
+        return np.moveaxis(weights, self.output_axis, 0)
+
+    def as_stored(self, weights: np.ndarray) -> np.ndarray:
+        """Return weights that have their outputs first as the file has them."""
+        return np.moveaxis(weights, 0, self.output_axis)
+
+    def of_inputs(self, values: np.ndarray, outputs: int) -> np.ndarray:
+        """Return values of all inputs as each output sees those of its group, `(outputs, inputs of a group)`."""
+        return np.repeat(values.reshape(self.groups, -1), outputs // self.groups, axis=0)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether its sums are those of the weights' products with the input, and the bias."""
+        return all(_attributes(self.node).get(name, value) == value for name, value in USUAL.items())
+
+
+class Graph:
+    """A network's nodes by what they take and give; constants are replaced, as several nodes may share one."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._outputs = {output.name for output in model.graph.output}
+        self._takers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self._takers.setdefault(name, []).append(node)
+
+    @property
+    def products(self) -> list[Product]:
+        """The products with stored weights, in order."""
+        nodes = (node for node in self.model.graph.node if node.op_type in PRODUCTS)
+        stored = (node for node in nodes if node.input[1] in self._constants)
+        return [self._product(node) for node in stored if node.op_type == "Conv" or self.values(node, 1).ndim == 2]
+
+    def after(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """Yield the chain of nodes behind a node, as far as each alone takes what the one before it gives."""
+        taker = self._only_taker(node)
+        while taker is not None:
+            yield taker
+            taker = self._only_taker(taker)
+
+    def values(self, node: onnx.NodeProto, number: int) -> np.ndarray:
+        """Return the values of a constant that a node takes as its input of that number."""
+        return numpy_helper.to_array(self._constants[node.input[number]])
+
+    def replace(self, node: onnx.NodeProto, number: int, values: np.ndarray) -> None:
+        """Let a node take other values as its input of that number, or as its next one if it has none of it."""
+        name = f"{node.name}/{number}"
+        while name in self._constants:
+            name += "_"
+        self._constants[name] = numpy_helper.from_array(values.astype(np.float32), name)
+        self.model.graph.initializer.append(self._constants[name])
+        if number < len(node.input):
+            node.input[number] = name
+        else:
+            node.input.append(name)
+
+    def _only_taker(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        takers = self._takers.get(node.output[0], [])
+        return takers[0] if len(takers) == 1 and not self._outputs & set(node.output) else None
+
+    def _product(self, node: onnx.NodeProto) -> Product:
+        if node.op_type == "MatMul":
+            adder = self._only_taker(node)
+            if adder is None or adder.op_type != "Add":
+                adder = node
+            return Product(node, 1, adder, self._constant_of(adder, range(2)) if adder is not node else -1)
+        is_turned = node.op_type == "Conv" or _attributes(node).get("transB", 0)
+        return Product(node, int(not is_turned), node, self._constant_of(node, range(2, len(node.input))))
+
+    def _constant_of(self, node: onnx.NodeProto, numbers: Iterable[int]) -> int:
+        return next((number for number in numbers if node.input[number] in self._constants), -1)
+
+
+def layers_of(model: OnnxModel) -> list[Layer]:
+    """Return a float model's layers, in order."""
+    graph = Graph(load_model_with_shape_infer(model.file))
+    values = (*graph.model.graph.value_info, *graph.model.graph.output)
+    sizes = {value.name: math.prod(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim) for value in values}
+    found = []
+    for product in graph.products:
+        node, weights = product.node, graph.values(product.node, 1)
+        along = [node.name]
+        for taker in graph.after(node):
+            if taker.op_type in ALONG:
+                along.append(taker.name)
+            elif taker is not product.adder:
+                break
+        macs = sizes[node.output[0]] * weights.size // weights.shape[product.output_axis]
+        found.append(Layer(node.name, tuple(along), macs))
+    return found
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
