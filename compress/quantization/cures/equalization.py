@@ -16,28 +16,34 @@ import onnx
 
 from compress.onnx_tools.canonical import write
 from compress.quantization.candidates import Candidate, Workbench
+from compress.quantization.cures import calibration
 from compress.quantization.layers import Graph, Product
 
 KEEP_CHANNELS = ("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Squeeze", "Flatten", "Reshape")
 
 
 def cured(candidate: Candidate, workbench: Workbench) -> Iterator[Candidate]:
-    """Yield the candidate with channels of one scale, if any layers follow each other without a branch."""
+    """Yield the candidate with channels of one scale, if any layers follow each other without a branch.
+
+    Then with each other calibrator: which one suits the channels as they were says little of them now.
+    """
     if candidate.is_equalized:
         return
     graph, seen = Graph(onnx.load(candidate.model.file)), workbench.observed(candidate.model).channels
-    pairs = list(_pairs(graph))
-    for first, second in pairs:
+    found = list(pairs(graph))
+    for first, second in found:
         scales = _scales(seen[second.node.input[0]].peaks, _largest(graph, second))
         if len(scales) == graph.values(first.node, 1).shape[first.output_axis]:
-            _divide(graph, first, second, scales)
-    if pairs:
+            divide(graph, first, second, scales)
+    if found:
         file = workbench.folder / f"{candidate.model.file.stem}-equalized.onnx"
         write(graph.model, file)
-        yield replace(candidate, model=replace(candidate.model, file=file), is_equalized=True)
+        made = replace(candidate, model=replace(candidate.model, file=file), is_equalized=True)
+        yield made
+        yield from calibration.cured(made, workbench)
 
 
-def _pairs(graph: Graph) -> Iterator[tuple[Product, Product]]:
+def pairs(graph: Graph) -> Iterator[tuple[Product, Product]]:
     """Yield products that follow each other, with nothing between them to which the size of a channel matters."""
     products = {product.node.name: product for product in graph.products if product.is_usual}
     for first in products.values():
@@ -71,7 +77,7 @@ def _scales(peaks: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return scales
 
 
-def _divide(graph: Graph, first: Product, second: Product, scales: np.ndarray) -> None:
+def divide(graph: Graph, first: Product, second: Product, scales: np.ndarray) -> None:
     """Divide the outputs of one product by scales, and multiply the weights of the next one by them."""
     weights = first.outputs_first(graph.values(first.node, 1))
     graph.replace(first.node, 1, first.as_stored(weights / _along(scales[:, np.newaxis], weights)))
