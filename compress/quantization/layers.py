@@ -15,7 +15,7 @@ from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 from compress.artifacts import OnnxModel
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
-ALONG = ("Relu", "MaxPool")  # quantized together with the product before them
+ALONG = ("Clip", "MaxPool", "Relu")  # quantized together with the product before them
 USUAL = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of Gemm
 
 
