@@ -32,6 +32,39 @@ def write_model(path: Path, layers: int = 1, width: int = 8, side: int = 8, name
     return _save(path, helper.make_graph(nodes, "convolutions", [image], [logits], kernels))
 
 
+def write_quantized(path: Path) -> Path:
+    """Write a network of int8 QDQ, `x (batch, 2, 6, 6) float` to `y`: a convolution, and a Gemm named `head`.
+
+    The bias of the Gemm is float, so that onnxruntime runs it in float, on weights that it converts at each call.
+    """
+    kernel = np.arange(-18, 18, dtype=np.int8).reshape(2, 2, 3, 3)
+    constants = {
+        "scale": np.float32(0.5),
+        "zero": np.uint8(128),
+        "kernel": kernel,
+        "kernel_scale": np.array([0.1, 0.2], np.float32),
+        "kernel_zero": np.zeros(2, np.int8),
+        "weights": np.ones((2 * 4 * 4, 3), np.int8),
+        "bias": np.ones(3, np.float32),
+    }
+    pair = ("scale", "zero")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *pair], ["x_q"], "quantize"),
+        helper.make_node("DequantizeLinear", ["x_q", *pair], ["x_dq"], "dequantize"),
+        helper.make_node("DequantizeLinear", ["kernel", "kernel_scale", "kernel_zero"], ["kernel_dq"], "k", axis=0),
+        helper.make_node("Conv", ["x_dq", "kernel_dq"], ["h"], "conv"),
+        helper.make_node("QuantizeLinear", ["h", *pair], ["h_q"], "quantize_h"),
+        helper.make_node("DequantizeLinear", ["h_q", *pair], ["h_dq"], "dequantize_h"),
+        helper.make_node("Flatten", ["h_dq"], ["flat"], "flatten"),
+        helper.make_node("DequantizeLinear", ["weights", "scale"], ["weights_dq"], "w"),
+        helper.make_node("Gemm", ["flat", "weights_dq", "bias"], ["y"], "head"),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 6, 6])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    return _save(path, helper.make_graph(nodes, "quantized", [x], [y], stored))
+
+
 def write_identity(path: Path, kind: int, shape: list[int | str | None]) -> Path:
     """Write a model that returns its input."""
     x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")

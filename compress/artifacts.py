@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, TypeAdapter, ValidationInfo
 
+from compress.kernels import Inspection
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -198,11 +200,12 @@ class Skip:
 
 @dataclass(frozen=True)
 class Timings:
-    """All latencies measured in one run on one machine."""
+    """All latencies measured in one run on one machine, and what models run as there, by their ids."""
 
     host: dict[str, Any]
     latencies: tuple[Latencies, ...]
     skipped: tuple[Skip, ...] = field(default=())
+    inspections: dict[str, Inspection] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ HELP = (
     "student, exports the models, measures them and writes a report. The name of a stage instead of [bold]all[/bold] "
     "runs up to and including that stage. A finished stage is not run again. Bundles in exported/ are checked and used "
     "with [bold]verify[/bold], [bold]predict[/bold], [bold]evaluate[/bold] and [bold]serve[/bold]. "
-    "[bold]bench MODEL[/bold] measures any ONNX file; [bold]check[/bold] tells whether a model got slower.\n\n"
+    "[bold]bench MODEL[/bold] measures any ONNX file; [bold]inspect[/bold] tells what of it runs as int8; "
+    "[bold]check[/bold] tells whether a model got slower.\n\n"
     "[bold]python -m compress config[/bold] prints all settings, each with what it does. "
     "Errors are one line; [bold]--debug[/bold] shows the traceback."
 )
 # Modules of compress.commands. The quick ones answer within a second: if one of their commands is called, the
 # pipeline's settings, which the slow ones need, are not loaded.
-QUICK, SLOW = ("bundles", "serve", "check", "bench"), ("run", "plans", "sensitivity")
+QUICK, SLOW = ("bundles", "serve", "check", "bench", "inspect"), ("run", "plans", "sensitivity")
 DEBUG = "--debug"
 RESTARTS, MAX_RESTARTS = "COMPRESS_RESTARTS", 10
 

@@ -61,7 +61,7 @@ def check_deployable(data: bytes, what: str) -> onnx.ModelProto:
     processors a hundredfold), and anything that ONNX's full check finds.
     """
     model = check_self_contained(data, what)
-    foreign = sorted({node.domain for node in _nodes(model.graph)} - set(STANDARD))
+    foreign = sorted({node.domain for node in nodes_of(model.graph)} - set(STANDARD))
     foreign += [opset.domain for opset in model.opset_import if opset.domain not in STANDARD]
     if foreign or model.functions:
         named = foreign[0] if foreign else model.functions[0].name
@@ -97,7 +97,7 @@ def has_bfloat16(model: onnx.ModelProto) -> bool:
     stored = any(tensor.data_type == onnx.TensorProto.BFLOAT16 for tensor in tensors(model))
     return stored or any(
         attribute.name in ("to", "dtype") and attribute.i == onnx.TensorProto.BFLOAT16
-        for node in _nodes(model.graph)
+        for node in nodes_of(model.graph)
         for attribute in node.attribute
     )
 
@@ -138,17 +138,18 @@ def is_external(tensor: onnx.TensorProto) -> bool:
     return tensor.data_location == onnx.TensorProto.EXTERNAL or bool(tensor.external_data)
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph, and of the graphs in their attributes."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                yield from _nodes(inner)
+                yield from nodes_of(inner)
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Return every tensor that a model stores, those of functions, subgraphs and attributes included."""
-    nodes = [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]
+    nodes = [*nodes_of(model.graph), *(node for function in model.functions for node in function.node)]
     graphs = [model.graph]
     for node in nodes:
         for attribute in node.attribute:

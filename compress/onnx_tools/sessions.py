@@ -32,6 +32,7 @@ def session_of(
     as_written: bool = False,
     provider_options: Mapping[str, str] | None = None,
     profile: Path | None = None,
+    optimized: Path | None = None,
 ) -> Any:
     """Return an `onnxruntime.InferenceSession` that runs every node of a model on `provider`.
 
@@ -40,7 +41,7 @@ def session_of(
     threads sleep, so that several sessions in one process do not disturb each other. `as_written` runs node by node
     what the file says: integers are then multiplied in float, which gives the same on every processor, and takes
     longer. With `profile`, the beginning of a path, the session logs each node's runs to a file, whose name
-    `end_profiling` returns.
+    `end_profiling` returns. With `optimized`, a path, it writes the graph that it runs there, large weights beside it.
     """
     onnxruntime.set_default_logger_severity(QUIET)  # the providers' libraries use the default logger
     load_libraries(provider)
@@ -54,6 +55,9 @@ def session_of(
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if optimized:
+        options.optimized_model_filepath = str(optimized)
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
     providers = [(provider, dict(provider_options or {}))]
     # enable_fallback: otherwise a provider that fails, now or later, is replaced by another with only a printed note
     return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from compress.metrics.training import still_rose
 from compress.plural import counted
+from compress.report.kernels import why_slower
 from compress.report.making import Training
 from compress.report.schema import Metrics, Model, Report
 
@@ -88,9 +89,12 @@ def _slower_in_int8(report: Report) -> Iterator[str]:
     for fp32 in (model for model in report.models if model.precision == "fp32"):
         int8 = models.get(f"{fp32.id.removesuffix('-fp32')}-int8")
         if int8 and int8.p50_ms() > SLOWER * fp32.p50_ms():
+            why = "a network so fast gains nothing by int8 but its size"
+            if int8.kernels and fp32.kernels:
+                why = why_slower(int8.kernels, fp32.kernels)
             yield (
-                f"{int8.id} is slower than fp32 here: {int8.p50_ms():.3f} against {fp32.p50_ms():.3f} ms: a network so "
-                "fast gains nothing by int8 but its size; another processor may differ (bench)"
+                f"{int8.id} is slower than fp32 here: {int8.p50_ms():.3f} against {fp32.p50_ms():.3f} ms: {why}; "
+                "another processor may differ (bench)"
             )
 
 

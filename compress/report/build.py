@@ -20,6 +20,7 @@ from compress.metrics.training import warnings as training_warnings
 from compress.onnx_tools.precisions import INT8
 from compress.report import making, schema
 from compress.report.advice import advice
+from compress.report.kernels import kernels_of
 from compress.report.scores import rounded, split_metrics, versus_teacher
 
 Probabilities = Mapping[str, np.ndarray]  # by split: (n, classes) float32
@@ -196,6 +197,7 @@ def _measured(
         test=held_out("test"),
         validation=held_out("validation"),
         latency=_latencies(model.id, timings),
+        kernels=kernels_of(timings.inspections[model.id]),
     )
 
 

@@ -18,6 +18,7 @@ from compress.report.charts.trials import trials
 from compress.report.colors import COLORS
 from compress.report.evidence import Evidence
 from compress.report.file import HEAD, MARKDOWN, PAGE, PLOTS, TEMPLATES
+from compress.report.kernels import summary
 from compress.report.numbers import Numbers, pointer, sentence
 from compress.report.schema import Report
 from compress.report.table import comparison_lines, prediction_lines
@@ -35,6 +36,7 @@ TITLES = {
     "calibration": "Calibration",
     "layers": "Layers",
     "latency": "Latency",
+    "kernels": "What runs as int8",
     "data": "Data",
     "again": "How to make it again",
 }
@@ -109,6 +111,7 @@ def _shared(report: Report, html: bool) -> dict[str, Any]:
         "deployed": pointer("models", places[report.deployed]),
         "teacher": pointer("models", 0),
         "latency_of": latency_of,
+        "summary": summary,
         "comparison": [*comparison_lines(report), *prediction_lines(report)],
     }
 

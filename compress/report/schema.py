@@ -11,6 +11,7 @@ from typing import Final, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from compress.onnx_tools.providers import CPU
+from compress.report.kernels import Kernels
 from compress.report.making import Damage, Decision, Host, Skip, Stage, Training, Trial
 from compress.report.part import Count, Fraction, Interval, Part, Positive
 
@@ -163,7 +164,10 @@ class Layer(Part):
 
 
 class Measured(Part):
-    """A model with its cost, accuracy and latency, from which the one to deploy is chosen."""
+    """A model with its cost, accuracy and latency, from which the one to deploy is chosen.
+
+    `kernels` is what it runs as for one image on one thread of the CPU, None in earlier reports.
+    """
 
     id: str
     stage: str
@@ -177,6 +181,7 @@ class Measured(Part):
     test: HeldOut
     validation: HeldOut
     latency: tuple[Latency, ...]
+    kernels: Kernels | None = None
 
     def p50_ms(self, threads: int = 1, batch: int = 1) -> float:
         """Return the median latency on the CPU in milliseconds; raises `KeyError` if the setting was not measured."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from compress.kernels import Inspection, Kernel, Left
 from compress.onnx_tools.providers import CPU
 from compress.report import making, schema
+from compress.report.kernels import Kernels, kernels_of
 from compress.report.scores import split_metrics
 
 HOST = making.Host(
@@ -32,6 +35,18 @@ def latency(p50_ms: float, threads: int = 1) -> schema.Latency:
     return schema.Latency(
         provider=CPU, threads=threads, batch=1, runs=1, p50_ms=p50_ms, p90_ms=None, p99_ms=None, throughput_per_s=1.0
     )
+
+
+def kernel(operator: str, kind: Any, us: float, nodes: int = 1, is_product: bool = False) -> Kernel:
+    """Return a kind of kernel that takes and gives the types that are usual for it."""
+    takes = {"int8": "uint8", "conversion": "uint8"}.get(kind, "float")
+    gives = "uint8" if kind == "int8" else "float"
+    return Kernel(operator, CPU, kind, is_product, takes, gives, nodes, us)
+
+
+def kernels(*found: Kernel, other_products: tuple[str, ...] = (), left: tuple[Left, ...] | None = ()) -> Kernels:
+    """Return what a model of these kernels runs as."""
+    return kernels_of(Inspection(found, other_products, left))
 
 
 def model(

@@ -204,6 +204,21 @@ def test_a_network_that_is_slower_in_int8_is_told_of(p50_ms: float, said: bool) 
     assert all(f"{p50_ms:.3f} against 1.000 ms" in line for line in lines)
 
 
+def test_why_a_network_is_slower_in_int8_is_told_where_its_kernels_are_known() -> None:
+    whole = report(range(8), range(8))
+    conv, quantize = (examples.kernel(name, "int8", us, is_product=True) for name, us in (("Conv", 80.0), ("Q", 90.0)))
+    fp32 = whole.models[1].model_copy(update={"kernels": examples.kernels(conv)})
+    changes = {"id": "student-int8", "precision": "int8", "latency": (examples.latency(2.0),)}
+    int8 = fp32.model_copy(update={**changes, "kernels": examples.kernels(quantize)})
+
+    [line] = advice(whole.model_copy(update={"models": (whole.models[0], fp32, int8)}))
+
+    assert line == (
+        "student-int8 is slower than fp32 here: 2.000 against 1.000 ms: products take 90 us against 80; another "
+        "processor may differ (bench)"
+    )
+
+
 @pytest.mark.parametrize(
     ("counts", "told"),
     [

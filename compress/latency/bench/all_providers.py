@@ -15,6 +15,7 @@ from compress.errors import first_line
 from compress.latency.host import thread_counts
 from compress.latency.timing import Call, interleaved, warm_up
 from compress.onnx_tools import providers
+from compress.onnx_tools.inspect import inspect
 from compress.onnx_tools.providers import CPU
 from compress.onnx_tools.sessions import open_session
 from compress.onnx_tools.signature import INPUT
@@ -33,7 +34,8 @@ def measure(
 
     `images` is `(n, height, width, channels) uint8`, repeated to fill a batch. `seconds` is the time for each
     combination of provider, threads and batch, all models together. Skipped, and listed with the reason, are GPU
-    providers that are not installed and models that a provider cannot run completely.
+    providers that are not installed and models that a provider cannot run completely. What models run as is told for
+    one image on one thread of the CPU.
     """
     installed = providers.available()
     skipped = [
@@ -64,4 +66,10 @@ def measure(
                 calls[model.id] = call
         samples = interleaved(calls, seconds, random.Random(seed))
         latencies += [Latencies(name, provider, threads, batch, tuple(ns)) for name, ns in samples.items()]
-    return Timings(host=machine.host(), latencies=tuple(latencies), skipped=tuple(skipped))
+    progress(1.0, "what the models run as")
+    image = {INPUT: images[:1]}
+    inspections = {
+        model.id: inspect(partial(open_session, model.file, threads=1, provider=CPU, spinning=False), image)
+        for model in models
+    }
+    return Timings(machine.host(), tuple(latencies), tuple(skipped), inspections)

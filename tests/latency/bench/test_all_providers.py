@@ -45,6 +45,8 @@ def test_every_model_is_measured_in_every_setting_and_absent_providers_are_liste
     assert settings == {(m, CPU, t, b) for m in ("a-fp32", "b-fp32") for t in (1, 2) for b in (1, 5)}
     assert all(min(row.samples_ns) > 0 for row in timings.latencies)
     assert [skip.what for skip in timings.skipped] == [providers.CUDA, providers.TENSORRT]
+    assert timings.inspections.keys() == {"a-fp32", "b-fp32"}
+    assert {row.operator for row in timings.inspections["a-fp32"].kernels} >= {"Cast", "GlobalAveragePool"}
 
 
 def test_a_model_that_a_provider_cannot_run_whole_is_skipped_not_measured(
