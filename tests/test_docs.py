@@ -75,6 +75,7 @@ PARSED = {
     "compare": "needs bundles; tests/report runs it",
     "serve": "serves until it is stopped; tests/serve runs it",
     "check": "measures for seconds; tests/latency runs it",
+    "inspect": "needs a model; tests/commands runs it",
 }
 # Other commands, by how they begin, and why no test runs them
 NOT_RUN = {
