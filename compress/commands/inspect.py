@@ -37,7 +37,7 @@ def inspect(
     from compress.latency.inspection import inspect_files
     from compress.latency.model_files import digest
     from compress.latency.report_files import to_json, write_report
-    from compress.report.kernel_tables import NOTE, UNKNOWN, kernel_table, left_table
+    from compress.report.kernel_tables import NOTE, UNKNOWN, kernel_table, left_table, other_products_line
     from compress.report.kernels import kernels_of, summary
     from compress.terminal import terminal
 
@@ -52,6 +52,8 @@ def inspect(
         for table in (kernel_table(of_model, model.name), left_table(of_model)):
             if table:
                 console.print(table, "")
+        if line := other_products_line(of_model):
+            console.print(line, "", highlight=False, soft_wrap=True)
     fed = [f"{model.name} was fed {describe(model.fed)}" for model in found]
     unknown = [f"{name}: {UNKNOWN}" for name, of_model in kernels.items() if of_model.left is None]
     told = [f"{name}: {summary(of_model)}" for name, of_model in kernels.items()]

@@ -29,22 +29,22 @@ class Inspected:
 
 
 def inspect_files(models: Mapping[str, Path], provider: str, threads: int, given: Given) -> list[Inspected]:
-    """Inspect ONNX files, given by name, one after the other.
+    """Inspect ONNX files, given by name.
 
     Raises `BadInputError` if a file cannot be run or what to feed it is not known, `MachineError` if the provider is
     not installed or cannot run the whole model, and `LockedError` if another process on this machine is measuring.
     """
     check_known([[file] for file in models.values()], given)
-    found = []
+    opened, fed = {}, {}
     with machine_lock(), tempfile.TemporaryDirectory() as folder:
         for name, file in models.items():
             options = providers.options(provider, Path(folder), file)
-            open_ = partial(open_model, file, provider=provider, provider_options=options, threads=threads)
-            session = open_()
+            opened[name] = partial(open_model, file, provider=provider, provider_options=options, threads=threads)
+            session = opened[name]()
             check_batch(session, file, given)
-            feed = feed_for(session, file, given=given)
-            first_call(session, file, feed)
-            del session  # two at a time would take twice the memory
-            shapes = {input_: value.shape for input_, value in feed.items()}
-            found.append(Inspected(name, file, shapes, inspect(open_, feed)))
-    return found
+            fed[name] = feed_for(session, file, given=given)
+            first_call(session, file, fed[name])
+            del session  # before it is opened again
+        found = inspect({name: (opened[name], fed[name]) for name in models})
+    shapes = {name: {input_: value.shape for input_, value in feed.items()} for name, feed in fed.items()}
+    return [Inspected(name, file, shapes[name], found[name]) for name, file in models.items()]

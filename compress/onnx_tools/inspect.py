@@ -11,7 +11,7 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -26,7 +26,8 @@ from compress.onnx_tools.check import nodes_of, tensors
 from compress.onnx_tools.placement import node_events, node_of
 from compress.onnx_tools.steering import read_model
 
-MIN_CALLS, MAX_CALLS, SECONDS = 3, 50, 0.5
+MIN_CALLS, MAX_CALLS, SECONDS = 3, 50, 0.5  # of each model
+OPTIMIZED = "optimized.onnx"
 
 CONVERSIONS = {"Cast", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"}
 # Operators that change where values stand, in memory or in a tensor, and compute nothing. Those of the first row are of
@@ -44,6 +45,9 @@ PRODUCTS = re.compile("Conv|MatMul|Gemm|LSTM|GRU")  # also as parts of names: Fu
 INT8, FLOATS = {"int8", "uint8"}, {"float", "float16", "bfloat16", "double"}
 
 
+Feed = Mapping[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class _Node:
     """A node that ran: its name, and what it is as a kind of kernel of one node."""
@@ -52,24 +56,18 @@ class _Node:
     kernel: Kernel
 
 
-def inspect(open_: Callable[..., Any], feed: Mapping[str, np.ndarray]) -> Inspection:
-    """Run a model a few times and return what it runs as; `feed` holds a value for each input.
+def inspect(models: Mapping[str, tuple[Callable[..., Any], Feed]]) -> dict[str, Inspection]:
+    """Run models a few times, in turns, and return what each runs as.
 
-    `open_` takes the options `profile` and `optimized` of `sessions.session_of` and returns a session. Times are those
-    of onnxruntime's profile: medians, in whole microseconds a run, of a call that is slowed down by being observed.
-    Their shares tell more than their sum, and on a GPU they end when a kernel is launched.
+    A model is a function that opens a session, given the options `profile` and `optimized` of `sessions.session_of`,
+    and a value for each input. Times are those of onnxruntime's profile: medians, in whole microseconds a run, of calls
+    that are slowed down by being observed. On a GPU they end when a kernel is launched.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        profile, optimized = Path(temporary) / "profile", Path(temporary) / "optimized.onnx"
-        try:
-            session = open_(profile=profile, optimized=optimized)
-        except Exception:  # a provider that compiles its part cannot write that down; any other error comes again
-            session = open_(profile=profile)
-        calls = _run(session, feed)
-        nodes = _nodes(Path(session.end_profiling()), calls)
-        graph = read_model(optimized) if optimized.exists() else None
-    others = tuple(node.name for node in nodes if node.kernel.is_product and node.kernel.kind != "int8")
-    return Inspection(_kernels(nodes), others, _left(graph, nodes) if graph else None)
+        folders = {name: Path(temporary) / str(i) for i, name in enumerate(models)}
+        sessions = {name: _open(open_, folders[name]) for name, (open_, _) in models.items()}
+        calls = _take_turns([(sessions[name], feed) for name, (_, feed) in models.items()])
+        return {name: _inspection(session, folders[name], calls) for name, session in sessions.items()}
 
 
 def kind_of(operator: str, takes: str, gives: str) -> Literal["int8", "float", "conversion", "movement", "other"]:
@@ -86,14 +84,33 @@ def kind_of(operator: str, takes: str, gives: str) -> Literal["int8", "float", "
     return "float" if {takes, gives} & FLOATS else "other"
 
 
-def _run(session: Any, feed: Mapping[str, np.ndarray]) -> int:
-    """Run a session for a while; return how many times."""
-    end = time.monotonic() + SECONDS
+def _open(open_: Callable[..., Any], folder: Path) -> Any:
+    folder.mkdir()
+    try:
+        return open_(profile=folder / "profile", optimized=folder / OPTIMIZED)
+    except Exception:  # a provider that compiles its part cannot write that down; any other error comes again
+        return open_(profile=folder / "profile")
+
+
+def _take_turns(sessions: Sequence[tuple[Any, Feed]]) -> int:
+    """Run each session on what it is fed, one after the other, for a while; return how many times.
+
+    Whatever else slows the machine down meanwhile slows all of them down, so that their times can be compared.
+    """
+    end = time.monotonic() + SECONDS * len(sessions)
     for calls in range(1, MAX_CALLS + 1):
-        session.run(None, feed)
+        for session, feed in sessions:
+            session.run(None, feed)
         if calls >= MIN_CALLS and time.monotonic() > end:
             break
     return calls
+
+
+def _inspection(session: Any, folder: Path, calls: int) -> Inspection:
+    nodes = _nodes(Path(session.end_profiling()), calls)
+    graph = read_model(folder / OPTIMIZED) if (folder / OPTIMIZED).exists() else None
+    others = tuple(node.name for node in nodes if node.kernel.is_product and node.kernel.kind != "int8")
+    return Inspection(_kernels(nodes), others, _left(graph, nodes) if graph else None)
 
 
 def _nodes(profile: Path, calls: int) -> list[_Node]:

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from compress.onnx_tools.providers import short
-from compress.report.kernels import Kernels
+from compress.report.kernels import NAMED, Kernels, listed
 
-MAX_ROWS = 20  # nodes that are left between others
+MAX_ROWS = 20  # nodes that are left between others, and products that are named
 NOTE = (
     "products: convolutions, matrix products and recurrent layers. movement: values are copied or reshaped. us: of a "
     "call, as profiled, which slows short kernels down; on a GPU, until a kernel is launched."
@@ -47,6 +47,13 @@ def left_table(kernels: Kernels) -> Table | None:
     if len(rows) > MAX_ROWS:
         table.add_row(f"... {len(rows) - MAX_ROWS} more")
     return table
+
+
+def other_products_line(kernels: Kernels) -> str:
+    """Return a line that names more of a quantized model's products in float than its summary; empty if it need not."""
+    if not kernels.is_quantized or len(kernels.other_products) <= NAMED:
+        return ""
+    return f"products that do not run as int8: {listed(kernels.other_products, MAX_ROWS)}"
 
 
 def _table(title: Text | None, *headings: str) -> Table:

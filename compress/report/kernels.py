@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -55,6 +55,16 @@ class Kernels(Part):
     other_products: tuple[str, ...]
     left: tuple[Left, ...] | None
 
+    @property
+    def products(self) -> int:
+        """How many nodes are products."""
+        return sum(kernel.nodes for kernel in self.kinds if kernel.is_product)
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether a product runs as int8, or something is quantized."""
+        return self.products > len(self.other_products) or any(kernel.operator in QUANTIZED for kernel in self.kinds)
+
 
 def kernels_of(found: Inspection) -> Kernels:
     """Return what was found in a model, with shares."""
@@ -71,15 +81,13 @@ def kernels_of(found: Inspection) -> Kernels:
 
 def summary(kernels: Kernels) -> str:
     """Return in words how many of a model's products run as int8, which do not, and what the rest takes of the time."""
-    products = sum(kernel.nodes for kernel in kernels.kinds if kernel.is_product)
-    as_int8, others = products - len(kernels.other_products), kernels.other_products
+    products, others = kernels.products, kernels.other_products
+    as_int8 = products - len(others)
     parts = [
         f"{as_int8} of {counted(products, 'product')} {_verb('run', products)} as int8" if products else "no product"
     ]
-    is_quantized = as_int8 or any(kernel.operator in QUANTIZED for kernel in kernels.kinds)
-    if others and is_quantized:
-        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        parts[0] += f" (not {', '.join(others[:NAMED])}{more})"
+    if others and kernels.is_quantized:
+        parts[0] += f" (not {listed(others, NAMED)})"
     for kind, one, several in (
         ("conversion", "conversion", ""),
         ("movement", "copy or reshape", "copies and reshapes"),
@@ -90,6 +98,11 @@ def summary(kernels: Kernels) -> str:
             told = f"{100 * share:.0f}" if share >= 0.01 else "less than 1"
             parts.append(f"{counted(nodes, one, several)} {_verb('take', nodes)} {told} % of the time")
     return "; ".join(parts)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names as a list in words, with how many more than `most` there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def why_slower(int8: Kernels, fp32: Kernels) -> str:

@@ -24,7 +24,7 @@ def _little_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(file: Path, **feed: np.ndarray) -> Inspection:
-    return inspect(partial(open_session, file, threads=1), feed)
+    return inspect({"m": (partial(open_session, file, threads=1), feed)})["m"]
 
 
 def write(path: Path, nodes: list[onnx.NodeProto], inputs: list[Any], outputs: list[Any], **constants: Any) -> Path:
@@ -171,10 +171,33 @@ def test_a_provider_that_cannot_write_its_graph_down_is_inspected_without_it(tmp
             raise RuntimeError("Unable to serialize model as it contains compiled nodes")
         return open_session(file, threads=1, profile=profile)
 
-    inspection = inspect(open_, {"x": np.zeros((1, 2, 6, 6), np.float32)})
+    inspection = inspect({"m": (open_, {"x": np.zeros((1, 2, 6, 6), np.float32)})})["m"]
 
     assert inspection.left is None
     assert inspection.other_products == ("head",)
+
+
+def test_models_take_turns_and_each_is_told_by_its_own_name(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    class Session:
+        def __init__(self, name: str, layers: int, **options: Any) -> None:
+            file = write_model(tmp_path / f"{name}.onnx", layers)
+            self.name, self.session = name, open_session(file, threads=1, **options)
+
+        def run(self, outputs: None, feed: Any) -> None:
+            order.append(self.name)
+            self.session.run(outputs, feed)
+
+        def end_profiling(self) -> str:
+            return self.session.end_profiling()
+
+    feed = {"image": np.zeros((1, 8, 8, 1), np.uint8)}
+
+    inspections = inspect({name: (partial(Session, name, layers), feed) for name, layers in (("a", 1), ("b", 2))})
+
+    assert order == ["a", "b"] * module.MIN_CALLS
+    assert {name: len(one.other_products) for name, one in inspections.items()} == {"a": 1, "b": 2}
 
 
 def test_time_is_that_of_a_median_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from compress.kernels import Left
 from compress.report.file import read, to_text
-from compress.report.kernel_tables import MAX_ROWS, kernel_table, left_table
+from compress.report.kernel_tables import MAX_ROWS, kernel_table, left_table, other_products_line
 from compress.report.kernels import Kernels, summary, why_slower
 from tests.report.examples import kernel, kernels, report
 
@@ -92,6 +92,23 @@ def test_a_report_tells_kernels_and_one_from_before_they_were_told_does_not(tmp_
 
     assert read(tmp_path / "new.json") == whole
     assert {model.kernels for model in read(tmp_path / "old.json").models} == {None}
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (
+            kernels(CONVERSIONS, other_products=tuple(f"n{i}" for i in range(22))),
+            f"products that do not run as int8: {', '.join(f'n{i}' for i in range(20))} and 2 more",
+        ),
+        (kernels(CONVERSIONS, other_products=("a", "b", "c")), ""),  # the summary has them all
+        (kernels(GEMM, other_products=tuple("abcd")), ""),  # a file in float
+    ],
+)
+def test_more_products_of_a_quantized_file_that_run_in_float_are_named_than_fit_the_summary(
+    found: Kernels, line: str
+) -> None:
+    assert other_products_line(found) == line
 
 
 def test_tables_show_every_kind_of_kernel_and_the_slowest_of_what_is_left() -> None:

@@ -68,8 +68,6 @@ def measure(
         latencies += [Latencies(name, provider, threads, batch, tuple(ns)) for name, ns in samples.items()]
     progress(1.0, "what the models run as")
     image = {INPUT: images[:1]}
-    inspections = {
-        model.id: inspect(partial(open_session, model.file, threads=1, provider=CPU, spinning=False), image)
-        for model in models
-    }
+    opened = {model.id: partial(open_session, model.file, threads=1, provider=CPU, spinning=False) for model in models}
+    inspections = inspect({name: (open_, image) for name, open_ in opened.items()})
     return Timings(machine.host(), tuple(latencies), tuple(skipped), inspections)
