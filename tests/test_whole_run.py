@@ -99,7 +99,9 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
     metrics |= {"classes", "confusion", "drop_vs_teacher", "flips_vs_teacher", "vs_teacher", "calibration"}
     latency_keys = {"provider", "threads", "batch", "runs", "p50_ms", "p90_ms", "p99_ms", "throughput_per_s"}
     for model in report["models"]:
-        assert set(model) == {*model_keys, "size_zstd_bytes", "test", "validation", "latency"}
+        assert set(model) == {*model_keys, "size_zstd_bytes", "test", "validation", "latency", "kernels"}
+        as_int8 = any(kernel["is_product"] and kernel["kind"] == "int8" for kernel in model["kernels"]["kinds"])
+        assert as_int8 == (model["precision"] == "int8")
         assert set(model["test"]) == set(model["validation"]) == metrics
         assert np.sum(model["validation"]["confusion"]) == report["run"]["n_validation"]
         assert (model["test"]["vs_teacher"] is None) == (model["id"] == "teacher-fp32")
