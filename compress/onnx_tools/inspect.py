@@ -30,9 +30,9 @@ MIN_CALLS, MAX_CALLS, SECONDS = 3, 50, 0.5  # of each model
 OPTIMIZED = "optimized.onnx"
 
 CONVERSIONS = {"Cast", "DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"}
-# Operators that change where values stand, in memory or in a tensor, and compute nothing. Those of the first row are of
-# a layout or of a device, and come and go with the kernels around them
+# What a runtime puts between kernels that want another layout or device, and takes away where they want the same
 LAYOUTS = {"MemcpyFromHost", "MemcpyToHost", "ReorderInput", "ReorderOutput", "Transpose"}
+# Operators that change where values stand, in memory or in a tensor, and compute nothing
 # fmt: off
 MOVEMENTS = LAYOUTS | {
     "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad", "Reshape",
@@ -43,7 +43,6 @@ QUANTIZE_INSIDE = {"DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}  # float goes
 WITH_BODIES = {"If", "Loop", "Scan"}  # their time is that of the nodes in their bodies, which are counted themselves
 PRODUCTS = re.compile("Conv|MatMul|Gemm|LSTM|GRU")  # also as parts of names: FusedConv, QLinearMatMul
 INT8, FLOATS = {"int8", "uint8"}, {"float", "float16", "bfloat16", "double"}
-
 
 Feed = Mapping[str, np.ndarray]
 
