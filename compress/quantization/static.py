@@ -31,6 +31,7 @@ from compress.onnx_tools.precisions import INT8
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.observation import Observed, Range
+from compress.quantization.pixels import spans_of_pixels, take_as_they_are
 
 PRODUCTS = ["Gemm", "MatMul"]
 QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "Clip", "MaxPool", "Relu"]
@@ -88,7 +89,7 @@ def quantize(
             reduce_range=False,
             weight_qType=QuantType.QInt8,
             activation_qType=ACTIVATIONS[activations],
-            tensors_range=_as_tensors_data(ranges),
+            tensors_range=_as_tensors_data({**ranges, **_known(network.graph, ranges)}),
             nodes_to_quantize=[],
             nodes_to_exclude=[*in_float, *_clips_without_0(network.graph)],
             op_types_to_quantize=QUANTIZED_OPERATORS,
@@ -96,8 +97,14 @@ def quantize(
         )
         quantizer.quantize_model()
     _leave_logits_in_float(network.graph)
+    take_as_they_are(network.graph)
     write(network, file)
     return dataclasses.replace(model, precision=INT8.name, file=file)
+
+
+def _known(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """Return the ranges that need no calibration, of those that are given: pixels are 0 to 255."""
+    return {name: span for name, span in spans_of_pixels(graph).items() if name in ranges}
 
 
 def _clips_without_0(graph: onnx.GraphProto) -> Iterator[str]:
