@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
@@ -32,6 +30,7 @@ from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.observation import Observed, Range
 from compress.quantization.pixels import spans_of_pixels, take_as_they_are
+from compress.quantization.preparation import clips_without_0, prepare
 
 PRODUCTS = ["Gemm", "MatMul"]
 QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "Clip", "MaxPool", "Relu"]
@@ -54,6 +53,7 @@ def _write_observable(model: OnnxModel, file: Path) -> list[str]:
     """Write a model that gives its activations too, and return their names."""
     with _without_advice():
         network = load_model_with_shape_infer(model.file)
+    prepare(network.graph)
     values = {value.name: value for value in (*network.graph.value_info, *network.graph.input, *network.graph.output)}
     touched = {
         name
@@ -82,7 +82,7 @@ def quantize(
     """
     with _without_advice():
         network = load_model_with_shape_infer(model.file)
-        _make_biases_vectors(network.graph)
+        prepare(network.graph)
         quantizer = QDQQuantizer(
             network,
             per_channel=True,
@@ -91,7 +91,7 @@ def quantize(
             activation_qType=ACTIVATIONS[activations],
             tensors_range=_as_tensors_data({**ranges, **_known(network.graph, ranges)}),
             nodes_to_quantize=[],
-            nodes_to_exclude=[*in_float, *_clips_without_0(network.graph)],
+            nodes_to_exclude=[*in_float, *clips_without_0(network.graph)],
             op_types_to_quantize=QUANTIZED_OPERATORS,
             extra_options={},
         )
@@ -105,35 +105,6 @@ def quantize(
 def _known(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
     """Return the ranges that need no calibration, of those that are given: pixels are 0 to 255."""
     return {name: span for name, span in spans_of_pixels(graph).items() if name in ranges}
-
-
-def _clips_without_0(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names of Clip nodes whose bounds are not known, or leave 0 out.
-
-    Integers always have 0 in their range, so that they cannot take the place of these.
-    """
-    bounds = {tensor.name: float(numpy_helper.to_array(tensor)) for tensor in graph.initializer if not tensor.dims}
-    bounds[""] = 0.0  # an optional input that is not given: no bound
-    for node in graph.node:
-        if node.op_type == "Clip":
-            low, high = (bounds.get(name, math.nan) for name in [*node.input[1:], "", ""][:2])
-            if not low <= 0 <= high:
-                yield node.name
-
-
-def _make_biases_vectors(graph: onnx.GraphProto) -> None:
-    """Give each Gemm a bias with a value per output, which is what the quantizer takes."""
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Gemm" and len(node.input) > 2 and {node.input[1], node.input[2]} <= set(constants):
-            is_turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-            outputs = constants[node.input[1]].dims[0 if is_turned else 1]
-            bias = numpy_helper.to_array(constants[node.input[2]])
-            if bias.ndim != 1 or len(bias) != outputs:
-                name = f"{node.name}/bias"
-                vector = np.broadcast_to(bias, (1, outputs)).ravel()
-                graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(vector), name))
-                node.input[2] = name
 
 
 def _is_float(value: onnx.ValueInfoProto) -> bool:

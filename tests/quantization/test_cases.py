@@ -165,3 +165,31 @@ def test_integers_that_are_reshaped_stand_for_what_they_did(write: Write, tmp_pa
 
     images = np.ones((2, 16, 16, 1), np.uint8)
     np.testing.assert_allclose(answers(model, images), np.tile([-0.30, 0, 1.27, -1.28], (2, 1)), atol=0.02)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shape", [(CLASSES,), (1, CLASSES), (1,), ()])
+def test_every_product_runs_as_integers_whatever_adds_its_bias(
+    shape: tuple[int, ...], transposed: bool, write: Write, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    order = ["b", "products"] if transposed else ["products", "b"]
+    nodes = [
+        make_node("Conv", ["x", "k"], ["sums"]),
+        make_node("GlobalAveragePool", ["sums"], ["pooled"]),
+        make_node("Flatten", ["pooled"], ["flat"]),
+        make_node("MatMul", ["flat", "w"], ["products"]),
+        make_node("Add", order, ["logits"]),
+    ]
+    values = {"k": random.normal(0, 1, (8, 1, 3, 3)), "w": random.normal(0, 1, (8, CLASSES)), "b": np.full(shape, 7.0)}
+    model = write(nodes, values)
+    images = random.integers(0, 256, (9, 16, 16, 1), np.uint8)
+
+    given, wanted = answers(model, images), in_float(model, images)
+    assert np.abs(given - wanted).max() < 0.05 * np.abs(wanted).max()
+    settings = onnxruntime.SessionOptions()
+    settings.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(tmp_path / "int8.onnx", settings, providers=["CPUExecutionProvider"])
+    ran = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert "QGemm" in ran
+    assert not {"MatMul", "Gemm", "Conv", "FusedConv"} & set(ran)
