@@ -18,6 +18,7 @@ import onnx
 from compress import networks
 from compress.artifacts import Network, OnnxModel
 from compress.onnx_tools.canonical import write
+from compress.onnx_tools.pixels import fold_scaling
 from compress.onnx_tools.precisions import FP32
 from compress.onnx_tools.signature import INPUT, LOGITS, PROBABILITIES
 from compress.tensorflow import start_afresh, tf
@@ -37,6 +38,7 @@ def to_onnx(network: Network, file: Path) -> OnnxModel:
     start_afresh(seed=0)  # nothing is random here; this makes layer names independent of earlier models
     with tf.device("/cpu:0"):
         model = _converted(_frozen(network), network.name)
+    fold_scaling(model.graph)
     gc.collect()
     write(model, file)
     return OnnxModel(

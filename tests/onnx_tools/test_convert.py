@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,4 +66,37 @@ def test_constants_and_shared_weights_of_other_networks_are_converted(
 
     assert [value.name for value in onnx.load(exported.file).graph.input] == ["image"]
     logits = scoring.run(sessions.open_session(exported.file), IMAGES)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("channels", "scaled", "is_folded"),
+    [
+        (1, lambda x: keras.layers.Rescaling(1 / 255)(x), True),
+        (3, lambda x: keras.layers.Rescaling(1 / 255)(x), True),
+        (1, lambda x: keras.layers.Rescaling(0.5)(keras.layers.Rescaling(-2.0)(x)), True),
+        (1, lambda x: keras.layers.Rescaling(1 / 127.5, -1.0)(x), False),  # what is added stops at the border
+        (3, lambda x: keras.layers.Rescaling(1.0, [-3.0, -2.0, -1.0])(x), False),
+        (1, lambda x: keras.layers.Concatenate()([keras.layers.Rescaling(1 / 255)(x), x]), False),  # taken twice
+    ],
+)
+def test_the_first_kernel_scales_pixels_where_that_is_the_same(
+    channels: int, scaled: Any, is_folded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(network: Network) -> keras.Model:
+        start_afresh(0)
+        image = keras.Input((32, 32, channels))
+        x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(scaled(image))
+        return keras.Model(image, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x)))
+
+    monkeypatch.setattr(networks, "load", load)
+    network = Network("student", "distill", "students", "plain", {}, (32, 32, channels), 10, Path())
+    exported = convert.to_onnx(network, tmp_path / "model.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, channels), np.uint8)
+    expected = logits_of(forward_of(load(network)), images)
+
+    operators = [node.op_type for node in onnx.load(exported.file).graph.node]
+    before = set(operators[: operators.index("Conv")])
+    assert before.isdisjoint({"Mul", "Add"}) == is_folded
+    logits = scoring.run(sessions.open_session(exported.file), images)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
