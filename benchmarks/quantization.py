@@ -1,6 +1,6 @@
-"""What each calibrator, with its default options, makes of the networks of finished runs.
+"""What each calibrator, with its default options, makes of the networks of finished runs; and what processors do.
 
-    python -m benchmarks.quantization [--hard] RUN...
+    python -m benchmarks.quantization [--hard | --processors] RUN...
 
 RUN is a folder in which `python -m compress all` has been run once. For each network that was quantized there, and each
 calibrator: accuracy on the test images, how many points it is below the float model's, with the paired interval, the
@@ -11,6 +11,11 @@ validation images by which one of several is taken, and the seconds that ranges 
 With --hard, the networks are first made hard to quantize, without a change to their answers in float: channels between
 two layers are multiplied by numbers from 1 to 1000, of all sizes ("spread") or one in 16 by 1000 ("outliers"). Then the
 points that plain int8 loses, and what `quantize.max_drop = 0.5` makes of it.
+
+With --processors, for each network and `quantize.target`: the layers in which x86 processors without VNNI can clip
+sums, accuracy on test images (as many as take a minute) where they are exact and where they are clipped, and
+the milliseconds for an image on one thread of this processor, with its fastest kernels and with exact ones: the same if
+the fastest are exact. On 2 cores, some minutes per VGG16 at 32x32.
 """
 
 from __future__ import annotations
@@ -18,15 +23,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from benchmarks.int8 import int8_of
-from benchmarks.pruning import made, print_row
+from benchmarks.pruning import made, medians, print_row
 from compress import plugins
 from compress.artifacts import Dataset, Models, OnnxModel
 from compress.data.images import images_of
@@ -35,17 +41,20 @@ from compress.metrics.intervals import paired_difference
 from compress.onnx_tools import scoring
 from compress.onnx_tools.canonical import write
 from compress.onnx_tools.sessions import open_session
+from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.budget import search
 from compress.quantization.candidates import Candidate, Workbench
 from compress.quantization.choice import divergence, logits_of
 from compress.quantization.cures.equalization import divide, pairs
+from compress.quantization.emulation import accuracies, images_at_most
 from compress.quantization.layers import Graph
+from compress.quantization.portability import products_of, saturating
 from compress.quantization.settings import Calibrator
+from compress.quantization.static import observed, quantize_for
+from compress.quantization.targets import TARGETS
 from compress.stages.quantize import JUDGED, Config
 
 STAGES = ("quantize", "quantize_student")
-COLUMNS = ("calibrator", "test", "drop", "95 %", "changed", "divergence", "on validation", "seconds")
-HARD_COLUMNS = ("made hard", "plain loses", "then", "on test", "taken", "worst layers", "seconds")
 MAX_DROP, WIDEST, ONE_IN, WORST = 0.5, 1000.0, 16, 3
 
 
@@ -53,21 +62,23 @@ def main() -> None:
     """Print a row for each network and calibrator as it is known."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--hard", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    for name in list(TABLES)[1:]:
+        kind.add_argument(f"--{name}", dest="table", action="store_const", const=name, default="calibrators")
     arguments = parser.parse_args()
-    columns, told = (HARD_COLUMNS, hard_rows) if arguments.hard else (COLUMNS, rows)
-    print_row("run", "network", *columns)
-    print_row(*["---"] * (2 + len(columns)))
+    headings, rows_of = TABLES[arguments.table]
+    print_row("run", "network", *headings)
+    print_row(*["---"] * (2 + len(headings)))
     for run in arguments.runs:
         data = made(run, "data", Dataset)
         for stage in STAGES:
             models = made(run, stage, Models)
-            for cells in told(models.of("fp32"), data):
+            for cells in rows_of(models.of("fp32"), data):
                 print_row("/".join(run.resolve().parts[-2:]), models.network, *cells)
 
 
-def rows(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of one network."""
+def calibrators(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of one network, a row for each calibrator."""
     train = images_of(data, "train")[: Config().images]
     test, labels = images_of(data, "test"), data.labels("test")
     validation = images_of(data, "validation")[:JUDGED]
@@ -94,7 +105,7 @@ def rows(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
             )
 
 
-def hard_rows(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
+def hard(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
     """Yield the cells of one network, made hard in each way."""
     calibration = images_of(data, "train")[: Config().images]
     test, labels = images_of(data, "test"), data.labels("test")
@@ -105,15 +116,15 @@ def hard_rows(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
     }
     for way, of_channels in scales.items():
         with tempfile.TemporaryDirectory() as folder:
-            hard = made_hard(fp32, of_channels, Path(folder) / "hard.onnx")
+            made_so = made_hard(fp32, of_channels, Path(folder) / "hard.onnx")
             validation = images_of(data, "validation"), data.labels("validation")
-            bench = Workbench(hard, calibration, *validation, "accuracy", Config().activations, Path(folder))
+            bench = Workbench(made_so, calibration, *validation, "accuracy", TARGETS["this"], "uint8", Path(folder))
             start = time.perf_counter()
-            found = search(Candidate(hard, Calibrator()), bench, MAX_DROP, lambda words: None)
+            found = search(Candidate(made_so, Calibrator()), bench, MAX_DROP, lambda words: None)
             seconds = time.perf_counter() - start
             of_float, of_int8 = (
                 np.mean(scoring.run(open_session(model.file), test).argmax(axis=1) == labels)
-                for model in (hard, bench.int8(found.candidate))
+                for model in (made_so, bench.int8(found.candidate))
             )
             yield (
                 way,
@@ -134,6 +145,41 @@ def made_hard(fp32: OnnxModel, of_channels: Callable[[int], np.ndarray], file: P
         divide(graph, first, second, 1 / of_channels(channels))
     write(graph.model, file)
     return replace(fp32, file=file)
+
+
+def processors(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of one network, a row for each target."""
+    images = images_at_most(data.image_shape)
+    test, labels = images_of(data, "test")[:images], data.labels("test")[:images]
+    with tempfile.TemporaryDirectory() as folder:
+        ranges = Calibrator().function(observed(fp32, images_of(data, "train")[: Config().images], Path(folder)))
+        for name, target in TARGETS.items():
+            file = Path(folder) / f"{name}.onnx"
+            int8 = quantize_for(target, fp32, ranges, file, activations=target.activations[0])
+            graph = onnx.load(int8.file).graph
+            exact, clipped = accuracies(int8, test, labels)
+            ways = {
+                "fastest": open_session(int8.file, threads=1),
+                "exact": open_session(int8.file, threads=1, exact=True),
+            }
+            times = medians({way: partial(s.run, [LOGITS], {INPUT: test[:1]}) for way, s in ways.items()})
+            yield (
+                name,
+                f"{len(saturating(graph))} of {len(products_of(graph))}",
+                f"{exact:.4f}",
+                f"{clipped:.4f}",
+                *(f"{times[way] / 1e6:.2f}" for way in ways),
+            )
+
+
+TABLES: Mapping[str, tuple[tuple[str, ...], Callable[[OnnxModel, Dataset], Iterator[tuple[str, ...]]]]] = {
+    "calibrators": (
+        ("calibrator", "test", "drop", "95 %", "changed", "divergence", "on validation", "seconds"),
+        calibrators,
+    ),
+    "hard": (("made hard", "plain loses", "then", "on test", "taken", "worst layers", "seconds"), hard),
+    "processors": (("target", "layers that can clip", "exact", "clipped", "ms", "ms exact"), processors),
+}
 
 
 if __name__ == "__main__":

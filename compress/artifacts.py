@@ -112,7 +112,10 @@ class Network:
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An ONNX file: `image (batch, height, width, channels) uint8` in, `logits` and `probabilities` out."""
+    """An ONNX file: `image (batch, height, width, channels) uint8` in, `logits` and `probabilities` out.
+
+    `target` is the `quantize.target` that an int8 model was made for, empty for others.
+    """
 
     name: str
     stage: str
@@ -120,6 +123,7 @@ class OnnxModel:
     image_shape: tuple[int, int, int]
     classes: int
     file: StoredFile
+    target: str = ""
 
     @property
     def id(self) -> str:

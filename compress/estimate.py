@@ -28,6 +28,7 @@ INT8 = 0.35  # of the time that a model takes in float
 PREPARATION = 8.0  # seconds for a network to be built and its first step to be traced
 CONVERSION = 2.0, 0.8e-6  # seconds for a network to become ONNX, and more for each weight
 QUANTIZATION = 0.4  # of a conversion's time, for a network's integers to be written
+CLIPPING = 8  # times as long as in float, for a model to be run as processors without VNNI do
 PASSES = 2  # over the images that a network is calibrated on, at most
 WARM_UP = 1.0  # seconds to open a model and call it until it is warm
 WRITING = 5.0  # seconds to draw and write what is in a bundle beside the models
@@ -178,7 +179,8 @@ def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: In
     """Return the cost of converting a network, of passes over the images that it is calibrated on, and of int8 models.
 
     Several of these are run on validation images too, or one if it may lose so much and no more: node by node, where
-    integers save no time. What a search would cost is not known: that the first model loses little is taken.
+    integers save no time. One is run there as processors without VNNI do, which takes longer still. What a search would
+    cost is not known: that the first model loses little is taken.
     """
     [source] = inputs["network"]
     several = len(config.calibration)
@@ -188,6 +190,8 @@ def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: In
         seconds += min(quantize.JUDGED, facts.n_validation) * (1 + several) * source.inference
     if config.max_drop != "none":
         seconds += 2 * facts.n_validation * source.inference
+    if config.target == "this":
+        seconds += min(quantize.JUDGED, facts.n_validation) * CLIPPING * source.inference
     return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 

@@ -10,6 +10,7 @@ from compress.artifacts import Dataset
 from compress.bundle.golden import Golden
 from compress.bundle.hub_licenses import hub_license
 from compress.data.decoding import LOWEST_PILLOW
+from compress.quantization.targets import TARGETS
 from compress.report.schema import Report
 from compress.report.table import comparison_lines
 from compress.templates import render
@@ -43,6 +44,7 @@ def readme(
         width=width,
         channels=channels,
         image=data.preparation,
+        target=TARGETS.get(manifest.get("quantized_for") or ""),
     )
 
 

@@ -76,7 +76,7 @@ class Manifest(_Part):
     """A bundle's manifest.
 
     `onnxruntime` is the lowest release that can run the model, `pillow` the lowest that preparation.py works with,
-    `parents` maps each stage of the run to the key of its
+    `quantized_for` is the `quantize.target` of the int8 models, `parents` maps each stage of the run to the key of its
     result, `machine` describes where latencies were measured, `files` lists every file except manifest.json and
     SHA256SUMS.
     """
@@ -94,6 +94,7 @@ class Manifest(_Part):
     pillow: Version | None = None
     versions: dict[str, Version]
     seed: int
+    quantized_for: Literal["this", "x86-any", "arm", "tensorrt"] | None = None
     data: Data
     parents: dict[str, Sha256]
     machine: dict[str, Any]

@@ -45,7 +45,8 @@ def write_models(
     """
     (out / "variants").mkdir(parents=True)
     parsed = {model.id: check_deployable(model.file.read_bytes(), model.id) for model in models}
-    manifest = _manifest(run, parsed[deployed], data, license_id, context)
+    target = next((model.target for model in models if model.target), None)
+    manifest = {**_manifest(run, parsed[deployed], data, license_id, context), "quantized_for": target}
     for name, model in parsed.items():
         (out / "variants" / f"{name}.onnx").write_bytes(_with_metadata(model, manifest, data))
     shutil.copyfile(out / "variants" / f"{deployed}.onnx", out / MODEL)

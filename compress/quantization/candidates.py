@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from compress.quantization.choice import divergence, logits_of
 from compress.quantization.layers import Layer
 from compress.quantization.observation import Observed, Range, checked
 from compress.quantization.settings import Calibrator
-from compress.quantization.static import observed, quantize
+from compress.quantization.static import observed, quantize_for
+from compress.quantization.targets import Activations, Target
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,13 @@ class Workbench:
         images: Images,
         labels: np.ndarray,
         metric: Metric,
-        activations: Literal["uint8", "int8"],
+        target: Target,
+        activations: Activations,
         folder: Path,
     ) -> None:
         self.fp32, self.images, self.labels, self.folder = fp32, images, labels, folder
-        self._calibration, self._metric, self._activations = calibration, metric, activations
+        self._calibration, self._metric = calibration, metric
+        self._target, self._activations = target, activations
         self._observed: dict[Path, Observed] = {}
         self._ranges: dict[tuple[Path, str], dict[str, Range]] = {}
         self._made: dict[str, OnnxModel] = {}
@@ -99,8 +102,8 @@ class Workbench:
             if candidate.corrects_biases:
                 model = corrected(model, seen.channels, self.folder / "corrected.onnx", in_float)
             file = self.folder / f"int8-{len(self._made)}.onnx"
-            self._made[candidate.told] = quantize(
-                model, self._ranges[key], file, activations=self._activations, in_float=in_float
+            self._made[candidate.told] = quantize_for(
+                self._target, model, self._ranges[key], file, activations=self._activations, in_float=in_float
             )
         return self._made[candidate.told]
 

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,11 +31,14 @@ from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.observation import Observed, Range
 from compress.quantization.pixels import spans_of_pixels, take_as_they_are
+from compress.quantization.portability import output_axis, saturating
 from compress.quantization.preparation import clips_without_0, prepare
+from compress.quantization.targets import Activations, Target
 
 PRODUCTS = ["Gemm", "MatMul"]
 QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "Clip", "MaxPool", "Relu"]
 ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def observed(model: OnnxModel, images: np.ndarray, folder: Path) -> Observed:
@@ -68,17 +72,41 @@ def _write_observable(model: OnnxModel, file: Path) -> list[str]:
     return names
 
 
+def quantize_for(
+    target: Target,
+    model: OnnxModel,
+    ranges: Mapping[str, Range],
+    file: Path,
+    *,
+    activations: Activations,
+    in_float: Collection[str] = (),
+) -> OnnxModel:
+    """Write the int8 version of a float model for some processors; arguments and result as those of `quantize`.
+
+    Where sums of two products could exceed 16 bits, weights of 7 bits keep them within: 2 * 64 * 255 < 2^15.
+    """
+    write_int8 = partial(
+        quantize, model, ranges, file, activations=activations, in_float=in_float, options=target.options
+    )
+    int8 = write_int8()
+    layers = [product.node.name for product in saturating(onnx.load(file).graph)] if target.pairs_fit else []
+    return write_int8(seven_bits=layers) if layers else int8
+
+
 def quantize(
     model: OnnxModel,
     ranges: Mapping[str, Range],
     file: Path,
     *,
-    activations: Literal["uint8", "int8"],
+    activations: Activations,
     in_float: Collection[str] = (),
+    seven_bits: Collection[str] = (),
+    options: Mapping[str, Any] = NO_OPTIONS,
 ) -> OnnxModel:
     """Write the int8 version of a float model, whose activations, by name, have these ranges.
 
-    The nodes named by `in_float` stay as they are. Returns the quantized model.
+    The nodes in `in_float`, by name, stay as they are, and the weights of those in `seven_bits` are from -64 to 64.
+    `options` are those of ONNX Runtime's `QDQQuantizer`. Returns the quantized model.
     """
     with _without_advice():
         network = load_model_with_shape_infer(model.file)
@@ -93,7 +121,7 @@ def quantize(
             nodes_to_quantize=[],
             nodes_to_exclude=[*in_float, *clips_without_0(network.graph)],
             op_types_to_quantize=QUANTIZED_OPERATORS,
-            extra_options={},
+            extra_options={**options, "TensorQuantOverrides": _seven_bits(network.graph, seven_bits)},
         )
         quantizer.quantize_model()
     _leave_logits_in_float(network.graph)
@@ -105,6 +133,13 @@ def quantize(
 def _known(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
     """Return the ranges that need no calibration, of those that are given: pixels are 0 to 255."""
     return {name: span for name, span in spans_of_pixels(graph).items() if name in ranges}
+
+
+def _seven_bits(graph: onnx.GraphProto, nodes: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return what `QDQQuantizer` has to be told of the weights of these nodes: the axis of outputs, a reduced range."""
+    return {
+        node.input[1]: [{"axis": output_axis(node), "reduce_range": True}] for node in graph.node if node.name in nodes
+    }
 
 
 def _is_float(value: onnx.ValueInfoProto) -> bool:

@@ -52,7 +52,7 @@ def run(
     start_afresh(context.seed)
     chosen = config.student
     student = networks.build("students", chosen.name, chosen.options, data.image_shape, len(data.classes))
-    session = open_session(source.of("int8").file)
+    session = open_session(source.of("int8").file, exact=True)  # the same targets on every processor
     following = Following(partial(scoring.run, session), config, balance, data, context)
     fitted = following.fit(student, train)
     networks.save(student, out / "weights.npz")

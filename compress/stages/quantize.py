@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from compress import plugins
 from compress.artifacts import Damage, Dataset, Models, Network, OnnxModel, Trial
@@ -16,12 +16,15 @@ from compress.context import Context
 from compress.data.balance import Balance, Metric
 from compress.plural import counted
 from compress.quantization.settings import Calibrator
+from compress.quantization.targets import TARGETS, Activations
 from compress.word_or_number import NoneOrPoints
 
 if TYPE_CHECKING:
     from compress.quantization.candidates import Candidate, Workbench
+    from compress.quantization.portability import Product
 
-JUDGED = 500  # validation images, at most, on which calibrators are compared
+JUDGED = 500  # validation images, at most, on which calibrators and processors are compared
+FEWEST = 100  # with fewer, accuracies on two processors say nothing
 
 
 def _several(value: Any) -> Any:
@@ -47,9 +50,28 @@ class Config(BaseModel):
         "validation images.",
     )
     images: int = Field(256, ge=1, le=100_000, description="Training images to calibrate on, at most.")
-    activations: Literal["uint8", "int8"] = Field(
-        "uint8", description="uint8 is faster on processors with VNNI, int8 is safe without it."
+    target: Literal["this", "x86-any", "arm", "tensorrt"] = Field(
+        "this",
+        description="Processors that int8 models are made for; those for x86-any answer alike on all x86 and ARM.",
     )
+    activations: Literal["auto", "uint8", "int8"] = Field(
+        "auto", description="Integers that represent activations; auto: those that are fastest on the target."
+    )
+
+    @model_validator(mode="after")
+    def _activations_suit_the_target(self) -> Config:
+        known = TARGETS[self.target].activations
+        if self.activations not in ("auto", *known):
+            raise ValueError(
+                f"activations = {self.activations!r}: should be {' or '.join(known)}, or auto, with target = "
+                f"{self.target!r}"
+            )
+        return self
+
+    @property
+    def integers(self) -> Activations:
+        """Those that represent activations."""
+        return TARGETS[self.target].activations[0] if self.activations == "auto" else self.activations
 
     max_drop: NoneOrPoints = Field(
         "none",
@@ -77,7 +99,9 @@ def run(config: Config, balance: Balance, network: Network, data: Dataset, out: 
         context.progress(0.9, "writing")
         made = workbench.int8(best)
         file = made.file.rename(out / "int8.onnx")
-    int8 = dataclasses.replace(made, name=context.product or network.name, stage=context.stage, file=file)
+    name = context.product or network.name
+    int8 = dataclasses.replace(made, name=name, stage=context.stage, file=file, target=config.target)
+    _tell_of_saturation(config, int8, data, context)
     return Models(network.name, (fp32, int8), trials, damages)
 
 
@@ -86,8 +110,8 @@ def _workbench(config: Config, balance: Balance, fp32: OnnxModel, data: Dataset,
     from compress.quantization.candidates import Workbench
 
     images = images_of(data, "train")[: config.images]  # the splits are shuffled, so any part is a random sample
-    labels = data.labels("validation")
-    return Workbench(fp32, images, images_of(data, "validation"), labels, balance.metric, config.activations, folder)
+    held_out = images_of(data, "validation"), data.labels("validation"), balance.metric
+    return Workbench(fp32, images, *held_out, TARGETS[config.target], config.integers, folder)
 
 
 def _compared(
@@ -125,3 +149,41 @@ def _within(
         f"{context.stage}: {found.candidate.told}: {found.lost:+.2f} points of validation {metric} lost{tried}{missed}"
     )
     return found.candidate, found.trials, found.damages
+
+
+def _tell_of_saturation(config: Config, int8: OnnxModel, data: Dataset, context: Context) -> None:
+    """Say in which layers x86 processors without VNNI can clip sums, and what it changes; or that it was prevented."""
+    import onnx
+
+    from compress.data.images import images_of
+    from compress.onnx_tools.sessions import clips_sums
+    from compress.quantization.emulation import accuracies, images_at_most
+    from compress.quantization.portability import products_of
+
+    products = products_of(onnx.load(int8.file).graph)
+    if TARGETS[config.target].pairs_fit and (narrow := [product for product in products if product.has_seven_bits]):
+        told = _layers(narrow, products)
+        context.note(f"{context.stage}: weights of {told} have 7 bits, so that no x86 processor clips their sums")
+    clipped = [product for product in products if product.exceeding.any()]
+    if config.target != "this" or not clipped:
+        return
+    context.progress(0.9, "computing what processors without VNNI answer")
+    count, told = min(JUDGED, images_at_most(data.image_shape), data.sizes["validation"]), ""
+    if count >= FEWEST:
+        images = images_of(data, "validation")[:count]
+        exact, there = accuracies(int8, images, data.labels("validation")[:count])
+        told = f": on {count:,} validation images, accuracy {there:.4f} there, {exact:.4f} with VNNI and on ARM"
+    here = ", such as this one," if clips_sums() else ""
+    context.note(
+        f"{context.stage}: x86 processors without VNNI{here} can clip sums in {_layers(clipped, products)}{told}; "
+        "target = x86-any makes it the same on all"
+    )
+
+
+def _layers(some: Sequence[Product], every: Sequence[Product]) -> str:
+    from compress.metrics.cost import layer_name
+
+    if len(some) == len(every):
+        return f"all {counted(len(every), 'layer')}"
+    names = ", ".join(layer_name(product.node.name) for product in some)
+    return f"{len(some)} of {counted(len(every), 'layer')} ({names})"

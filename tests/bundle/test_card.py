@@ -77,3 +77,13 @@ def test_readers_of_yaml_read_the_same_names_in_the_cards_head(text: str) -> Non
     card = pytest.importorskip("yaml").safe_load(head)
     assert card["license_name"] == "1e3"
     assert card["model-index"][0]["results"][0]["dataset"] == {"name": text, "type": text, "split": "test"}
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("x86-any", "made for any x86 and ARM processor. In int8"), (None, "for the machine named above. In int8")],
+)
+def test_the_readme_says_for_which_processors_int8_models_were_made(target: str | None, said: str) -> None:
+    text = readme(report(), TOY, {**MANIFEST, "quantized_for": target})
+
+    assert said in text

@@ -20,6 +20,7 @@ from compress.quantization.budget import Found, search
 from compress.quantization.candidates import Candidate, Workbench
 from compress.quantization.layers import layers_of
 from compress.quantization.settings import Calibrator
+from compress.quantization.targets import TARGETS
 from tests.quantization.conftest import CLASSES, Write
 
 Search = Callable[[OnnxModel, float], Found]
@@ -78,7 +79,9 @@ def searched(pictures: np.ndarray, tmp_path: Path) -> Search:
         margins = np.diff(np.sort(logits, axis=1)[:, -2:]).ravel()
         sure = margins > np.median(margins)
         labels = logits[sure].argmax(axis=1)
-        workbench = Workbench(model, pictures[:100], pictures[sure], labels, "accuracy", "uint8", tmp_path)
+        workbench = Workbench(
+            model, pictures[:100], pictures[sure], labels, "accuracy", TARGETS["this"], "uint8", tmp_path
+        )
         return search(Candidate(model, Calibrator()), workbench, max_drop, lambda words: None)
 
     return of
@@ -145,6 +148,6 @@ def test_what_is_lost_is_that_of_the_metric(
     metric: Metric, score: float, hard: Hard, pictures: np.ndarray, tmp_path: Path
 ) -> None:
     labels = np.array([0, 0, 0, 1, 2])
-    bench = Workbench(hard(CHAIN), pictures[:9], pictures[:5], labels, metric, "uint8", tmp_path)
+    bench = Workbench(hard(CHAIN), pictures[:9], pictures[:5], labels, metric, TARGETS["this"], "uint8", tmp_path)
 
     assert bench.score(np.eye(CLASSES)[[0, 0, 3, 1]]) == pytest.approx(score)  # of the first four images

@@ -21,6 +21,7 @@ from compress.quantization.choice import logits_of
 from compress.quantization.cures import equalization, float_layers
 from compress.quantization.layers import layers_of
 from compress.quantization.settings import Calibrator
+from compress.quantization.targets import TARGETS
 from tests.quantization.conftest import CLASSES, Constants, Write
 
 RANDOM = np.random.default_rng(1)
@@ -102,7 +103,7 @@ Bench = Callable[[OnnxModel], Workbench]
 def bench(pictures: np.ndarray, tmp_path: Path) -> Bench:
     def of(model: OnnxModel) -> Workbench:
         labels = np.zeros(20, np.int64)
-        return Workbench(model, pictures[:40], pictures[40:60], labels, "accuracy", "uint8", tmp_path)
+        return Workbench(model, pictures[:40], pictures[40:60], labels, "accuracy", TARGETS["this"], "uint8", tmp_path)
 
     return of
 
