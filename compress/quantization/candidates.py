@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -100,7 +100,8 @@ class Workbench:
             if key not in self._ranges:
                 self._ranges[key] = checked(calibrator.function(seen), seen, calibrator.name)
             if candidate.corrects_biases:
-                model = corrected(model, seen.channels, self.folder / "corrected.onnx", in_float)
+                uncorrected = self.int8(replace(candidate, corrects_biases=False))
+                model = corrected(model, seen.channels, uncorrected, self.folder / "corrected.onnx")
             file = self.folder / f"int8-{len(self._made)}.onnx"
             self._made[candidate.told] = quantize_for(
                 self._target, model, self._ranges[key], file, activations=self._activations, in_float=in_float

@@ -142,5 +142,21 @@ def layers_of(model: OnnxModel) -> list[Layer]:
     return found
 
 
+def stored_weights(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Return the weights of a quantized graph's products as floats, by the names of their nodes."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    dequantized = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    found = {}
+    for node in graph.node:
+        if node.op_type in PRODUCTS and node.input[1] in dequantized:
+            stored = dequantized[node.input[1]]
+            integers, scale, zero_point = (constants[name] for name in stored.input)
+            axis = _attributes(stored).get("axis", 1)
+            along = [-1 if i == axis else 1 for i in range(integers.ndim)]
+            steps = integers.astype(np.int32) - zero_point.astype(np.int32).reshape(along)
+            found[node.name] = steps * scale.reshape(along)
+    return found
+
+
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

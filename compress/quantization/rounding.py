@@ -15,10 +15,3 @@ def rounded(values: np.ndarray, span: Range) -> np.ndarray:
     scale = (high - low) / (LEVELS - 1) or 1.0
     zero_point = np.rint(-low / scale)
     return (np.clip(np.rint(values / scale) + zero_point, 0, LEVELS - 1) - zero_point) * scale
-
-
-def rounded_weights(weights: np.ndarray) -> np.ndarray:
-    """Return weights, outputs first, as symmetric 8-bit integers with a scale per output represent them."""
-    largest = np.abs(weights.reshape(len(weights), -1)).max(axis=1)
-    scales = np.where(largest > 0, largest / (LEVELS // 2 - 1), 1.0).reshape(-1, *[1] * (weights.ndim - 1))
-    return np.asarray(np.rint(weights / scales) * scales)

@@ -27,8 +27,8 @@ class Target:
 # Of the two integers, x86 with VNNI is faster with uint8 and ARM with int8. TensorRT knows neither zero points
 # nor biases of 32 bits: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
 TARGETS = {
+    "x86-any": Target("any x86 and ARM processor", ("uint8", "int8"), pairs_fit=True),
     "this": Target("processors like the one that made it", ("uint8", "int8")),
-    "x86-any": Target("any x86 and ARM processor", ("uint8",), pairs_fit=True),
     "arm": Target("ARM processors", ("int8",)),
     "tensorrt": Target("TensorRT", ("int8",), options={"ActivationSymmetric": True, "QuantizeBias": False}),
 }

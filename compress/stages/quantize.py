@@ -50,9 +50,10 @@ class Config(BaseModel):
         "validation images.",
     )
     images: int = Field(256, ge=1, le=100_000, description="Training images to calibrate on, at most.")
-    target: Literal["this", "x86-any", "arm", "tensorrt"] = Field(
-        "this",
-        description="Processors that int8 models are made for; those for x86-any answer alike on all x86 and ARM.",
+    target: Literal["x86-any", "this", "arm", "tensorrt"] = Field(
+        "x86-any",
+        description="Processors that int8 models are made for: x86-any for all x86 and ARM, where they answer alike; "
+        "this for those like the one that makes them, which on x86 without VNNI answer otherwise.",
     )
     activations: Literal["auto", "uint8", "int8"] = Field(
         "auto", description="Integers that represent activations; auto: those that are fastest on the target."

@@ -21,6 +21,7 @@ from compress.quantization.choice import logits_of
 from compress.quantization.cures import equalization, float_layers
 from compress.quantization.layers import layers_of
 from compress.quantization.settings import Calibrator
+from compress.quantization.static import quantize
 from compress.quantization.targets import TARGETS
 from tests.quantization.conftest import CLASSES, Constants, Write
 
@@ -172,28 +173,30 @@ def test_channels_are_left_as_they_are_where_others_take_them_too(write: Write, 
     assert list(equalization.cured(Candidate(model, Calibrator()), bench(model))) == []
 
 
+@pytest.mark.parametrize("bits", [7, 8])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_corrected_biases_make_up_for_rounded_weights_at_the_mean_input(
-    network: str, write: Write, bench: Bench, tmp_path: Path
+    network: str, bits: int, write: Write, bench: Bench, pictures: np.ndarray, tmp_path: Path
 ) -> None:
-    """With 1x1 inputs the means are exact: sums of rounded weights and the new bias are those of before, on average."""
+    """The last layer sees one value per channel: sums of rounded weights and the new bias are on average as before."""
     model = write(*NETWORKS[network])
-    workbench = bench(model)
-    channels = workbench.observed(model).channels
+    channels = bench(model).observed(model).channels
+    [*_, last] = layers_of(model)
+    ranges = Calibrator().function(bench(model).observed(model))
 
-    old, new, kept = (
-        constants(made)
-        for made in (
-            model,
-            corrected(model, channels, tmp_path / "new.onnx"),
-            corrected(model, channels, tmp_path / "kept.onnx", in_float=["last"]),
+    def corrected_for(in_float: list[str]) -> Constants:
+        seven_bits = [last.name] if bits == 7 else []
+        int8 = quantize(
+            model, ranges, tmp_path / "int8.onnx", activations="uint8", in_float=in_float, seven_bits=seven_bits
         )
-    )
+        return constants(corrected(model, channels, int8, tmp_path / "new.onnx"))
+
+    old, new, kept = constants(model), corrected_for([]), corrected_for([last.name])
     assert all((old[key] == new[key]).all() for key in old if key.endswith("/1"))  # the weights
     np.testing.assert_array_equal(kept["last/2"], old["last/2"])
     weights, means = old["last/1"], channels["h" if network == "matrices" else "flat"].means
     weights = weights if network == "matrices" else weights.T  # outputs first
-    step = np.abs(weights).max(axis=1, keepdims=True) / 127
+    step = np.abs(weights).max(axis=1, keepdims=True) / (2 ** (bits - 1) - (1 if bits == 8 else 0))
     rounded = np.round(weights / step) * step
     wanted = weights @ means + old["last/2"].ravel()
     assert np.abs(rounded @ means + old["last/2"].ravel() - wanted).max() > 1e-3
