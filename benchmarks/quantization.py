@@ -46,13 +46,13 @@ from compress.quantization.budget import search
 from compress.quantization.candidates import Candidate, Workbench
 from compress.quantization.choice import divergence, logits_of
 from compress.quantization.cures.equalization import divide, pairs
-from compress.quantization.emulation import accuracies, images_at_most
+from compress.quantization.emulation import accuracies
 from compress.quantization.layers import Graph
 from compress.quantization.portability import products_of, saturating
 from compress.quantization.settings import Calibrator
 from compress.quantization.static import observed, quantize_for
 from compress.quantization.targets import TARGETS
-from compress.stages.quantize import JUDGED, Config
+from compress.stages.quantize import JUDGED, MOST_PIXELS, Config
 
 STAGES = ("quantize", "quantize_student")
 MAX_DROP, WIDEST, ONE_IN, WORST = 0.5, 1000.0, 16, 3
@@ -124,7 +124,7 @@ def hard(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
             seconds = time.perf_counter() - start
             of_float, of_int8 = (
                 np.mean(scoring.run(open_session(model.file), test).argmax(axis=1) == labels)
-                for model in (made_so, bench.int8(found.candidate))
+                for model in (made_so, bench.write(found.candidate, Path(folder) / "int8.onnx"))
             )
             yield (
                 way,
@@ -149,7 +149,7 @@ def made_hard(fp32: OnnxModel, of_channels: Callable[[int], np.ndarray], file: P
 
 def processors(fp32: OnnxModel, data: Dataset) -> Iterator[tuple[str, ...]]:
     """Yield the cells of one network, a row for each target."""
-    images = images_at_most(data.image_shape)
+    images = max(1, MOST_PIXELS // (data.image_shape[0] * data.image_shape[1]))
     test, labels = images_of(data, "test")[:images], data.labels("test")[:images]
     with tempfile.TemporaryDirectory() as folder:
         ranges = Calibrator().function(observed(fp32, images_of(data, "train")[: Config().images], Path(folder)))

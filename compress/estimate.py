@@ -191,7 +191,7 @@ def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: In
     if config.max_drop != "none":
         seconds += 2 * facts.n_validation * source.inference
     if config.target == "this":
-        seconds += min(quantize.JUDGED, facts.n_validation) * CLIPPING * source.inference
+        seconds += quantize.clipped_images(facts.image_shape, facts.n_validation) * CLIPPING * source.inference
     return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 

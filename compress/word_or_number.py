@@ -21,5 +21,5 @@ def word_or_number(word: str, fits: Callable[[float], bool], right: str) -> Befo
 
 
 NoneOrPoints = Annotated[
-    float | Literal["none"], word_or_number("none", lambda points: 0 < points < 100, "points between 0 and 100")
+    float | Literal["none"], word_or_number("none", lambda points: 0 < points < 100, "points above 0 and below 100")
 ]

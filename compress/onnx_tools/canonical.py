@@ -95,6 +95,6 @@ def _unique(name: str, used_names: set[str]) -> str:
     base = re.sub(r"__\d+", "", name).removesuffix(":0")
     result, n = base, 2
     while result in used_names:
-        result, n = f"{base}_{n}", n + 1
+        result, n = f"{base.rstrip('_')}_{n}", n + 1  # two underscores before a number would make it a counter
     used_names.add(result)
     return result

@@ -1,7 +1,7 @@
 """What an ONNX file runs as: which kernels are left once onnxruntime has optimized it, and of which precision.
 
 A file that holds integers may be run in float all the same: which operators a runtime fuses with the conversions around
-them hangs on the operator, on its neighbors and on the machine. Its profile says what ran, and the graph that it has
+them depends on the operator, on its neighbors and on the machine. Its profile says what ran, and the graph that it has
 made says where that stands.
 """
 
@@ -41,7 +41,7 @@ MOVEMENTS = LAYOUTS | {
 # fmt: on
 QUANTIZE_INSIDE = {"DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}  # float goes in and out, integers are multiplied
 WITH_BODIES = {"If", "Loop", "Scan"}  # their time is that of the nodes in their bodies, which are counted themselves
-PRODUCTS = re.compile("Conv|MatMul|Gemm|LSTM|GRU")  # also as parts of names: FusedConv, QLinearMatMul
+PRODUCTS = re.compile("Attention|Conv|Einsum|Gemm|GRU|LSTM|MatMul|RNN")  # or parts of names: QLinearConv
 INT8, FLOATS = {"int8", "uint8"}, {"float", "float16", "bfloat16", "double"}
 
 Feed = Mapping[str, np.ndarray]

@@ -38,14 +38,19 @@ def steps_of(graph: onnx.GraphProto) -> Iterator[Step]:
             return
         [node] = takers
         if node.op_type in SCALE:
-            pair = [values if taken == name else constants.get(taken, np.empty(0)) for taken in node.input]
-            if any(array.size != 1 and array is not values for array in pair):
+            others = [constants[taken] for taken in node.input if taken in constants]
+            if len(others) != 1 or others[0].size != 1:
                 return
-            values = SCALE[node.op_type](*(array.astype(np.float32).ravel() for array in pair))
-        elif node.op_type not in (*MOVES, "Cast"):
+            pair = (values if taken == name else others[0].astype(np.float32).ravel() for taken in node.input)
+            values = SCALE[node.op_type](*pair)
+        elif node.op_type not in MOVES and not (name == INPUT and _is_cast_to_float(node)):
             return
         yield Step(node, values)
         name = node.output[0]
+
+
+def _is_cast_to_float(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT
 
 
 def takers_of(name: str, graph: onnx.GraphProto) -> list[onnx.NodeProto]:

@@ -27,12 +27,12 @@ def corrected(model: OnnxModel, channels: Mapping[str, Channels], int8: OnnxMode
     graph, stored = Graph(onnx.load(model.file)), stored_weights(onnx.load(int8.file).graph)
     for product in graph.products:
         weights = product.outputs_first(graph.values(product.node, 1))
-        means = channels[product.node.input[0]].means
+        taken = channels[product.node.input[0]]
         can_be = product.node.name in stored and product.bias >= 0 and product.is_usual
-        if can_be and len(means) == weights.shape[1] * product.groups:
+        if can_be and product.reads(taken, weights):
             error = product.outputs_first(stored[product.node.name]) - weights
             of_pairs = error.reshape(*error.shape[:2], -1).sum(axis=2)  # the borders see less, which is not counted
-            added = (of_pairs * product.of_inputs(means, len(weights))).sum(axis=1)
+            added = (of_pairs * product.of_inputs(taken.means, len(weights))).sum(axis=1)
             graph.replace(product.adder, product.bias, graph.values(product.adder, product.bias) - added)
     write(graph.model, file)
     return replace(model, file=file)

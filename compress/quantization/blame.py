@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compress.artifacts import Damage
-from compress.metrics.cost import layer_name
 from compress.quantization.candidates import Candidate, Workbench
-from compress.quantization.choice import logits_of, signal_to_noise
+from compress.quantization.choice import signal_to_noise
 from compress.quantization.layers import Layer, layers_of
 
 JUDGED = 500  # validation images, at most
@@ -19,11 +18,11 @@ def damages(candidate: Candidate, workbench: Workbench) -> list[tuple[Layer, Dam
     It is quantized as the candidate has it.
     """
     layers = layers_of(candidate.model)
-    wanted, images = workbench.wanted[:JUDGED], workbench.images[:JUDGED]
+    wanted = workbench.wanted[:JUDGED]
     before, found = workbench.score(wanted), []
     for layer in layers:
         alone = replace(candidate, in_float=tuple(other for other in layers if other != layer))
-        logits = logits_of(workbench.int8(alone), images)
+        logits = workbench.logits(alone, JUDGED)
         lost = 100 * (before - workbench.score(logits))
-        found.append((layer, Damage(layer_name(layer.name), signal_to_noise(wanted, logits), lost)))
+        found.append((layer, Damage(layer.label, signal_to_noise(wanted, logits), lost)))
     return sorted(found, key=lambda pair: pair[1].signal_to_noise)

@@ -8,22 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compress import plugins
 from compress.artifacts import Damage, Trial
 from compress.quantization.blame import damages
 from compress.quantization.candidates import Candidate, Workbench
+from compress.quantization.cures import bias_correction, calibration, equalization, float_layers
 from compress.quantization.layers import layers_of
 
-PACKAGE = "compress.quantization.cures"
-CURES = ("calibration", "equalization", "bias_correction", "float_layers")  # in this order
+CURES = (calibration, equalization, bias_correction, float_layers)  # in this order
 
 
 @dataclass(frozen=True)
 class Found:
     """The best candidate, the percentage points that it loses, and the evidence.
 
-    That is what was tried, with the fraction of multiply-accumulates in float as its cost, and the layers of the first
-    candidate, the worst first; none of these if it loses no more than is allowed.
+    That is what was tried, with the fraction of multiply-accumulates in float as its cost, and what int8 does to each
+    layer of the first candidate, the worst first; nothing if that one loses no more than is allowed.
     """
 
     candidate: Candidate
@@ -38,7 +37,7 @@ def search(start: Candidate, workbench: Workbench, max_drop: float, tell: Callab
     `tell` is called with words before each candidate is judged.
     """
     before = workbench.score(workbench.wanted)
-    whole = sum(layer.macs for layer in layers_of(start.model))
+    whole = sum(layer.macs for layer in layers_of(start.model)) or 1
     tried = list[tuple[Candidate, float]]()
     best, best_rank = start, (-1.0, 0.0)
 
@@ -58,7 +57,7 @@ def search(start: Candidate, workbench: Workbench, max_drop: float, tell: Callab
     if not is_enough(start):
         tell("each layer alone")
         blamed = tuple(damage for _, damage in damages(start, workbench))
-        any(is_enough(made) for cure in CURES for made in plugins.find(PACKAGE, cure).cured(best, workbench))
+        any(is_enough(made) for cure in CURES for made in cure.cured(best, workbench))
     trials = tuple(
         Trial(made.told, score, sum(layer.macs for layer in made.in_float) / whole, made is best)
         for made, score in tried

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,8 @@ from compress.artifacts import OnnxModel
 from compress.data.balance import Metric
 from compress.data.images import Images
 from compress.metrics.classification import result_of
-from compress.metrics.cost import layer_name
 from compress.quantization.biases import corrected
-from compress.quantization.choice import divergence, logits_of
+from compress.quantization.choice import NotFiniteError, divergence, logits_of
 from compress.quantization.layers import Layer
 from compress.quantization.observation import Observed, Range, checked
 from compress.quantization.settings import Calibrator
@@ -43,7 +43,7 @@ class Candidate:
             f"calibration {self.calibrator.told}": True,
             "equalized channels": self.is_equalized,
             "corrected biases": self.corrects_biases,
-            f"{', '.join(layer_name(layer.name) for layer in self.in_float)} in float": bool(self.in_float),
+            f"{', '.join(layer.label for layer in self.in_float)} in float": bool(self.in_float),
         }
         return "; ".join(words for words, is_so in parts.items() if is_so)
 
@@ -83,7 +83,6 @@ class Workbench:
         self._target, self._activations = target, activations
         self._observed: dict[Path, Observed] = {}
         self._ranges: dict[tuple[Path, str], dict[str, Range]] = {}
-        self._made: dict[str, OnnxModel] = {}
 
     def observed(self, model: OnnxModel) -> Observed:
         """Return what a float model's activations are on the calibration images."""
@@ -91,22 +90,27 @@ class Workbench:
             self._observed[model.file] = observed(model, self._calibration, self.folder)
         return self._observed[model.file]
 
-    def int8(self, candidate: Candidate) -> OnnxModel:
-        """Return the candidate's int8 model."""
-        if candidate.told not in self._made:
-            model, calibrator = candidate.model, candidate.calibrator
-            in_float = [name for layer in candidate.in_float for name in layer.nodes]
-            key, seen = (model.file, calibrator.told), self.observed(model)
-            if key not in self._ranges:
-                self._ranges[key] = checked(calibrator.function(seen), seen, calibrator.name)
-            if candidate.corrects_biases:
-                uncorrected = self.int8(replace(candidate, corrects_biases=False))
-                model = corrected(model, seen.channels, uncorrected, self.folder / "corrected.onnx")
-            file = self.folder / f"int8-{len(self._made)}.onnx"
-            self._made[candidate.told] = quantize_for(
-                self._target, model, self._ranges[key], file, activations=self._activations, in_float=in_float
-            )
-        return self._made[candidate.told]
+    def write(self, candidate: Candidate, file: Path) -> OnnxModel:
+        """Write a candidate's int8 model to a file; return it."""
+        model, calibrator = candidate.model, candidate.calibrator
+        key, seen = (model.file, calibrator.told), self.observed(model)
+        if key not in self._ranges:
+            self._ranges[key] = checked(calibrator.function(seen), seen, calibrator.name)
+        if candidate.corrects_biases:
+            uncorrected = self.write(replace(candidate, corrects_biases=False), self.folder / "uncorrected.onnx")
+            model = corrected(model, seen.channels, uncorrected, self.folder / "corrected.onnx")
+        return quantize_for(
+            self._target,
+            model,
+            self._ranges[key],
+            file,
+            activations=self._activations,
+            in_float=[name for layer in candidate.in_float for name in layer.nodes],
+        )
+
+    def logits(self, candidate: Candidate, images: int | None = None) -> np.ndarray:
+        """Return an int8 model's logits of so many validation images, by default all; the model is not kept."""
+        return logits_of(self.write(candidate, self.folder / "candidate.onnx"), self.images[:images])
 
     @cached_property
     def wanted(self) -> np.ndarray:
@@ -118,6 +122,9 @@ class Workbench:
         return float(getattr(result_of(logits, self.labels[: len(logits)]), self._metric))
 
     def judged(self, candidate: Candidate) -> Judged:
-        """Return how good a candidate's int8 model is."""
-        logits = logits_of(self.int8(candidate), self.images)
+        """Return how good a candidate's int8 model is; as bad as can be if its logits are not finite."""
+        try:
+            logits = self.logits(candidate)
+        except NotFiniteError:
+            return Judged(0.0, math.inf)
         return Judged(self.score(logits), divergence(self.wanted, logits))

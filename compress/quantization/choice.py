@@ -17,14 +17,18 @@ from compress.onnx_tools.sessions import open_session
 CLEAN = 1e15  # 150 decibels
 
 
+class NotFiniteError(CompressError):
+    """A model's logits are not finite."""
+
+
 def logits_of(model: OnnxModel, images: Images) -> np.ndarray:
     """Return a model's logits, `(n, classes) float32`, on images `(n, height, width, channels) uint8`.
 
-    Raises `CompressError` if they are not finite.
+    Raises `NotFiniteError` if they are not finite.
     """
     logits = scoring.run(open_session(model.file, as_written=True), images)
     if not np.isfinite(logits).all():
-        raise CompressError(f"{model.id}: has logits on the validation images that are not finite")
+        raise NotFiniteError(f"{model.id}: has logits on the validation images that are not finite")
     return logits
 
 

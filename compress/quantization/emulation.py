@@ -20,8 +20,7 @@ from compress.onnx_tools.sessions import open_session, session_of
 from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS
 from compress.quantization.portability import Product, saturating
 
-PIXELS = 2**17  # of images that are run at once
-MOST_PIXELS = 2**19  # of all images on which accuracies are compared: 20 seconds of VGG16 on 2 cores
+AT_ONCE = 2**17  # pixels of images that are run together
 
 
 def accuracies(model: OnnxModel, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -29,14 +28,9 @@ def accuracies(model: OnnxModel, images: np.ndarray, labels: np.ndarray) -> tupl
 
     `images` is `(n, height, width, channels) uint8`. Neither depends on the processor that computes it.
     """
-    exact = scoring.run(open_session(model.file, exact=True), images)
+    exact = scoring.run(open_session(model.file, as_written=True), images)
     [clipped] = SaturatingSession(model).run([LOGITS], {INPUT: images})
     return float(np.mean(exact.argmax(axis=1) == labels)), float(np.mean(clipped.argmax(axis=1) == labels))
-
-
-def images_at_most(image_shape: tuple[int, int, int]) -> int:
-    """Return how many images of a shape `accuracies` should be asked about, at most, for it to take no longer."""
-    return max(1, MOST_PIXELS // (image_shape[0] * image_shape[1]))
 
 
 class SaturatingSession:
@@ -49,7 +43,7 @@ class SaturatingSession:
     def run(self, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Return outputs for a batch of images, `feeds` being `{"image": images}`."""
         images = feeds[INPUT]
-        at_once = max(1, PIXELS // int(np.prod(images.shape[1:3])))
+        at_once = max(1, AT_ONCE // int(np.prod(images.shape[1:3])))
         parts = [self._run(images[i : i + at_once]) for i in range(0, len(images), at_once)]
         return [np.concatenate([part[name] for part in parts]) for name in outputs]
 
@@ -106,6 +100,7 @@ def _segments(network: onnx.ModelProto, products: Sequence[Product]) -> list[_Se
     segments = []
     for start, stop in zip([0, *cuts], [*cuts, len(nodes)], strict=True):
         kept = frozenset(name for node in nodes[stop:] for name in node.input) | set(OUTPUTS)
+        kept |= {product.activations for product in products}  # which may be made in an earlier segment
         product = by_output.get(nodes[stop - 1].output[0])
         segments.append(_Segment(network, nodes[start:stop], product, kept))
     return [segment for segment in segments if segment.nodes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
 from compress.artifacts import OnnxModel
+from compress.metrics.cost import layer_name
+from compress.quantization.observation import Channels
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 ALONG = ("Clip", "MaxPool", "Relu")  # quantized together with the product before them
@@ -21,9 +24,13 @@ USUAL = {"alpha": 1.0, "beta": 1.0, "transA": 0}  # of Gemm
 
 @dataclass(frozen=True)
 class Layer:
-    """A product by the name of its node, the nodes that are quantized with it, and its multiply-accumulates."""
+    """A product by the name of its node, the nodes that are quantized with it, and its multiply-accumulates.
+
+    `label` is the name of the layer in a Keras network, where that is the only one of its name.
+    """
 
     name: str
+    label: str
     nodes: tuple[str, ...]
     macs: int
 
@@ -46,6 +53,11 @@ class Product:
         """In how many parts a Conv's channels are computed apart."""
         return int(_attributes(self.node).get("group", 1))
 
+    def reads(self, channels: Channels, weights: np.ndarray) -> bool:
+        """Whether these are the channels of its input: `weights` has its outputs first."""
+        dimensions = 4 if self.node.op_type == "Conv" else 2
+        return channels.dimensions == dimensions and len(channels.peaks) == weights.shape[1] * self.groups
+
     def outputs_first(self, weights: np.ndarray) -> np.ndarray:
         """Return weights as `(outputs, inputs of a group, ...)`."""
         return np.moveaxis(weights, self.output_axis, 0)
@@ -60,8 +72,10 @@ class Product:
 
     @property
     def is_usual(self) -> bool:
-        """Whether its sums are those of the weights' products with the input, and the bias."""
-        return all(_attributes(self.node).get(name, value) == value for name, value in USUAL.items())
+        """Whether its sums are those of the weights' products with the input and a constant bias, or none."""
+        has_other_bias = self.bias < 0 and len(self.node.input) > 2 and self.node.input[2] != ""
+        attributes = _attributes(self.node)
+        return not has_other_bias and all(attributes.get(name, value) == value for name, value in USUAL.items())
 
 
 class Graph:
@@ -95,16 +109,13 @@ class Graph:
         return numpy_helper.to_array(self._constants[node.input[number]])
 
     def replace(self, node: onnx.NodeProto, number: int, values: np.ndarray) -> None:
-        """Let a node take other values as its input of that number, or as its next one if it has none of it."""
+        """Let a node take other values as its input of that number."""
         name = f"{node.name}/{number}"
         while name in self._constants:
             name += "_"
         self._constants[name] = numpy_helper.from_array(values.astype(np.float32), name)
         self.model.graph.initializer.append(self._constants[name])
-        if number < len(node.input):
-            node.input[number] = name
-        else:
-            node.input.append(name)
+        node.input[number] = name
 
     def _only_taker(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
         takers = self._takers.get(node.output[0], [])
@@ -112,10 +123,9 @@ class Graph:
 
     def _product(self, node: onnx.NodeProto) -> Product:
         if node.op_type == "MatMul":
-            adder = self._only_taker(node)
-            if adder is None or adder.op_type != "Add":
-                adder = node
-            return Product(node, 1, adder, self._constant_of(adder, range(2)) if adder is not node else -1)
+            taker = self._only_taker(node)
+            bias = self._constant_of(taker, range(2)) if taker is not None and taker.op_type == "Add" else -1
+            return Product(node, 1, node if taker is None or bias < 0 else taker, bias)
         is_turned = node.op_type == "Conv" or _attributes(node).get("transB", 0)
         return Product(node, int(not is_turned), node, self._constant_of(node, range(2, len(node.input))))
 
@@ -128,6 +138,7 @@ def layers_of(model: OnnxModel) -> list[Layer]:
     graph = Graph(load_model_with_shape_infer(model.file))
     values = (*graph.model.graph.value_info, *graph.model.graph.output)
     sizes = {value.name: math.prod(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim) for value in values}
+    labels = Counter(layer_name(product.node.name) for product in graph.products)
     found = []
     for product in graph.products:
         node, weights = product.node, graph.values(product.node, 1)
@@ -137,8 +148,9 @@ def layers_of(model: OnnxModel) -> list[Layer]:
                 along.append(taker.name)
             elif taker is not product.adder:
                 break
+        label = layer_name(node.name)
         macs = sizes[node.output[0]] * weights.size // weights.shape[product.output_axis]
-        found.append(Layer(node.name, tuple(along), macs))
+        found.append(Layer(node.name, label if labels[label] == 1 else node.name, tuple(along), macs))
     return found
 
 

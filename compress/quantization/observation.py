@@ -38,8 +38,9 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Channels:
-    """The largest magnitude in each channel of a tensor, and its mean, `(channels,) float64`."""
+    """The largest magnitude in each channel of a tensor of so many dimensions, and its mean, `(channels,) float64`."""
 
+    dimensions: int
     peaks: np.ndarray
     means: np.ndarray
 
@@ -73,18 +74,20 @@ class Observed:
 
     @cached_property
     def channels(self) -> dict[str, Channels]:
-        """What each channel holds: of images and their features the second dimension, of other tensors the last."""
+        """What each channel holds: in tensors of four dimensions the second, in others the last."""
+        dimensions: dict[str, int] = {}
         peaks: dict[str, np.ndarray] = {}
         sums: dict[str, np.ndarray] = {}
-        images = 0
+        counts: dict[str, int] = {}
         for batch in self._activations():
-            images += len(next(iter(batch.values())))
             for name, values in batch.items():
                 channels = np.moveaxis(values.astype(np.float64), 1 if values.ndim == 4 else -1, 0)
                 flat = channels.reshape(len(channels), -1)
+                dimensions[name] = values.ndim
                 peaks[name] = np.maximum(peaks.get(name, 0.0), np.abs(flat).max(axis=1))
-                sums[name] = sums.get(name, 0.0) + len(values) * flat.mean(axis=1)
-        return {name: Channels(peaks[name], sums[name] / images) for name in peaks}
+                sums[name] = sums.get(name, 0.0) + flat.sum(axis=1)
+                counts[name] = counts.get(name, 0) + flat.shape[1]
+        return {name: Channels(dimensions[name], peaks[name], sums[name] / counts[name]) for name in peaks}
 
     @cached_property
     def histograms(self) -> dict[str, Histogram]:

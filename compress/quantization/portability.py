@@ -29,7 +29,8 @@ class Product:
     """A convolution or matrix product of 8-bit activations, a tensor of this name, and constant int8 weights.
 
     `weights` is `(groups, outputs, values) int8`, the values in the order in which they are added; `scales` is what one
-    unit of an output's integer sum is worth, for one output or each, `kernel` a convolution's rows and columns.
+    unit of an output's integer sum is worth, for one output or each, `kernel` a convolution's rows and columns. Of a
+    depthwise convolution, nothing is added in pairs.
     """
 
     node: onnx.NodeProto
@@ -38,11 +39,13 @@ class Product:
     weights: np.ndarray
     scales: np.ndarray
     kernel: tuple[int, ...]
+    is_depthwise: bool
 
     @cached_property
     def exceeding(self) -> np.ndarray:
         """Whether there are activations whose products exceed 16 bits together, `(groups, outputs, pairs) bool`."""
-        return _exceeding(self.weights)
+        exceeding = _exceeding(self.weights)
+        return exceeding & (not self.is_depthwise)
 
     @property
     def has_seven_bits(self) -> bool:
@@ -143,9 +146,8 @@ def _product(
     if node.op_type == "Conv":
         outputs_first = outputs_first.transpose(0, 2, 3, 1)
     by_group = outputs_first.reshape(groups, len(outputs_first) // groups, -1)
-    if node.op_type == "Conv" and by_group.shape[1] == weights.shape[1] == 1:
-        by_group = by_group[:0]  # depthwise: nothing is added in pairs
-    return Product(node, activations, zero_point, by_group, scale * weight_scale, kernel)
+    is_depthwise = node.op_type == "Conv" and by_group.shape[1] == weights.shape[1] == 1
+    return Product(node, activations, zero_point, by_group, scale * weight_scale, kernel, is_depthwise)
 
 
 def _windows(activations: np.ndarray, node: onnx.NodeProto, kernel: Sequence[int], zero_point: int) -> np.ndarray:

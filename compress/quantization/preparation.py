@@ -19,24 +19,29 @@ def prepare(graph: onnx.GraphProto) -> None:
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.value_info, *graph.input)}
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in list(graph.node):
-        if node.op_type == "MatMul" and ranks.get(node.input[0]) == 2 and node.input[1] in constants:
+        weights = constants.get(node.input[1]) if node.op_type == "MatMul" else None
+        if weights is not None and ranks.get(node.input[0]) == len(weights.dims) == 2:
             _add_bias(node, graph, constants)
         if node.op_type == "Gemm" and len(node.input) > 2 and {node.input[1], node.input[2]} <= set(constants):
             _make_vector(node, graph, constants)
 
 
-def clips_without_0(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names of Clip nodes whose bounds are not known, or leave 0 out.
+def unfit(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the names of nodes that integers cannot stand for.
 
-    Integers always have 0 in their range, so that they cannot take the place of these.
+    These are a Clip whose bounds are not known, or leave out 0, which integers always have in their range; and a
+    product with weights of more than two dimensions, for which there are no scales per output.
     """
-    bounds = {tensor.name: float(numpy_helper.to_array(tensor)) for tensor in graph.initializer if not tensor.dims}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    bounds = {name: float(numpy_helper.to_array(tensor)) for name, tensor in constants.items() if not tensor.dims}
     bounds[""] = 0.0  # an optional input that is not given: no bound
     for node in graph.node:
         if node.op_type == "Clip":
             low, high = (bounds.get(name, math.nan) for name in [*node.input[1:], "", ""][:2])
             if not low <= 0 <= high:
                 yield node.name
+        if node.op_type == "MatMul" and any(len(constants[name].dims) > 2 for name in node.input if name in constants):
+            yield node.name
 
 
 def _add_bias(node: onnx.NodeProto, graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> None:

@@ -25,6 +25,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
 from compress.artifacts import OnnxModel
+from compress.errors import CompressError
 from compress.onnx_tools.canonical import write
 from compress.onnx_tools.precisions import INT8
 from compress.onnx_tools.sessions import session_of
@@ -32,7 +33,7 @@ from compress.onnx_tools.signature import INPUT, LOGITS
 from compress.quantization.observation import Observed, Range
 from compress.quantization.pixels import spans_of_pixels, take_as_they_are
 from compress.quantization.portability import output_axis, saturating
-from compress.quantization.preparation import clips_without_0, prepare
+from compress.quantization.preparation import prepare, unfit
 from compress.quantization.targets import Activations, Target
 
 PRODUCTS = ["Gemm", "MatMul"]
@@ -90,7 +91,11 @@ def quantize_for(
     )
     int8 = write_int8()
     layers = [product.node.name for product in saturating(onnx.load(file).graph)] if target.pairs_fit else []
-    return write_int8(seven_bits=layers) if layers else int8
+    if layers:
+        int8 = write_int8(seven_bits=layers)
+        if left := saturating(onnx.load(file).graph):
+            raise CompressError(f"{model.id}: {left[0].node.name} can still exceed 16 bits; its name should be another")
+    return int8
 
 
 def quantize(
@@ -119,7 +124,7 @@ def quantize(
             activation_qType=ACTIVATIONS[activations],
             tensors_range=_as_tensors_data({**ranges, **_known(network.graph, ranges)}),
             nodes_to_quantize=[],
-            nodes_to_exclude=[*in_float, *clips_without_0(network.graph)],
+            nodes_to_exclude=[*in_float, *unfit(network.graph)],
             op_types_to_quantize=QUANTIZED_OPERATORS,
             extra_options={**options, "TensorQuantOverrides": _seven_bits(network.graph, seven_bits)},
         )

@@ -28,7 +28,7 @@ class Target:
 # nor biases of 32 bits: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
 TARGETS = {
     "x86-any": Target("any x86 and ARM processor", ("uint8", "int8"), pairs_fit=True),
-    "this": Target("processors like the one that made it", ("uint8", "int8")),
+    "this": Target("processors like the one that made them", ("uint8", "int8")),
     "arm": Target("ARM processors", ("int8",)),
     "tensorrt": Target("TensorRT", ("int8",), options={"ActivationSymmetric": True, "QuantizeBias": False}),
 }

@@ -115,7 +115,9 @@ def why_slower(int8: Kernels, fp32: Kernels) -> str:
     nodes = sum(kernel.nodes for kernel in int8.kinds)
     each = sum(times.values()) / nodes if nodes else 0.0
     if each < SHORT:
-        parts.append(f"its {nodes} kernels of {each:.1f} us each, as profiled, are too short to gain by integers")
+        parts.append(
+            f"its {counted(nodes, 'kernel')} of {each:.1f} us each, as profiled, are too short to gain by integers"
+        )
     return "; ".join(parts)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 JUDGED = 500  # validation images, at most, on which calibrators and processors are compared
 FEWEST = 100  # with fewer, accuracies on two processors say nothing
+MOST_PIXELS = 2**19  # of all images that are run as on another processor: 20 seconds of VGG16 on 2 cores
 
 
 def _several(value: Any) -> Any:
@@ -39,7 +40,7 @@ def _several(value: Any) -> Any:
 
 
 class Config(BaseModel):
-    """How the ranges of activations are found, and which integers represent them."""
+    """How the ranges of activations are found, for which processors, and how much accuracy int8 may lose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,6 +60,13 @@ class Config(BaseModel):
         "auto", description="Integers that represent activations; auto: those that are fastest on the target."
     )
 
+    max_drop: NoneOrPoints = Field(
+        "none",
+        description="Percentage points of validation accuracy, of mean recall if classes are balanced, that int8 may "
+        "lose against float; if it loses more, other calibrators, equalized channels, corrected biases and layers left "
+        "in float are tried, until it does not.",
+    )
+
     @model_validator(mode="after")
     def _activations_suit_the_target(self) -> Config:
         known = TARGETS[self.target].activations
@@ -74,12 +82,14 @@ class Config(BaseModel):
         """Those that represent activations."""
         return TARGETS[self.target].activations[0] if self.activations == "auto" else self.activations
 
-    max_drop: NoneOrPoints = Field(
-        "none",
-        description="Percentage points of validation accuracy, of mean recall if classes are balanced, that int8 may "
-        "lose against float; if it loses more, other calibrators, equalized channels, corrected biases and layers left "
-        "in float are tried, until it does not.",
-    )
+
+def fingerprint(config: Config, memo: Path) -> str:
+    """Return a digest of all calibrators, if int8 that loses too much is tried with each."""
+    from compress.fingerprint import code_digest
+
+    if config.max_drop == "none":
+        return ""
+    return code_digest(Calibrator.find(name).__name__ for name in plugins.names(Calibrator.package))
 
 
 def run(config: Config, balance: Balance, network: Network, data: Dataset, out: Path, context: Context) -> Models:
@@ -98,10 +108,9 @@ def run(config: Config, balance: Balance, network: Network, data: Dataset, out: 
         if config.max_drop != "none":
             best, trials, damages = _within(best, workbench, config.max_drop, balance.metric, context)
         context.progress(0.9, "writing")
-        made = workbench.int8(best)
-        file = made.file.rename(out / "int8.onnx")
+        made = workbench.write(best, out / "int8.onnx")
     name = context.product or network.name
-    int8 = dataclasses.replace(made, name=name, stage=context.stage, file=file, target=config.target)
+    int8 = dataclasses.replace(made, name=name, stage=context.stage, target=config.target)
     _tell_of_saturation(config, int8, data, context)
     return Models(network.name, (fp32, int8), trials, damages)
 
@@ -125,7 +134,7 @@ def _compared(
     wanted, found = logits_of(workbench.fp32, images), []
     for i, candidate in enumerate(candidates):
         context.progress(0.3 + 0.3 * i / len(candidates), candidate.told)
-        found.append(divergence(wanted, logits_of(workbench.int8(candidate), images)))
+        found.append(divergence(wanted, workbench.logits(candidate, JUDGED)))
     best = found.index(min(found))
     told = [candidate.calibrator.told for candidate in candidates]
     figures = ", ".join(f"{name} {nats:.2g}" for name, nats in zip(told, found, strict=True))
@@ -158,7 +167,7 @@ def _tell_of_saturation(config: Config, int8: OnnxModel, data: Dataset, context:
 
     from compress.data.images import images_of
     from compress.onnx_tools.sessions import clips_sums
-    from compress.quantization.emulation import accuracies, images_at_most
+    from compress.quantization.emulation import accuracies
     from compress.quantization.portability import products_of
 
     products = products_of(onnx.load(int8.file).graph)
@@ -169,8 +178,8 @@ def _tell_of_saturation(config: Config, int8: OnnxModel, data: Dataset, context:
     if config.target != "this" or not clipped:
         return
     context.progress(0.9, "computing what processors without VNNI answer")
-    count, told = min(JUDGED, images_at_most(data.image_shape), data.sizes["validation"]), ""
-    if count >= FEWEST:
+    count, told = clipped_images(data.image_shape, data.sizes["validation"]), ""
+    if count:
         images = images_of(data, "validation")[:count]
         exact, there = accuracies(int8, images, data.labels("validation")[:count])
         told = f": on {count:,} validation images, accuracy {there:.4f} there, {exact:.4f} with VNNI and on ARM"
@@ -179,6 +188,12 @@ def _tell_of_saturation(config: Config, int8: OnnxModel, data: Dataset, context:
         f"{context.stage}: x86 processors without VNNI{here} can clip sums in {_layers(clipped, products)}{told}; "
         "target = x86-any makes it the same on all"
     )
+
+
+def clipped_images(image_shape: tuple[int, int, int], available: int) -> int:
+    """Return on how many images it is told what processors without VNNI answer; 0 if they would be too few."""
+    count = min(JUDGED, available, MOST_PIXELS // (image_shape[0] * image_shape[1]))
+    return count if count >= FEWEST else 0
 
 
 def _layers(some: Sequence[Product], every: Sequence[Product]) -> str:

@@ -18,6 +18,7 @@ from compress.onnx_tools.sessions import open_session
 from compress.quantization import budget
 from compress.quantization.budget import Found, search
 from compress.quantization.candidates import Candidate, Workbench
+from compress.quantization.cures import bias_correction, calibration
 from compress.quantization.layers import layers_of
 from compress.quantization.settings import Calibrator
 from compress.quantization.targets import TARGETS
@@ -131,7 +132,7 @@ def test_nothing_is_tried_where_plain_int8_is_good_enough(hard: Hard, searched: 
 def test_a_search_that_finds_nothing_good_enough_returns_the_best_it_has(
     hard: Hard, searched: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "CURES", ("calibration", "bias_correction"))
+    monkeypatch.setattr(budget, "CURES", (calibration, bias_correction))
     found = searched(hard(BRANCH), 0.5)
 
     assert found.lost > 0.5
@@ -139,8 +140,9 @@ def test_a_search_that_finds_nothing_good_enough_returns_the_best_it_has(
     assert sum(trial.taken for trial in found.trials) == 1
 
 
-def test_all_cures_are_in_the_order_of_the_search() -> None:
-    assert sorted(budget.CURES) == plugins.names(budget.PACKAGE)
+def test_every_cure_is_part_of_the_search() -> None:
+    named = sorted(cure.__name__.rpartition(".")[2] for cure in budget.CURES)
+    assert named == plugins.names("compress.quantization.cures")
 
 
 @pytest.mark.parametrize(("metric", "score"), [("accuracy", 3 / 4), ("recall", (2 / 3 + 1) / 2)])

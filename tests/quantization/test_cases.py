@@ -193,3 +193,21 @@ def test_every_product_runs_as_integers_whatever_adds_its_bias(
     ran = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert "QGemm" in ran
     assert not {"MatMul", "Gemm", "Conv", "FusedConv"} & set(ran)
+
+
+def test_a_product_with_weights_of_three_dimensions_stays_in_float(write: Write) -> None:
+    random = np.random.default_rng(0)
+    nodes = [
+        make_node("Conv", ["x", "k"], ["sums"]),
+        make_node("Squeeze", ["sums", "axis"], ["rows"]),
+        make_node("MatMul", ["rows", "w"], ["made"]),
+        make_node("ReduceMean", ["made"], ["logits"], axes=[1], keepdims=0),
+    ]
+    model = write(nodes, {"k": random.normal(0, 1, (1, 1, 3, 3)), "w": random.normal(0, 1, (1, 14, CLASSES))})
+    loaded = onnx.load(model.file)
+    loaded.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axis"))
+    onnx.save(loaded, model.file)
+    images = random.integers(0, 256, (4, 16, 16, 1), np.uint8)
+
+    given, wanted = answers(model, images), in_float(model, images)
+    assert np.abs(given - wanted).max() < 0.1 * np.abs(wanted).max()

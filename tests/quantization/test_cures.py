@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -15,11 +16,13 @@ from onnx.helper import make_node
 from compress import plugins
 from compress.artifacts import OnnxModel
 from compress.quantization.biases import corrected
-from compress.quantization.budget import CURES, PACKAGE
+from compress.quantization.blame import damages
+from compress.quantization.budget import CURES
 from compress.quantization.candidates import Candidate, Workbench
 from compress.quantization.choice import logits_of
 from compress.quantization.cures import equalization, float_layers
-from compress.quantization.layers import layers_of
+from compress.quantization.layers import layers_of, stored_weights
+from compress.quantization.observation import Observed
 from compress.quantization.settings import Calibrator
 from compress.quantization.static import quantize
 from compress.quantization.targets import TARGETS
@@ -203,7 +206,9 @@ def test_corrected_biases_make_up_for_rounded_weights_at_the_mean_input(
     np.testing.assert_allclose(rounded @ means + new["last/2"].ravel(), wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_layers_go_to_float_one_by_one_the_worst_first_and_one_stays(write: Write, bench: Bench) -> None:
+def test_layers_go_to_float_one_by_one_the_worst_first_and_one_stays(
+    write: Write, bench: Bench, tmp_path: Path
+) -> None:
     model = write(*NETWORKS["a pool between convolutions"])
     workbench = bench(model)
     made = list(float_layers.cured(Candidate(model, Calibrator()), workbench))
@@ -213,7 +218,7 @@ def test_layers_go_to_float_one_by_one_the_worst_first_and_one_stays(write: Writ
     assert "last" not in {layer.name for layer in made[0].in_float}  # whose input and weights are of one scale
     for candidate in made:
         kept = {layer.name for layer in candidate.in_float}
-        graph = onnx.load(workbench.int8(candidate).file).graph
+        graph = onnx.load(workbench.write(candidate, tmp_path / "int8.onnx").file).graph
         makers = {name: node.op_type for node in graph.node for name in node.output}
         in_int8 = {node.name for node in graph.node if makers.get((*node.input, "", "")[1]) == "DequantizeLinear"}
         assert in_int8 == {"first", "second", "last"} - kept
@@ -230,22 +235,20 @@ def test_a_layer_is_its_product_and_what_follows_it_in_integers(write: Write) ->
 
 
 @pytest.mark.parametrize("cure", CURES)
-def test_no_cure_makes_a_zero_of_pruning_something_else(cure: str, write: Write, bench: Bench) -> None:
+def test_no_cure_makes_a_zero_of_pruning_something_else(
+    cure: ModuleType, write: Write, bench: Bench, tmp_path: Path
+) -> None:
     nodes, values = NETWORKS["a pool between convolutions"]
     pruned = {name: np.where(RANDOM.random(array.shape) < 0.5, 0, array) for name, array in values.items()}
     pruned["w"][3] = 0.0
     model = write(nodes, pruned)
     workbench = bench(model)
 
-    for candidate in plugins.find(PACKAGE, cure).cured(Candidate(model, Calibrator()), workbench):
-        int8 = constants(workbench.int8(candidate))
-        zeros = [int((array == 0).sum()) for array in int8.values() if array.dtype == np.int8 and array.ndim > 1]
-        wanted = [int((pruned[name] == 0).sum()) for name in ("k", "k2", "w")]
-        assert sum(zeros) >= sum(wanted) - sum(
-            int((pruned[name] == 0).sum())
-            for name, layer in (("k", "first"), ("k2", "second"), ("w", "last"))
-            if layer in {kept.name for kept in candidate.in_float}
-        )
+    for candidate in cure.cured(Candidate(model, Calibrator()), workbench):
+        int8 = stored_weights(onnx.load(workbench.write(candidate, tmp_path / "int8.onnx").file).graph)
+        assert set(int8) == {"first", "second", "last"} - {layer.name for layer in candidate.in_float}
+        for name, weights in int8.items():
+            assert (weights[pruned[{"first": "k", "second": "k2", "last": "w"}[name]] == 0] == 0).all()
 
 
 def test_a_candidate_says_what_it_is(write: Write) -> None:
@@ -256,3 +259,63 @@ def test_a_candidate_says_what_it_is(write: Write) -> None:
     assert plain.told == "calibration percentile (percent=99.0)"
     done = replace(plain, is_equalized=True, corrects_biases=True, in_float=(first, second))
     assert done.told == f"{plain.told}; equalized channels; corrected biases; first, second in float"
+
+
+def test_layers_of_one_name_are_told_apart(write: Write, bench: Bench) -> None:
+    nodes = [
+        make_node("Conv", ["x", "k", "b"], ["sums"], name="net/one/conv/Conv2D"),
+        RELU,
+        make_node("Conv", ["h", "k2", "b2"], ["deep"], name="net/two/conv/Conv2D"),
+        *TO_LOGITS,
+    ]
+    _, values = NETWORKS["a pool between convolutions"]
+    model = write(nodes, values)
+    workbench = bench(model)
+
+    assert [layer.label for layer in layers_of(model)] == ["net/one/conv/Conv2D", "net/two/conv/Conv2D", "last"]
+    found = damages(Candidate(model, Calibrator()), workbench)
+    assert len({damage.signal_to_noise for _, damage in found}) == 3
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [make_node("MatMul", ["flat", "k"], ["sums"], name="first"), make_node("Add", ["sums", "other"], ["mixed"])],
+        [make_node("Gemm", ["flat", "k", "other"], ["mixed"], name="first")],
+    ],
+)
+def test_what_is_added_but_is_no_constant_keeps_its_size(
+    between: list[onnx.NodeProto], write: Write, bench: Bench
+) -> None:
+    nodes = [
+        make_node("Flatten", ["x"], ["flat"]),
+        make_node("MatMul", ["flat", "k0"], ["other"], name="beside"),
+        *between,
+        make_node("Relu", ["mixed"], ["h"]),
+        make_node("MatMul", ["h", "w"], ["logits"], name="last"),
+    ]
+    model = write(nodes, {"k": normal(256, 8) * WIDE, "k0": normal(256, 8), "w": normal(8, CLASSES)})
+
+    assert list(equalization.cured(Candidate(model, Calibrator()), bench(model))) == []
+
+
+def test_channels_of_a_product_over_four_dimensions_are_left(write: Write, bench: Bench) -> None:
+    nodes = [
+        make_node("MatMul", ["x", "k"], ["sums"], name="first"),
+        make_node("Relu", ["sums"], ["h"]),
+        make_node("MatMul", ["h", "k2"], ["deep"], name="second"),
+        make_node("ReduceMean", ["deep"], ["means"], axes=[1, 2], keepdims=0),
+        make_node("MatMul", ["means", "w"], ["logits"], name="last"),
+    ]
+    model = write(nodes, {"k": normal(16, 8) * WIDE, "k2": normal(8, 8), "w": normal(8, CLASSES)})
+    workbench = bench(model)
+
+    for candidate in equalization.cured(Candidate(model, Calibrator()), workbench):
+        np.testing.assert_allclose(logits_of(candidate.model, workbench.images), workbench.wanted, rtol=1e-4)
+
+
+def test_means_of_channels_weigh_all_values_alike() -> None:
+    seen = Observed(lambda: [{"a": np.array([[2.0, 0]]), "b": np.ones((4, 3))}, {"a": np.array([[4.0, 2]] * 3)}])
+
+    np.testing.assert_allclose(seen.channels["a"].means, [3.5, 1.5])
+    np.testing.assert_allclose(seen.channels["b"].means, [1, 1, 1])

@@ -10,6 +10,7 @@ import pytest
 from onnx.helper import make_node
 
 from benchmarks.int8 import int8_of
+from compress.onnx_tools.pixels import fold_scaling
 from compress.onnx_tools.sessions import open_session
 from compress.quantization import static
 from tests.quantization.conftest import CLASSES, Write
@@ -66,6 +67,34 @@ def test_pixels_are_taken_as_they_are_where_the_integers_made_of_them_are_the_sa
     assert ("Mul" not in operators and "Div" not in operators) == is_direct
     given, wanted = (open_session(made.file).run(["logits"], {"image": pictures[10:50]})[0] for made in (int8, usual))
     np.testing.assert_array_equal(given, wanted)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [make_node("Mul", ["x", "x"], ["m"]), make_node("Mul", ["m", "by"], ["scaled"])],
+        [
+            make_node("Mul", ["x", "by"], ["m"]),
+            make_node("Cast", ["m"], ["whole"], to=onnx.TensorProto.INT32),
+            make_node("Cast", ["whole"], ["scaled"], to=onnx.TensorProto.FLOAT),
+        ],
+    ],
+)
+def test_what_is_no_scale_is_left_as_it_is(
+    nodes: list[onnx.NodeProto], write: Write, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    values = {"k": np.ones((CLASSES, 1, 1, 1)), "b": np.zeros(CLASSES), "by": np.array(0.01)}
+    model = write([*nodes, *LAST], values)
+    wanted = open_session(model.file).run(["logits"], {"image": pictures[:9]})[0]
+
+    loaded = onnx.load(model.file)
+    fold_scaling(loaded.graph)
+    onnx.save(loaded, tmp_path / "folded.onnx")
+    given = open_session(tmp_path / "folded.onnx").run(["logits"], {"image": pictures[:9]})[0]
+    np.testing.assert_allclose(given, wanted, rtol=1e-5)
+    int8 = int8_of(model, pictures[:9], tmp_path / "int8.onnx")
+    of_int8 = open_session(int8.file).run(["logits"], {"image": pictures[:9]})[0]
+    np.testing.assert_allclose(of_int8, wanted, atol=0.02 * np.abs(wanted).max())
 
 
 def test_pixels_that_something_else_takes_too_are_scaled(write: Write, pictures: np.ndarray, tmp_path: Path) -> None:

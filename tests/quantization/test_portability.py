@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.artifacts import OnnxModel
-from compress.onnx_tools import sessions
+from compress.onnx_tools import canonical, sessions
 from compress.onnx_tools.sessions import open_session
 from compress.quantization.emulation import SaturatingSession, accuracies
 from compress.quantization.portability import clipped_off, products_of, saturating
-from compress.quantization.static import quantize_for
+from compress.quantization.settings import Calibrator
+from compress.quantization.static import observed, quantize_for
 from compress.quantization.targets import TARGETS
+from tests.quantization.conftest import Write
 
 LEAST, MOST = -32768, 32767
 WITH_INTEGERS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
@@ -187,6 +189,74 @@ def test_an_exact_session_adds_in_32_bits_on_every_processor(signed: bool, tmp_p
     session = open_session(model.file, exact=True)
 
     np.testing.assert_allclose(session.run(["logits"], {"image": images})[0], 36 * 127 * 255)
+
+
+TO_LOGITS = [
+    helper.make_node("GlobalAveragePool", ["deep"], ["pooled"]),
+    helper.make_node("Flatten", ["pooled"], ["logits"]),
+]
+
+
+def quantized(target: str, model: OnnxModel, images: np.ndarray) -> OnnxModel:
+    ranges = Calibrator().function(observed(model, images, model.file.parent))
+    return quantize_for(TARGETS[target], model, ranges, model.file.with_name("int8.onnx"), activations="uint8")
+
+
+def test_activations_that_two_products_take_are_clipped_in_both(write: Write, pictures: np.ndarray) -> None:
+    """The first of them runs in a segment of its own, after which the second still needs what it took."""
+    random = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["sums"], name="first"),
+        helper.make_node("Relu", ["sums"], ["h"]),
+        helper.make_node("Conv", ["h", "k1"], ["one"], name="one"),
+        helper.make_node("Conv", ["h", "k2"], ["two"], name="two"),
+        helper.make_node("Add", ["one", "two"], ["deep"]),
+        *TO_LOGITS,
+    ]
+    kernels = {"k": random.normal(0, 1, (8, 1, 3, 3)), "k1": random.uniform(0.5, 1, (4, 8, 1, 1))}
+    int8 = quantized("this", write(nodes, {**kernels, "k2": random.uniform(0.5, 1, (4, 8, 1, 1))}), pictures[:20])
+
+    [clipped] = SaturatingSession(int8).run(["logits"], {"image": pictures[:20]})
+    exact = open_session(int8.file, as_written=True).run(["logits"], {"image": pictures[:20]})[0]
+    assert {product.node.name for product in saturating(onnx.load(int8.file).graph)} >= {"one", "two"}
+    assert (clipped < exact).any()
+
+
+@pytest.mark.parametrize("target", ["x86-any", "this"])
+def test_a_depthwise_layer_keeps_8_bits_and_is_not_said_to_have_7(
+    target: str, write: Write, pictures: np.ndarray
+) -> None:
+    random = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["h"], name="first"),
+        helper.make_node("Conv", ["h", "d"], ["deep"], name="depthwise", group=4),
+        *TO_LOGITS,
+    ]
+    kernels = {name: random.uniform(0.5, 1, (4, 1, 3, 3)) for name in "kd"}
+    int8 = quantized(target, write(nodes, kernels), pictures[:20])
+
+    products = {product.node.name: product for product in products_of(onnx.load(int8.file).graph)}
+    assert np.abs(products["depthwise"].weights.astype(int)).max() == 127
+    assert not products["depthwise"].exceeding.any()
+    assert {name: product.has_seven_bits for name, product in products.items()} == {
+        "first": target == "x86-any",
+        "depthwise": False,
+    }
+
+
+@pytest.mark.parametrize("names", [("blk_", "blk_"), ("c__1", "c__2"), ("c_2", "c"), ("", "")])
+def test_layers_of_unusual_names_have_7_bits_too(names: tuple[str, str], write: Write, pictures: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["h"], name=names[0]),
+        helper.make_node("Conv", ["h", "k2"], ["deep"], name=names[1]),
+        *TO_LOGITS,
+    ]
+    model = write(nodes, {"k": random.uniform(0.5, 1, (4, 1, 3, 3)), "k2": random.uniform(0.5, 1, (4, 4, 1, 1))})
+    canonical.write(onnx.load(model.file), model.file)
+
+    int8 = quantized("x86-any", model, pictures[:20])
+    assert [product.has_seven_bits for product in products_of(onnx.load(int8.file).graph)] == [True, True]
 
 
 @pytest.mark.parametrize("clips", [False, True])

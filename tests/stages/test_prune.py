@@ -404,7 +404,7 @@ def test_a_setting_without_effect_is_told(
         ({"method": "magnitude", "max_drop": 1}, "max_drop = 1 and method = 'magnitude': should have filters or both"),
         ({"target": 1.5}, "should be auto, or a number between 0 and 1"),
         ({"target": True}, "should be auto, or a number between 0 and 1"),
-        ({"max_drop": -1}, "should be none, or points between 0 and 100"),
+        ({"max_drop": -1}, "should be none, or points above 0 and below 100"),
         ({"sparsity": 1.0}, "should be less than 1"),
         ({"sparsity": 0.95, "spread": "global"}, "sparsity = 0.95 and spread = 'global': should be 0.9 at most"),
         ({"clusters": 2}, "should be 0, or 3 to 256"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import plugins
+from compress import fingerprint, plugins
 from compress.artifacts import Dataset, Network, OnnxModel
 from compress.config import load
 from compress.context import Context
@@ -17,7 +17,7 @@ from compress.errors import BadInputError
 from compress.onnx_tools import scoring
 from compress.onnx_tools.convert import to_onnx
 from compress.onnx_tools.sessions import open_session
-from compress.quantization import blame, candidates, choice
+from compress.quantization import candidates, choice
 from compress.stages import quantize
 
 
@@ -104,8 +104,7 @@ def test_int8_that_loses_too_much_is_said_and_all_that_was_tried_kept(
         logits = real(model, images)
         return -logits if model.precision == "int8" else logits
 
-    for module in (candidates, blame):
-        monkeypatch.setattr(module, "logits_of", wrong)
+    monkeypatch.setattr(candidates, "logits_of", wrong)
     fp32 = to_onnx(network, tmp_path / "float.onnx")
     told = scoring.run(open_session(fp32.file), images_of(data, "validation")).argmax(axis=1)
     monkeypatch.setattr(Dataset, "labels", lambda self, split: told)
@@ -156,7 +155,7 @@ def test_one_calibrator_several_or_all_can_be_named(written: str, names: list[st
 
 @pytest.mark.parametrize("written", ["-1", "0", "100", "some", "true"])
 def test_a_budget_that_is_none_is_refused_in_a_line(written: str) -> None:
-    with pytest.raises(BadInputError, match="should be none, or points between 0 and 100") as refused:
+    with pytest.raises(BadInputError, match="should be none, or points above 0 and below 100") as refused:
         load(assignments=["recipe=none", f"quantize.max_drop={written}"])
 
     assert "quantize.max_drop" in str(refused.value)
@@ -236,3 +235,14 @@ def test_activations_that_the_target_does_not_take_are_refused_in_a_line(target:
     assert f"activations = '{activations}'" in str(refused.value)
     assert f"'{target}'" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_what_int8_is_tried_with_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgeted = quantize.Config(max_drop=0.5)
+
+    modules = fingerprint._closure(["compress.stages.quantize"])
+    assert {f"compress.quantization.cures.{cure}" for cure in ("equalization", "float_layers")} <= set(modules)
+    before = quantize.fingerprint(budgeted, tmp_path)
+    assert quantize.fingerprint(quantize.Config(), tmp_path) == ""
+    monkeypatch.setattr(plugins, "names", lambda package: ["minmax"])
+    assert quantize.fingerprint(budgeted, tmp_path) != before

@@ -32,9 +32,10 @@ def cured(candidate: Candidate, workbench: Workbench) -> Iterator[Candidate]:
     graph, seen = Graph(onnx.load(candidate.model.file)), workbench.observed(candidate.model).channels
     found = list(pairs(graph))
     for first, second in found:
-        scales = _scales(seen[second.node.input[0]].peaks, _largest(graph, second))
-        if len(scales) == graph.values(first.node, 1).shape[first.output_axis]:
-            divide(graph, first, second, scales)
+        channels, outputs = seen[second.node.input[0]], graph.values(first.node, 1).shape[first.output_axis]
+        weights = second.outputs_first(graph.values(second.node, 1))
+        if second.reads(channels, weights) and len(channels.peaks) == outputs:
+            divide(graph, first, second, _scales(channels.peaks, _largest(graph, second)))
     if found:
         file = workbench.folder / f"{candidate.model.file.stem}-equalized.onnx"
         write(graph.model, file)

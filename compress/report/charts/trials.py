@@ -10,7 +10,8 @@ def trials(report: Report) -> list[Chart | Absent]:
     """Draw the score of each trial against its cost, a figure for each network or model with several costs."""
     if not report.trials:
         return [Absent("trials", "no stage of this run tries several ways and takes the best")]
-    return [_trials(report, name) for name, tried in report.trials.items() if len({trial.cost for trial in tried}) > 1]
+    drawn = [name for name, tried in report.trials.items() if len({trial.cost for trial in tried}) > 1]
+    return [_trials(report, name) for name in drawn] or [Absent("trials", "all that was tried costs the same")]
 
 
 def _trials(report: Report, network: str) -> Chart:
