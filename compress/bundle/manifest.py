@@ -13,6 +13,7 @@ from compress.bundle.contents import MANIFEST, NAME, read_json
 from compress.errors import BadInputError
 from compress.files import sha256_json
 from compress.onnx_tools.signature import TensorName, TensorType
+from compress.quantization.targets import TargetName
 
 SCHEMA = 2
 CLASS_NAMES, INPUT_SIZE, RESIZE, SEAL = (
@@ -94,7 +95,7 @@ class Manifest(_Part):
     pillow: Version | None = None
     versions: dict[str, Version]
     seed: int
-    quantized_for: Literal["this", "x86-any", "arm", "tensorrt"] | None = None
+    quantized_for: TargetName | None = None
     data: Data
     parents: dict[str, Sha256]
     machine: dict[str, Any]

@@ -18,7 +18,7 @@ from compress.artifacts import OnnxModel
 from compress.onnx_tools import scoring
 from compress.onnx_tools.sessions import open_session, session_of
 from compress.onnx_tools.signature import INPUT, LOGITS, OUTPUTS
-from compress.quantization.portability import Product, saturating
+from compress.quantization.portability import IntegerProduct, saturating
 
 AT_ONCE = 2**17  # pixels of images that are run together
 
@@ -65,7 +65,7 @@ class _Segment:
 
     network: onnx.ModelProto
     nodes: Sequence[onnx.NodeProto]
-    product: Product | None
+    product: IntegerProduct | None
     kept: frozenset[str]
     session: Any = field(default=None, init=False)
 
@@ -92,7 +92,7 @@ class _Segment:
         return session_of(model.SerializeToString(), as_written=True)
 
 
-def _segments(network: onnx.ModelProto, products: Sequence[Product]) -> list[_Segment]:
+def _segments(network: onnx.ModelProto, products: Sequence[IntegerProduct]) -> list[_Segment]:
     """Return a network's nodes, cut after each of these products."""
     nodes = list(network.graph.node)
     by_output = {product.node.output[0]: product for product in products}

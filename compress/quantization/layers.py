@@ -51,7 +51,7 @@ class Product:
     @property
     def groups(self) -> int:
         """In how many parts a Conv's channels are computed apart."""
-        return int(_attributes(self.node).get("group", 1))
+        return int(attributes_of(self.node).get("group", 1))
 
     def reads(self, channels: Channels, weights: np.ndarray) -> bool:
         """Whether these are the channels of its input: `weights` has its outputs first."""
@@ -74,7 +74,7 @@ class Product:
     def is_usual(self) -> bool:
         """Whether its sums are those of the weights' products with the input and a constant bias, or none."""
         has_other_bias = self.bias < 0 and len(self.node.input) > 2 and self.node.input[2] != ""
-        attributes = _attributes(self.node)
+        attributes = attributes_of(self.node)
         return not has_other_bias and all(attributes.get(name, value) == value for name, value in USUAL.items())
 
 
@@ -126,7 +126,7 @@ class Graph:
             taker = self._only_taker(node)
             bias = self._constant_of(taker, range(2)) if taker is not None and taker.op_type == "Add" else -1
             return Product(node, 1, node if taker is None or bias < 0 else taker, bias)
-        is_turned = node.op_type == "Conv" or _attributes(node).get("transB", 0)
+        is_turned = node.op_type == "Conv" or attributes_of(node).get("transB", 0)
         return Product(node, int(not is_turned), node, self._constant_of(node, range(2, len(node.input))))
 
     def _constant_of(self, node: onnx.NodeProto, numbers: Iterable[int]) -> int:
@@ -163,12 +163,13 @@ def stored_weights(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
         if node.op_type in PRODUCTS and node.input[1] in dequantized:
             stored = dequantized[node.input[1]]
             integers, scale, zero_point = (constants[name] for name in stored.input)
-            axis = _attributes(stored).get("axis", 1)
+            axis = attributes_of(stored).get("axis", 1)
             along = [-1 if i == axis else 1 for i in range(integers.ndim)]
             steps = integers.astype(np.int32) - zero_point.astype(np.int32).reshape(along)
             found[node.name] = steps * scale.reshape(along)
     return found
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes by name."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

@@ -18,14 +18,15 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from compress.quantization.layers import PRODUCTS, attributes_of
+
 LEAST, MOST = -(2**15), 2**15 - 1
 LARGEST_ACTIVATION = 255
-PRODUCTS = ("Conv", "Gemm", "MatMul")
 WINDOW_BYTES = 2**25  # of windows that are held at once
 
 
 @dataclass(frozen=True)
-class Product:
+class IntegerProduct:
     """A convolution or matrix product of 8-bit activations, a tensor of this name, and constant int8 weights.
 
     `weights` is `(groups, outputs, values) int8`, the values in the order in which they are added; `scales` is what one
@@ -76,12 +77,12 @@ class Product:
         return np.concatenate(sums).reshape(-1, images, height, width).swapaxes(0, 1)
 
 
-def saturating(graph: onnx.GraphProto) -> list[Product]:
+def saturating(graph: onnx.GraphProto) -> list[IntegerProduct]:
     """Return the products of a QDQ graph in which sums of two can exceed 16 bits, in the graph's order."""
     return [product for product in products_of(graph) if product.exceeding.any()]
 
 
-def products_of(graph: onnx.GraphProto) -> list[Product]:
+def products_of(graph: onnx.GraphProto) -> list[IntegerProduct]:
     """Return the products that ONNX Runtime computes with integers, in the graph's order.
 
     A MatMul to whose sums a constant is added in float is none: it becomes a Gemm in float.
@@ -103,7 +104,7 @@ def products_of(graph: onnx.GraphProto) -> list[Product]:
 
 def output_axis(node: onnx.NodeProto) -> int:
     """Return the axis of a product's weights along which its outputs, or output channels, are."""
-    return 0 if node.op_type == "Conv" or _attributes(node).get("transB", 0) else 1
+    return 0 if node.op_type == "Conv" or attributes_of(node).get("transB", 0) else 1
 
 
 def clipped_off(columns: np.ndarray, weights: np.ndarray, exceeding: np.ndarray) -> np.ndarray:
@@ -140,14 +141,14 @@ def _product(
     zero_point: np.ndarray,
     weights: np.ndarray,
     weight_scale: np.ndarray,
-) -> Product:
+) -> IntegerProduct:
     outputs_first = np.moveaxis(weights, output_axis(node), 0)
-    groups, kernel = _attributes(node).get("group", 1), weights.shape[2:]
+    groups, kernel = attributes_of(node).get("group", 1), weights.shape[2:]
     if node.op_type == "Conv":
         outputs_first = outputs_first.transpose(0, 2, 3, 1)
     by_group = outputs_first.reshape(groups, len(outputs_first) // groups, -1)
     is_depthwise = node.op_type == "Conv" and by_group.shape[1] == weights.shape[1] == 1
-    return Product(node, activations, zero_point, by_group, scale * weight_scale, kernel, is_depthwise)
+    return IntegerProduct(node, activations, zero_point, by_group, scale * weight_scale, kernel, is_depthwise)
 
 
 def _windows(activations: np.ndarray, node: onnx.NodeProto, kernel: Sequence[int], zero_point: int) -> np.ndarray:
@@ -155,7 +156,7 @@ def _windows(activations: np.ndarray, node: onnx.NodeProto, kernel: Sequence[int
 
     `activations` is `(images, channels, height, width)`; the border is the zero point.
     """
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     strides, dilations = attributes.get("strides", [1, 1]), attributes.get("dilations", [1, 1])
     spans = tuple((size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True))
     borders = _borders(attributes, activations.shape[2:], spans, strides)
@@ -183,7 +184,3 @@ def _borders(
 def _unsigned(values: np.ndarray) -> np.ndarray:
     """Return 8-bit values as the kernels multiply them: int8 plus 128."""
     return values if values.dtype == np.uint8 else values.view(np.uint8) ^ np.uint8(128)
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}

@@ -36,8 +36,8 @@ from compress.quantization.portability import output_axis, saturating
 from compress.quantization.preparation import prepare, unfit
 from compress.quantization.targets import Activations, Target
 
-PRODUCTS = ["Gemm", "MatMul"]
-QUANTIZED_OPERATORS = ["Conv", *PRODUCTS, "Clip", "MaxPool", "Relu"]
+DENSE = ["Gemm", "MatMul"]
+QUANTIZED_OPERATORS = ["Conv", *DENSE, "Clip", "MaxPool", "Relu"]
 ACTIVATIONS = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -175,7 +175,7 @@ def _leave_logits_in_float(graph: onnx.GraphProto) -> None:
             continue
         quantize_linear = makers.get(node.input[0])
         product = makers.get(quantize_linear.input[0]) if quantize_linear else None
-        if quantize_linear and product and product.op_type in PRODUCTS:
+        if quantize_linear and product and product.op_type in DENSE:
             product.output[0] = node.output[0]
             graph.node.remove(quantize_linear)
             graph.node.remove(node)

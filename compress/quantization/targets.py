@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Activations = Literal["uint8", "int8"]
+TargetName = Literal["x86-any", "this", "arm", "tensorrt"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Target:
 
 # Of the two integers, x86 with VNNI is faster with uint8 and ARM with int8. TensorRT knows neither zero points
 # nor biases of 32 bits: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
-TARGETS = {
+TARGETS: Mapping[str, Target] = {
     "x86-any": Target("any x86 and ARM processor", ("uint8", "int8"), pairs_fit=True),
     "this": Target("processors like the one that made them", ("uint8", "int8")),
     "arm": Target("ARM processors", ("int8",)),

@@ -16,12 +16,12 @@ from compress.context import Context
 from compress.data.balance import Balance, Metric
 from compress.plural import counted
 from compress.quantization.settings import Calibrator
-from compress.quantization.targets import TARGETS, Activations
+from compress.quantization.targets import TARGETS, Activations, TargetName
 from compress.word_or_number import NoneOrPoints
 
 if TYPE_CHECKING:
     from compress.quantization.candidates import Candidate, Workbench
-    from compress.quantization.portability import Product
+    from compress.quantization.portability import IntegerProduct
 
 JUDGED = 500  # validation images, at most, on which calibrators and processors are compared
 FEWEST = 100  # with fewer, accuracies on two processors say nothing
@@ -51,7 +51,7 @@ class Config(BaseModel):
         "validation images.",
     )
     images: int = Field(256, ge=1, le=100_000, description="Training images to calibrate on, at most.")
-    target: Literal["x86-any", "this", "arm", "tensorrt"] = Field(
+    target: TargetName = Field(
         "x86-any",
         description="Processors that int8 models are made for: x86-any for all x86 and ARM, where they answer alike; "
         "this for those like the one that makes them, which on x86 without VNNI answer otherwise.",
@@ -196,7 +196,7 @@ def clipped_images(image_shape: tuple[int, int, int], available: int) -> int:
     return count if count >= FEWEST else 0
 
 
-def _layers(some: Sequence[Product], every: Sequence[Product]) -> str:
+def _layers(some: Sequence[IntegerProduct], every: Sequence[IntegerProduct]) -> str:
     from compress.metrics.cost import layer_name
 
     if len(some) == len(every):
