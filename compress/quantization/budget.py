@@ -34,12 +34,16 @@ class Found:
 def search(start: Candidate, workbench: Workbench, max_drop: float, tell: Callable[[str], None]) -> Found:
     """Return the first candidate that loses at most `max_drop` points of the float model's score, else the best one.
 
-    `tell` is called with words before each candidate is judged.
+    Of equally good ones, that is the one with the least in float, then that whose answers diverge least. `tell` is
+    called with words before each candidate is judged.
     """
     before = workbench.score(workbench.wanted)
     whole = sum(layer.macs for layer in layers_of(start.model)) or 1
     tried = list[tuple[Candidate, float]]()
-    best, best_rank = start, (-1.0, 0.0)
+    best, best_rank = start, (-1.0, 0.0, 0.0)
+
+    def cost(candidate: Candidate) -> float:
+        return sum(layer.macs for layer in candidate.in_float) / whole
 
     def lost(score: float) -> float:
         return round(100 * (before - score), 6)
@@ -49,8 +53,9 @@ def search(start: Candidate, workbench: Workbench, max_drop: float, tell: Callab
         tell(candidate.told)
         judged = workbench.judged(candidate)
         tried.append((candidate, judged.score))
-        if judged.rank > best_rank:
-            best, best_rank = candidate, judged.rank
+        rank = judged.score, -cost(candidate), -judged.divergence
+        if rank > best_rank:
+            best, best_rank = candidate, rank
         return lost(judged.score) <= max_drop
 
     blamed = tuple[Damage, ...]()
@@ -58,8 +63,5 @@ def search(start: Candidate, workbench: Workbench, max_drop: float, tell: Callab
         tell("each layer alone")
         blamed = tuple(damage for _, damage in damages(start, workbench))
         any(is_enough(made) for cure in CURES for made in cure.cured(best, workbench))
-    trials = tuple(
-        Trial(made.told, score, sum(layer.macs for layer in made.in_float) / whole, made is best)
-        for made, score in tried
-    )
+    trials = tuple(Trial(made.told, score, cost(made), made is best) for made, score in tried)
     return Found(best, lost(best_rank[0]), trials, blamed)

@@ -54,11 +54,6 @@ class Judged(NamedTuple):
     score: float
     divergence: float
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """What is larger for a better model."""
-        return self.score, -self.divergence
-
 
 class Workbench:
     """What candidates are made of and judged on. Files are written to `folder`.
