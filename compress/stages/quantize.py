@@ -59,7 +59,6 @@ class Config(BaseModel):
     activations: Literal["auto", "uint8", "int8"] = Field(
         "auto", description="Integers that represent activations; auto: those that are fastest on the target."
     )
-
     max_drop: NoneOrPoints = Field(
         "none",
         description="Percentage points of validation accuracy, of mean recall if classes are balanced, that int8 may "
