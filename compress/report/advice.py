@@ -25,7 +25,7 @@ ONLY = "training"  # the name of a stage's training if it has one, and of the on
 
 def advice(report: Report) -> tuple[str, ...]:
     """Return a line for each thing that would probably have helped, with the setting for it; none if all went well."""
-    made = (_guesses, _behind_student, _too_short, _slower_in_int8, _few_images, _above_test)
+    made = (_guesses, _behind_student, _too_short, _worse_in_int8, _slower_in_int8, _few_images, _above_test)
     return tuple(line for each in made for line in each(report))
 
 
@@ -83,12 +83,21 @@ def _too_short(report: Report) -> Iterator[str]:
                 )
 
 
+def _worse_in_int8(report: Report) -> Iterator[str]:
+    """Yield a line for each network that clearly loses accuracy by int8, if that was not bounded."""
+    for fp32, int8 in _in_both(report):
+        lost = fp32.validation.accuracy - int8.validation.accuracy
+        if lost > max(ABOVE, _chance(fp32.validation, int8.validation)) and "quantize.max_drop" not in report.settings:
+            yield (
+                f"{int8.id} loses {100 * lost:.1f} points of validation accuracy against fp32: quantize.max_drop = 0.5 "
+                "would tell in which layers, and try what helps"
+            )
+
+
 def _slower_in_int8(report: Report) -> Iterator[str]:
     """Yield a line for each network that is slower in int8 than in fp32, on the machine that measured."""
-    models = {model.id: model for model in report.models}
-    for fp32 in (model for model in report.models if model.precision == "fp32"):
-        int8 = models.get(f"{fp32.id.removesuffix('-fp32')}-int8")
-        if int8 and int8.p50_ms() > SLOWER * fp32.p50_ms():
+    for fp32, int8 in _in_both(report):
+        if int8.p50_ms() > SLOWER * fp32.p50_ms():
             why = "a network so fast gains nothing by int8 but its size"
             if int8.kernels and fp32.kernels:
                 why = why_slower(int8.kernels, fp32.kernels)
@@ -96,6 +105,20 @@ def _slower_in_int8(report: Report) -> Iterator[str]:
                 f"{int8.id} is slower than fp32 here: {int8.p50_ms():.3f} against {fp32.p50_ms():.3f} ms: {why}; "
                 "another processor may differ (bench)"
             )
+
+
+def _in_both(report: Report) -> Iterator[tuple[Model, Model]]:
+    """Yield each network's model in fp32 and that in int8, where there are both."""
+    models = {model.id: model for model in report.models}
+    for fp32 in (model for model in report.models if model.precision == "fp32"):
+        int8 = models.get(f"{fp32.id.removesuffix('-fp32')}-int8")
+        if int8:
+            yield fp32, int8
+
+
+def _chance(first: Metrics, second: Metrics) -> float:
+    """Return the difference of two accuracies that chance explains, if they are of different images."""
+    return Z * math.sqrt(sum(scores.accuracy * (1 - scores.accuracy) / scores.n for scores in (first, second)))
 
 
 def _few_images(report: Report) -> Iterator[str]:
@@ -120,8 +143,7 @@ def _above_test(report: Report) -> Iterator[str]:
     """Yield a line if the deployed model is better on validation than on test, by more than chance."""
     model = report.deployed_model
     above = model.validation.accuracy - model.test.accuracy
-    variances = (scores.accuracy * (1 - scores.accuracy) / scores.n for scores in (model.validation, model.test))
-    if above > max(ABOVE, Z * math.sqrt(sum(variances))):
+    if above > max(ABOVE, _chance(model.validation, model.test)):
         yield (
             f"validation accuracy of {model.id} is {100 * above:.1f} points above that on test, by more than chance: "
             "epochs and model were chosen by validation, which flatters it; the splits may also differ, or hold images "

@@ -191,6 +191,24 @@ def test_a_teacher_that_may_only_guess_is_told_of(balance: str) -> None:
     assert advice(report(range(260), range(260), balance=balance)) == ()  # 140 of 400, and 100 are guessed
 
 
+@pytest.mark.parametrize(
+    ("mistakes", "settings", "said"),
+    [(60, {}, True), (60, {"quantize.max_drop": 0.5}, False), (12, {}, False), (8, {}, False), (0, {}, False)],
+)
+def test_a_network_that_int8_makes_clearly_worse_is_told_of(
+    mistakes: int, settings: dict[str, Any], said: bool
+) -> None:
+    whole = report(range(8), range(8))
+    int8 = model("student-int8", "distill", answers(range(mistakes)), answers(range(8)))
+    int8 = int8.model_copy(update={"precision": "int8", "latency": (examples.latency(0.5),)})
+
+    lines = advice(whole.model_copy(update={"models": (*whole.models, int8), "settings": settings}))
+
+    assert [line.partition(":")[0] for line in lines] == [
+        "student-int8 loses 13.0 points of validation accuracy against fp32"
+    ] * said
+
+
 @pytest.mark.parametrize(("p50_ms", "said"), [(1.2, True), (1.04, True), (1.02, False), (0.5, False)])
 def test_a_network_that_is_slower_in_int8_is_told_of(p50_ms: float, said: bool) -> None:
     whole = report(range(8), range(8))
