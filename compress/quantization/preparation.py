@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+FLOAT = onnx.TensorProto.FLOAT
+
 
 def prepare(graph: onnx.GraphProto) -> None:
     """Write products of matrices and the addition of their biases as one Gemm, with a bias of one value per output.
@@ -33,7 +35,8 @@ def unfit(graph: onnx.GraphProto) -> Iterator[str]:
     product with weights of more than two dimensions, for which there are no scales per output.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    bounds = {name: float(numpy_helper.to_array(tensor)) for name, tensor in constants.items() if not tensor.dims}
+    scalars = {name: tensor for name, tensor in constants.items() if not tensor.dims and tensor.data_type == FLOAT}
+    bounds = {name: float(numpy_helper.to_array(tensor)) for name, tensor in scalars.items()}
     bounds[""] = 0.0  # an optional input that is not given: no bound
     for node in graph.node:
         if node.op_type == "Clip":
