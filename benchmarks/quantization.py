@@ -63,8 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     kind = parser.add_mutually_exclusive_group()
-    for name in list(TABLES)[1:]:
-        kind.add_argument(f"--{name}", dest="table", action="store_const", const=name, default="calibrators")
+    kind.add_argument("--hard", dest="table", action="store_const", const="hard", default="calibrators")
+    kind.add_argument("--processors", dest="table", action="store_const", const="processors")
     arguments = parser.parse_args()
     headings, rows_of = TABLES[arguments.table]
     print_row("run", "network", *headings)

@@ -176,22 +176,18 @@ def of_prune_student(config: prune_student.Config, facts: Facts, network: Networ
 
 
 def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: Inputs) -> Estimate:
-    """Return the cost of converting a network, of passes over the images that it is calibrated on, and of int8 models.
+    """Return the cost of converting a network, of calibrating it, and of running int8 models on validation images.
 
-    Several of these are run on validation images too, or one if it may lose so much and no more: node by node, where
-    integers save no time. One is run there as processors without VNNI do, which takes longer still. What a search would
-    cost is not known: that the first model loses little is taken.
+    What a search would cost is not known: that none is needed is taken.
     """
     [source] = inputs["network"]
     several = len(config.calibration)
     seconds = (1 + QUANTIZATION * several) * _conversion(source.networks[0])
-    seconds += PASSES * min(config.images, facts.n_train) * source.inference
-    if several > 1:
-        seconds += min(quantize.JUDGED, facts.n_validation) * (1 + several) * source.inference
-    if config.max_drop != "none":
-        seconds += 2 * facts.n_validation * source.inference
-    if config.target == "this":
-        seconds += quantize.clipped_images(facts.image_shape, facts.n_validation) * CLIPPING * source.inference
+    images = PASSES * min(config.images, facts.n_train)
+    images += (several > 1) * min(quantize.JUDGED, facts.n_validation) * (1 + several)
+    images += (config.max_drop != "none") * 2 * facts.n_validation
+    images += (config.target == "this") * CLIPPING * quantize.clipped_images(facts.image_shape, facts.n_validation)
+    seconds += images * source.inference
     return Estimate(seconds, networks=source.networks, inference=INT8 * source.inference)
 
 

@@ -76,6 +76,7 @@ def test_the_report_has_schema_1(report: dict[str, Any]) -> None:
         "advice",
         "settings",
         "trials",
+        "damages",
         "predicted_ms",
     }
     assert set(report) == {"schema", *told}
