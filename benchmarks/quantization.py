@@ -49,10 +49,10 @@ from compress.quantization.cures.equalization import divide, pairs
 from compress.quantization.emulation import accuracies
 from compress.quantization.layers import Graph
 from compress.quantization.portability import products_of, saturating
-from compress.quantization.settings import Calibrator
+from compress.quantization.settings import JUDGED, Calibrator
 from compress.quantization.static import observed, quantize_for
 from compress.quantization.targets import TARGETS
-from compress.stages.quantize import JUDGED, MOST_PIXELS, Config
+from compress.stages.quantize import MOST_PIXELS, Config
 
 STAGES = ("quantize", "quantize_student")
 MAX_DROP, WIDEST, ONE_IN, WORST = 0.5, 1000.0, 16, 3

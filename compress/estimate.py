@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from compress import machine
 from compress.data.balance import Method, epoch_size
 from compress.pruning.effort import SCORED, SECONDS, WIDTHS, other_passes, tries_of_layers
+from compress.quantization.settings import JUDGED
 from compress.rehearsal import Cost
 from compress.stages import bench, data, distill, prune, prune_student, quantize, report, teacher
 from compress.stages import export as export_stage
@@ -184,7 +185,7 @@ def of_quantize(config: quantize.Config, facts: Facts, network: None, inputs: In
     several = len(config.calibration)
     seconds = (1 + QUANTIZATION * several) * _conversion(source.networks[0])
     images = PASSES * min(config.images, facts.n_train)
-    images += (several > 1) * min(quantize.JUDGED, facts.n_validation) * (1 + several)
+    images += (several > 1) * min(JUDGED, facts.n_validation) * (1 + several)
     images += (config.max_drop != "none") * 2 * facts.n_validation
     images += (config.target == "this") * CLIPPING * quantize.clipped_images(facts.image_shape, facts.n_validation)
     seconds += images * source.inference

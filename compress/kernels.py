@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Kind = Literal["int8", "float", "conversion", "movement", "other"]
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -16,7 +18,7 @@ class Kernel:
 
     operator: str
     provider: str
-    kind: Literal["int8", "float", "conversion", "movement", "other"]
+    kind: Kind
     is_product: bool
     takes: str
     gives: str

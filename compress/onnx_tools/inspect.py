@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
 
 from compress.data.samples import printable
-from compress.kernels import Inspection, Kernel, Left
+from compress.kernels import Inspection, Kernel, Kind, Left
 from compress.onnx_tools.check import nodes_of, tensors
 from compress.onnx_tools.placement import node_events, node_of
 from compress.onnx_tools.steering import read_model
@@ -69,7 +69,7 @@ def inspect(models: Mapping[str, tuple[Callable[..., Any], Feed]]) -> dict[str, 
         return {name: _inspection(session, folders[name], calls) for name, session in sessions.items()}
 
 
-def kind_of(operator: str, takes: str, gives: str) -> Literal["int8", "float", "conversion", "movement", "other"]:
+def kind_of(operator: str, takes: str, gives: str) -> Kind:
     """Return what kind of kernel an operator is with a first input and output of these types.
 
     It computes with integers of 8 bits if it takes or gives them: a product may give sums of 32 bits, or floats.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ class Step(NamedTuple):
 
 def steps_of(graph: onnx.GraphProto) -> Iterator[Step]:
     """Yield what is done to pixels, in order, as far as each node alone takes what the one before it gives."""
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    scalars = (tensor for tensor in graph.initializer if math.prod(tensor.dims) == 1)  # the others are large to read
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in scalars}
     name, values = INPUT, PIXELS.astype(np.float32)
     while True:
         takers = takers_of(name, graph)
@@ -39,7 +41,7 @@ def steps_of(graph: onnx.GraphProto) -> Iterator[Step]:
         [node] = takers
         if node.op_type in SCALE:
             others = [constants[taken] for taken in node.input if taken in constants]
-            if len(others) != 1 or others[0].size != 1:
+            if len(others) != 1:
                 return
             pair = (values if taken == name else others[0].astype(np.float32).ravel() for taken in node.input)
             values = SCALE[node.op_type](*pair)

@@ -8,8 +8,7 @@ from compress.artifacts import Damage
 from compress.quantization.candidates import Candidate, Workbench
 from compress.quantization.choice import signal_to_noise
 from compress.quantization.layers import Layer, layers_of
-
-JUDGED = 500  # validation images, at most
+from compress.quantization.settings import JUDGED
 
 
 def damages(candidate: Candidate, workbench: Workbench) -> list[tuple[Layer, Damage]]:

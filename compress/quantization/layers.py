@@ -95,7 +95,8 @@ class Graph:
         """The products with stored weights, in order."""
         nodes = (node for node in self.model.graph.node if node.op_type in PRODUCTS)
         stored = (node for node in nodes if node.input[1] in self._constants)
-        return [self._product(node) for node in stored if node.op_type == "Conv" or self.values(node, 1).ndim == 2]
+        matrices = (node for node in stored if node.op_type == "Conv" or len(self._constants[node.input[1]].dims) == 2)
+        return [self._product(node) for node in matrices]
 
     def after(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """Yield the chain of nodes behind a node, as far as each alone takes what the one before it gives."""
@@ -125,9 +126,8 @@ class Graph:
         if node.op_type == "MatMul":
             taker = self._only_taker(node)
             bias = self._constant_of(taker, range(2)) if taker is not None and taker.op_type == "Add" else -1
-            return Product(node, 1, node if taker is None or bias < 0 else taker, bias)
-        is_turned = node.op_type == "Conv" or attributes_of(node).get("transB", 0)
-        return Product(node, int(not is_turned), node, self._constant_of(node, range(2, len(node.input))))
+            return Product(node, output_axis(node), node if taker is None or bias < 0 else taker, bias)
+        return Product(node, output_axis(node), node, self._constant_of(node, range(2, len(node.input))))
 
     def _constant_of(self, node: onnx.NodeProto, numbers: Iterable[int]) -> int:
         return next((number for number in numbers if node.input[number] in self._constants), -1)
@@ -138,9 +138,9 @@ def layers_of(model: OnnxModel) -> list[Layer]:
     graph = Graph(load_model_with_shape_infer(model.file))
     values = (*graph.model.graph.value_info, *graph.model.graph.output)
     sizes = {value.name: math.prod(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim) for value in values}
-    labels = Counter(layer_name(product.node.name) for product in graph.products)
-    found = []
-    for product in graph.products:
+    products, found = graph.products, []
+    labels = Counter(layer_name(product.node.name) for product in products)
+    for product in products:
         node, weights = product.node, graph.values(product.node, 1)
         along = [node.name]
         for taker in graph.after(node):
@@ -168,6 +168,11 @@ def stored_weights(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
             steps = integers.astype(np.int32) - zero_point.astype(np.int32).reshape(along)
             found[node.name] = steps * scale.reshape(along)
     return found
+
+
+def output_axis(node: onnx.NodeProto) -> int:
+    """Return the axis of a product's weights along which its outputs, or output channels, are."""
+    return 0 if node.op_type == "Conv" or attributes_of(node).get("transB", 0) else 1
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

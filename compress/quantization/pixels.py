@@ -27,8 +27,8 @@ def take_as_they_are(graph: onnx.GraphProto) -> None:
     if [node.op_type for node in takers] != ["QuantizeLinear"]:
         return
     [quantize] = takers
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    scale, zero_point = (constants[name] for name in quantize.input[1:3])
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    scale, zero_point = (numpy_helper.to_array(constants[name]) for name in quantize.input[1:3])
     if zero_point.dtype != np.uint8 or not (np.rint(steps[-1].values / scale) + zero_point == PIXELS).all():
         return
     taken, floats = INPUT, {step.node.output[0] for step in steps}

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compress.quantization.layers import PRODUCTS, attributes_of
+from compress.quantization.layers import PRODUCTS, attributes_of, output_axis
 
 LEAST, MOST = -(2**15), 2**15 - 1
 LARGEST_ACTIVATION = 255
@@ -100,11 +100,6 @@ def products_of(graph: onnx.GraphProto) -> list[IntegerProduct]:
             if all(name in constants for name in names):
                 found.append(_product(node, left.input[0], *(numpy_helper.to_array(constants[name]) for name in names)))
     return found
-
-
-def output_axis(node: onnx.NodeProto) -> int:
-    """Return the axis of a product's weights along which its outputs, or output channels, are."""
-    return 0 if node.op_type == "Conv" or attributes_of(node).get("transB", 0) else 1
 
 
 def clipped_off(columns: np.ndarray, weights: np.ndarray, exceeding: np.ndarray) -> np.ndarray:

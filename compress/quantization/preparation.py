@@ -9,6 +9,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compress.onnx_tools.pixels import takers_of
+from compress.quantization.layers import output_axis
+
 FLOAT = onnx.TensorProto.FLOAT
 
 
@@ -49,7 +52,7 @@ def unfit(graph: onnx.GraphProto) -> Iterator[str]:
 
 def _add_bias(node: onnx.NodeProto, graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> None:
     """Make a Gemm of a MatMul whose result only an Add takes that adds a constant to each row."""
-    takers = [other for other in graph.node if node.output[0] in other.input]
+    takers = takers_of(node.output[0], graph)
     is_output = node.output[0] in {output.name for output in graph.output}
     added = [name for other in takers for name in other.input if name in constants]
     if is_output or [other.op_type for other in takers] != ["Add"] or not added or not _is_row(constants[added[0]]):
@@ -65,8 +68,7 @@ def _is_row(tensor: onnx.TensorProto) -> bool:
 
 def _make_vector(node: onnx.NodeProto, graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> None:
     """Give a Gemm a bias with a value per output, if it has another shape that means the same."""
-    is_turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-    outputs = constants[node.input[1]].dims[0 if is_turned else 1]
+    outputs = constants[node.input[1]].dims[output_axis(node)]
     bias = numpy_helper.to_array(constants[node.input[2]])
     if bias.shape != (outputs,) and _is_row(constants[node.input[2]]):
         vector = np.ascontiguousarray(np.broadcast_to(bias, (1, outputs)).ravel())

@@ -1,8 +1,10 @@
-"""The choice of a calibrator."""
+"""The choice of a calibrator, and how much int8 models are compared on."""
 
 from __future__ import annotations
 
 from compress.plugins import Choice
+
+JUDGED = 500  # validation images, at most, on which calibrators, layers and processors are compared
 
 
 class Calibrator(Choice):

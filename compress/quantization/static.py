@@ -30,9 +30,10 @@ from compress.onnx_tools.canonical import write
 from compress.onnx_tools.precisions import INT8
 from compress.onnx_tools.sessions import session_of
 from compress.onnx_tools.signature import INPUT, LOGITS
+from compress.quantization.layers import output_axis
 from compress.quantization.observation import Observed, Range
 from compress.quantization.pixels import spans_of_pixels, take_as_they_are
-from compress.quantization.portability import output_axis, saturating
+from compress.quantization.portability import saturating
 from compress.quantization.preparation import prepare, unfit
 from compress.quantization.targets import Activations, Target
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from compress.kernels import Inspection
+from compress.kernels import Inspection, Kind
 from compress.plural import counted
 from compress.report.part import Count, Fraction, Part
 
@@ -24,7 +24,7 @@ class Kernel(Part):
 
     operator: str
     provider: str
-    kind: Literal["int8", "float", "conversion", "movement", "other"]
+    kind: Kind
     is_product: bool
     takes: str
     gives: str

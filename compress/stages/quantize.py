@@ -15,7 +15,7 @@ from compress.artifacts import Damage, Dataset, Models, Network, OnnxModel, Tria
 from compress.context import Context
 from compress.data.balance import Balance, Metric
 from compress.plural import counted
-from compress.quantization.settings import Calibrator
+from compress.quantization.settings import JUDGED, Calibrator
 from compress.quantization.targets import TARGETS, Activations, TargetName
 from compress.word_or_number import NoneOrPoints
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from compress.quantization.candidates import Candidate, Workbench
     from compress.quantization.portability import IntegerProduct
 
-JUDGED = 500  # validation images, at most, on which calibrators and processors are compared
 FEWEST = 100  # with fewer, accuracies on two processors say nothing
 MOST_PIXELS = 2**19  # of all images that are run as on another processor: 20 seconds of VGG16 on 2 cores
 
